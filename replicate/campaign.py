@@ -1,0 +1,111 @@
+"""A campaign: a named set of runs, remembered so that the same command goes on with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from replicate import atomic, catalogue
+from replicate.errors import UserError
+from replicate.plan import Run, runs
+from replicate.spec import Part, Slug
+
+Seeds = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Request(Part):
+    """What a campaign is asked for: campaign.json."""
+
+    name: Slug
+    protocol: Slug
+    settings: dict[str, str]
+    """Dotted keys laid over every cell, with their values as YAML text."""
+    cells: list[str]
+    seeds: Seeds
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A request with its specs resolved and its folders."""
+
+    root: Path
+    request: Request
+    cells: tuple[catalogue.Cell, ...]
+
+    @property
+    def results(self) -> Path:
+        return folder(self.root, self.request.name)
+
+    @property
+    def runs_folder(self) -> Path:
+        return self.results / "runs"
+
+    @property
+    def runs(self) -> list[Run]:
+        return runs(self.cells, self.request.seeds)
+
+
+def folder(root: Path, name: str) -> Path:
+    return root / "results" / name
+
+
+def names(root: Path) -> list[str]:
+    return sorted(path.parent.name for path in (root / "results").glob("*/campaign.json"))
+
+
+def read(root: Path, name: str) -> Request | None:
+    """The request of a campaign begun earlier; None where there is none."""
+    path = folder(root, name) / "campaign.json"
+    try:
+        return Request.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        reason = str(error).replace("\n", " ")
+        raise UserError(f"{path}: cannot be read ({reason}); restore it, or delete it and run again") from None
+
+
+def resolve(root: Path, request: Request) -> Campaign:
+    """Resolve every cell of a request; raises as `catalogue.load`."""
+    known = set(catalogue.cell_names(root))
+    gone = [name for name in request.cells if name not in known]
+    if gone:
+        raise UserError(f"campaign {request.name!r} has cells without a spec: {', '.join(gone)}")
+    cells = catalogue.load(root, request.cells, request.protocol, request.settings)
+    return Campaign(root, request, tuple(cells))
+
+
+def opened(root: Path, name: str) -> Campaign:
+    """A campaign that has been begun."""
+    request = read(root, name)
+    if request is None:
+        begun = ", ".join(names(root)) or "none yet"
+        raise UserError(f"no campaign {name!r} in {root / 'results'}: {begun}; begin one with `replicate run`")
+    return resolve(root, request)
+
+
+def asked(root: Path, wanted: Request) -> Campaign:
+    """The campaign `wanted`, with what was asked for earlier under its name: cells add up, seeds only grow.
+
+    Raises:
+        UserError: the name belongs to another protocol or other settings.
+    """
+    earlier = read(root, wanted.name)
+    if earlier is None:
+        return resolve(root, wanted)
+    for field in ("protocol", "settings"):
+        old, new = getattr(earlier, field), getattr(wanted, field)
+        if old != new:
+            raise UserError(
+                f"campaign {wanted.name!r} was begun with {field} {old}, not {new}: choose another --campaign"
+            )
+    cells = {*earlier.cells, *wanted.cells}
+    ordered = [name for name in catalogue.cell_names(root) if name in cells]
+    update = {"cells": ordered, "seeds": max(earlier.seeds, wanted.seeds)}
+    return resolve(root, wanted.model_copy(update=update))
+
+
+def save(campaign: Campaign) -> None:
+    campaign.results.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(campaign.results / "campaign.json", campaign.request.model_dump_json(indent=1) + "\n")

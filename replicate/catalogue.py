@@ -1,0 +1,228 @@
+"""Finds the spec files, merges what they extend, and checks them all at once."""
+
+import difflib
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from replicate import paper, strictyaml
+from replicate.errors import UserError
+from replicate.spec import Spec
+from replicate.strictyaml import Document
+
+FOLDERS = ("table1", "table2", "extensions")
+EXPERIMENTS = "experiments"
+SETTABLE = ("dataset", "generated", "model", "loss", "augmentation", "training")
+Keys = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value of a spec was written."""
+
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A named spec, with the place every value came from."""
+
+    name: str
+    spec: Spec
+    origins: Mapping[Keys, Origin]
+
+
+def cell_names(root: Path) -> list[str]:
+    """All cells below `root`/experiments: the tables' cells in the paper's order, then extensions."""
+    folder = root / EXPERIMENTS
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder: run from the project's folder, or give --root")
+    found = {
+        path.relative_to(folder).with_suffix("").as_posix()
+        for part in FOLDERS
+        for path in (folder / part).rglob("*.yaml")
+    }
+    first = paper.read_tables(root).cell_names()
+    return [name for name in first if name in found] + sorted(found - set(first))
+
+
+def protocols(root: Path) -> list[str]:
+    return sorted(path.stem for path in (root / EXPERIMENTS / "protocols").glob("*.yaml"))
+
+
+def select(names: Sequence[str], patterns: Iterable[str]) -> list[str]:
+    """The cells that match any pattern (a name, a folder or a glob); without patterns, the tables' cells."""
+    patterns = list(patterns)
+    if not patterns:
+        return [name for name in names if not name.startswith("extensions/")]
+    for pattern in patterns:
+        if not any(_matches(name, pattern) for name in names):
+            near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.5) or names[:3]
+            raise UserError(f"no cell matches {pattern!r}: for example {', '.join(near)}; see `replicate list`")
+    return [name for name in names if any(_matches(name, pattern) for pattern in patterns)]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    folder = pattern.rstrip("/")
+    return name == folder or name.startswith(folder + "/") or fnmatch.fnmatchcase(name, pattern)
+
+
+def load(
+    root: Path, names: Iterable[str], protocol: str, settings: Mapping[str, str] | None = None
+) -> list[Cell]:
+    """Resolve cells under a protocol.
+
+    Args:
+        settings: dotted keys and their values as YAML text, laid over every cell.
+
+    Raises:
+        UserError: every problem of every file, a line each.
+    """
+    if protocol not in protocols(root):
+        raise UserError(f"no protocol {protocol!r}: choose from {', '.join(protocols(root))}")
+    reader = _Reader(root / EXPERIMENTS)
+    cells, problems = [], dict[str, None]()
+    for name in names:
+        try:
+            cells.append(_resolve(reader, name, protocol, settings or {}))
+        except UserError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise UserError("\n".join(problems))
+    return cells
+
+
+class _Reader:
+    """Reads each file once, with the files it extends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self._documents: dict[Path, Document] = {}
+
+    def layers(self, path: Path, below: tuple[Path, ...] = ()) -> Iterator[Document]:
+        """The file's own document last, those it extends before it."""
+        if path in below:
+            raise UserError(f"{below[-1]}:1: extends: {path} extends it too: a circle")
+        document = self._read(path)
+        for index, name in enumerate(_extended(document)):
+            base = (path.parent / name).resolve()
+            place = f"{path}:{document.line(['extends', index])}: extends"
+            if not base.is_relative_to(self.folder):
+                raise UserError(f"{place}: {name!r} lies outside {self.folder}")
+            if not base.is_file():
+                raise UserError(f"{place}: no file {base}")
+            yield from self.layers(base, (*below, path))
+        yield document
+
+    def _read(self, path: Path) -> Document:
+        if path not in self._documents:
+            self._documents[path] = strictyaml.read(path)
+        return self._documents[path]
+
+
+def _extended(document: Document) -> list[str]:
+    if not isinstance(document.value, dict):
+        raise UserError(f"{document.path}:1: expected a mapping of keys, got {document.value!r}")
+    names = document.value.get("extends", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        line = document.line(["extends"])
+        raise UserError(f"{document.path}:{line}: extends: expected a list of file names, got {names!r}")
+    return names
+
+
+def _resolve(reader: _Reader, name: str, protocol: str, settings: Mapping[str, str]) -> Cell:
+    own = reader.folder / f"{name}.yaml"
+    layers = [*reader.layers(reader.folder / "protocols" / f"{protocol}.yaml"), *reader.layers(own)]
+    values, origins = _merge([*layers, *_as_documents(settings)])
+    try:
+        spec = Spec.model_validate(_nested(values))
+    except ValidationError as error:
+        problems = [_line(detail, origins, own) for detail in error.errors()]
+        raise UserError("\n".join(problems)) from None
+    return Cell(name, spec, origins)
+
+
+def _as_documents(settings: Mapping[str, str]) -> Iterator[Document]:
+    """A layer for each setting. All but the precision make a run that no published number describes."""
+    for key, text in settings.items():
+        if key.split(".")[0] not in SETTABLE:
+            raise UserError(f"--set {key}: not a setting; it must begin with {', '.join(SETTABLE)}")
+        document = strictyaml.parse(text, Path(f"--set {key}"))
+        yield Document(document.path, _nested({tuple(key.split(".")): document.value}), document.root)
+        if key != "training.precision":
+            yield Document(document.path, {"protocol": {"comparable": False}}, document.root)
+
+
+def _merge(layers: Iterable[Document]) -> tuple[dict[Keys, Any], dict[Keys, Origin]]:
+    """Leaf values by key path, later layers over earlier ones."""
+    values: dict[Keys, Any] = {}
+    origins: dict[Keys, Origin] = {}
+    for document in layers:
+        for keys, value in _leaves(document.value):
+            for old in [old for old in values if old != keys and _overlap(old, keys)]:
+                del values[old], origins[old]
+            values[keys] = value
+            origins[keys] = Origin(document.path, document.line(keys))
+    return values, origins
+
+
+def _leaves(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            if (*keys, key) != ("extends",):
+                yield from _leaves(item, (*keys, key))
+    elif keys:
+        yield keys, value
+
+
+def _overlap(a: Keys, b: Keys) -> bool:
+    """Whether one path leads through the other: a part replaced by a value, or the reverse."""
+    return a[: len(b)] == b or b[: len(a)] == a
+
+
+def _nested(values: Mapping[Keys, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for keys, value in values.items():
+        part = tree
+        for key in keys[:-1]:
+            part = part.setdefault(key, {})
+        part[keys[-1]] = value
+    return tree
+
+
+def _line(detail: ErrorDetails, origins: Mapping[Keys, Origin], own: Path) -> str:
+    """One problem as `file:line: key: what is wrong`."""
+    keys = tuple(str(key) for key in detail["loc"])
+    near = [origin for known, origin in origins.items() if _overlap(known, keys)] if keys else []
+    place = near[0] if near and detail["type"] != "missing" else Origin(own, 1)
+    return f"{place}: {'.'.join(keys) or 'spec'}: {_what(detail, keys)}"
+
+
+def _what(detail: ErrorDetails, keys: Keys) -> str:
+    if detail["type"] == "missing":
+        return "is missing: write it here or in a file this one extends"
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key; valid keys: {', '.join(_fields(keys[:-1]))}"
+    if detail["type"] == "value_error":
+        return detail["msg"].removeprefix("Value error, ")
+    text = detail["msg"]
+    return f"{text[0].lower()}{text[1:]}, got {detail['input']!r}"
+
+
+def _fields(keys: Keys) -> list[str]:
+    """The valid keys of the part of a spec at `keys`."""
+    part: type[BaseModel] = Spec
+    for key in keys:
+        annotation = part.model_fields[key].annotation
+        options = getattr(annotation, "__args__", (annotation,))
+        part = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+    return list(part.model_fields)

@@ -1,0 +1,312 @@
+"""The command line. Each command imports what it needs when it runs, so that help is quick."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from replicate.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Replicate the tables of the FlexPooling paper (VISAPP 2023): specs in, report out.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="The data sets: what is there, fetch it, check it.")
+app.add_typer(data_app, name="data")
+
+Cells = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[CELL]...",
+        help="Names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'. Default: Tables 1 and 2.",
+    ),
+]
+Root = Annotated[Path, typer.Option(help="Folder with experiments/, results/ and reports/.")]
+CampaignName = Annotated[
+    str | None, typer.Option("--campaign", help="Name of the results. Default: the protocol's name.")
+]
+ProtocolName = Annotated[
+    str | None, typer.Option("--protocol", help="How to train: a file of experiments/protocols.")
+]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, max=1000, help="Train seeds 0 to N-1. Default: 1, or as begun.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of every spec, such as training.epochs=1."),
+]
+Precision = Annotated[
+    str | None, typer.Option(help="float32, bfloat16 or auto; short for --set training.precision=...")
+]
+DataDir = Annotated[
+    Path, typer.Option(envvar="REPLICATE_DATA_DIR", help="Where the images are, or are downloaded to.")
+]
+CacheDir = Annotated[
+    Path, typer.Option(envvar="REPLICATE_CACHE_DIR", help="Where decoded images are kept.")
+]
+HERE = Path()
+DATA = Path("data")
+CACHE = Path(".cache/data")
+
+
+def main() -> None:
+    """Run a command: a mistake of the user is one line a problem and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command("list")
+def list_cells(
+    cells: Cells = None,
+    table: Annotated[int | None, typer.Option(min=1, max=2, help="Only this table.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
+    method: Annotated[str | None, typer.Option(help="Only this method.")] = None,
+    root: Root = HERE,
+) -> None:
+    """List cells with their published numbers."""
+    from tabulate import tabulate
+
+    from replicate import catalogue
+
+    names = catalogue.select(catalogue.cell_names(root), cells or [])
+    rows = []
+    for cell in catalogue.load(root, names, "paper"):
+        spec = cell.spec
+        wanted = {
+            table: spec.published and spec.published.table,
+            dataset: spec.dataset.name,
+            method: spec.method.name,
+        }
+        if all(asked in (None, own) for asked, own in wanted.items()):
+            printed = spec.published.value if spec.published else ""
+            rows.append((cell.name, spec.dataset.title, spec.method.title, printed))
+    if not rows:
+        raise UserError("no cell matches all of these filters; `replicate list` shows every cell")
+    print(tabulate(rows, ["cell", "data set", "method", "published, %"], disable_numparse=True))
+
+
+@app.command()
+def show(
+    cell: Annotated[str, typer.Argument(help="The name of a cell.")],
+    protocol: Annotated[str, typer.Option(help="How to train.")] = "paper",
+    settings: Settings = None,
+    root: Root = HERE,
+) -> None:
+    """Show a cell's resolved spec, with the file and line of every value."""
+    from tabulate import tabulate
+
+    from replicate import catalogue
+
+    names = catalogue.select(catalogue.cell_names(root), [cell])
+    rows = []
+    for found in catalogue.load(root, names, protocol, _settings(settings, None)):
+        values = found.spec.model_dump(mode="json")
+        rows.append((found.name, "", ""))
+        for keys, origin in sorted(found.origins.items(), key=lambda item: list(values).index(item[0][0])):
+            value: Any = values
+            for key in keys:
+                value = value[key]
+            rows.append(("  " + ".".join(keys), json.dumps(value), _short(origin, root)))
+    print(tabulate(rows, ["key", "value", "from"], disable_numparse=True, tablefmt="plain"))
+
+
+@app.command()
+def check(root: Root = HERE) -> None:
+    """Check every spec under every protocol, and that the specs match the paper's tables one to one."""
+    from replicate import catalogue, paper
+
+    names = catalogue.cell_names(root)
+    problems: dict[str, None] = {}
+    for protocol in catalogue.protocols(root):
+        try:
+            cells = catalogue.load(root, names, protocol)
+        except UserError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+        else:
+            problems |= dict.fromkeys(paper.problems(paper.read_tables(root), cells))
+    if problems:
+        raise UserError("\n".join(problems))
+    protocols = ", ".join(catalogue.protocols(root))
+    print(f"{len(names)} cells are sound under {protocols}, and match the paper's tables one to one.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the spec files, for editors."""
+    from replicate.spec import file_schema
+
+    print(json.dumps(file_schema(), indent=1))
+
+
+@app.command()
+def plan(
+    cells: Cells = None,
+    protocol: ProtocolName = None,
+    seeds: Seeds = None,
+    campaign: CampaignName = None,
+    settings: Settings = None,
+    precision: Precision = None,
+    retry_failed: Annotated[bool, typer.Option(help="Count failed runs as still to do.")] = False,
+    root: Root = HERE,
+) -> None:
+    """Show what `run` would train, what is done, and what it costs. Writes nothing."""
+    from replicate import plan as plans
+    from replicate.dispatch import status as statuses
+    from replicate.dispatch.display import summary
+
+    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision))
+    seen = statuses.look(asked.runs, asked.runs_folder)
+    left = plans.to_do(asked.runs, asked.runs_folder, *(["failed"] if retry_failed else []))
+    for run in left:
+        print(run)
+    print(f"campaign {asked.request.name}: {summary(seen)}; {len(left)} to do.")
+    print(plans.cost(left, asked.runs_folder))
+
+
+@app.command()
+def run(
+    cells: Cells = None,
+    protocol: ProtocolName = None,
+    seeds: Seeds = None,
+    campaign: CampaignName = None,
+    settings: Settings = None,
+    precision: Precision = None,
+    retry_failed: Annotated[bool, typer.Option(help="Train failed runs again.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes. Default: one a GPU, or one a core.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of each. Default: cores / workers.")] = None,
+    checkpoint_seconds: Annotated[float, typer.Option(min=0, help="Least time between checkpoints.")] = 30,
+    data_dir: DataDir = DATA,
+    cache_dir: CacheDir = CACHE,
+    root: Root = HERE,
+) -> None:
+    """Train what is missing, then write the CSV files and the report. The same command goes on later."""
+    from replicate.dispatch import local
+
+    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision))
+    options = local.Options(workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir)
+    sys.exit(local.run(asked, options))
+
+
+@app.command()
+def status(
+    campaign: Annotated[str | None, typer.Argument(help="A campaign. Default: all of them.")] = None,
+    root: Root = HERE,
+) -> None:
+    """Show what runs are doing and why any of them failed. Writes nothing."""
+    from replicate import campaign as campaigns
+    from replicate.dispatch import status as statuses
+    from replicate.dispatch.display import summary
+
+    names = [campaign] if campaign else campaigns.names(root)
+    if not names:
+        print("No campaign yet: begin one with `replicate run --protocol smoke`.")
+    for name in names:
+        found = campaigns.opened(root, name)
+        seen = statuses.look(found.runs, found.runs_folder)
+        print(f"{name}: {summary(seen)}")
+        for line in statuses.details(seen, found.runs_folder):
+            print(f"  {line}")
+
+
+@app.command()
+def aggregate(
+    campaign: Annotated[str, typer.Argument(help="A campaign.")], root: Root = HERE
+) -> None:
+    """Read the records of a campaign into its CSV files."""
+    from replicate import campaign as campaigns
+    from replicate.results import aggregate as aggregates
+
+    found = campaigns.opened(root, campaign)
+    for line in aggregates.aggregate(found):
+        print(f"left out: {line}", file=sys.stderr)
+    print(found.results / "runs.csv")
+
+
+@app.command()
+def report(
+    campaign: Annotated[str, typer.Argument(help="A campaign.")], root: Root = HERE
+) -> None:
+    """Write the report of a campaign from its CSV files and the specs."""
+    from replicate.report import render
+
+    print(render(root, campaign))
+
+
+@data_app.command("list")
+def data_list(data_dir: DataDir = DATA, cache_dir: CacheDir = CACHE, root: Root = HERE) -> None:
+    """List the data sets and where each was found. Fetches nothing."""
+    from tabulate import tabulate
+
+    from replicate import catalogue
+    from replicate.data import describe
+
+    rows = describe(catalogue.datasets(root), data_dir, cache_dir)
+    print(tabulate(rows, headers="keys", disable_numparse=True))
+
+
+@data_app.command("prepare")
+def data_prepare(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: all.")] = None,
+    data_dir: DataDir = DATA,
+    cache_dir: CacheDir = CACHE,
+    root: Root = HERE,
+) -> None:
+    """Find or download data sets, check them, and decode them into the cache."""
+    from replicate import catalogue
+    from replicate.data import prepare
+
+    for spec in catalogue.one_spec_for_each_dataset(root, names or []):
+        print(f"{spec.dataset.name}: {prepare(spec, data_dir, cache_dir)}", flush=True)
+
+
+def _campaign(
+    root: Path,
+    patterns: list[str] | None,
+    protocol: str | None,
+    seeds: int | None,
+    name: str | None,
+    settings: dict[str, str],
+) -> Any:
+    """The campaign that the options ask for; what they leave open is as it was begun."""
+    from replicate import campaign as campaigns
+    from replicate import catalogue
+
+    begun = campaigns.read(root, name) if name else None
+    if protocol is None and begun is None:
+        choices = ", ".join(catalogue.protocols(root))
+        raise UserError(f"--protocol is missing: choose from {choices}")
+    wanted = {
+        "name": name or protocol,
+        "protocol": protocol or (begun.protocol if begun else None),
+        "settings": settings or (begun.settings if begun else {}),
+        "cells": catalogue.select(catalogue.cell_names(root), patterns or []),
+        "seeds": seeds or (begun.seeds if begun else 1),
+    }
+    return campaigns.asked(root, campaigns.request(wanted))
+
+
+def _settings(pairs: list[str] | None, precision: str | None) -> dict[str, str]:
+    settings = {}
+    for pair in [*(pairs or []), *([f"training.precision={precision}"] if precision else [])]:
+        key, equals, value = pair.partition("=")
+        if not equals or not key or key in settings:
+            raise UserError(f"--set {pair!r}: expected KEY=VALUE, each key once, such as training.epochs=1")
+        settings[key] = value
+    return settings
+
+
+def _short(origin: Any, root: Path) -> str:
+    """An origin relative to the project."""
+    folder = root.resolve()
+    file = origin.file
+    return f"{file.relative_to(folder) if file.is_relative_to(folder) else file}:{origin.line}"

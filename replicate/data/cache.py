@@ -1,0 +1,189 @@
+"""The cache of decoded images: one folder an entry, whole or absent, opened by many processes.
+
+<data set>-<source>-<fit><size>-<signature>/{train,test}-{images,labels}.npy and entry.json
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from filelock import FileLock
+
+from replicate import atomic
+from replicate.data import checks
+from replicate.data.arrays import SPLITS, Fingerprint, ImageData, Images, Split, fit, moments
+from replicate.data.source import Contents, Source, obtain
+from replicate.errors import UserError
+from replicate.spec import Dataset, Spec
+
+FORMAT = 1
+"""To be raised with every change of what is stored, so that older entries are left alone."""
+
+
+def prepare(spec: Spec, data_dir: Path | None, cache_dir: Path) -> Path:
+    """The cache entry of a spec's images, built if it is missing or damaged, or its files changed.
+
+    May download. The entry is read through once, so call it once a data set, not once a run.
+    Raises UserError where the images cannot be had or are not those of the spec.
+    """
+    dataset = spec.dataset
+    source = obtain(dataset, spec.generated, data_dir)
+    entry = entry_path(dataset, source, cache_dir)
+    if damage(entry):
+        _build_once(spec, source, entry)
+    if source.kind != "generated":
+        checks.check_fingerprint(dataset, source.place, read_meta(entry)["fingerprint"])
+    return entry
+
+
+def load(entry: Path) -> ImageData:
+    """Open an entry's memory maps; any number of processes may do so at once.
+
+    Raises UserError for an entry that is missing or cut short; `verify` also compares every byte.
+    """
+    try:
+        meta = read_meta(entry)
+        train, test = (_load_split(entry, split, meta) for split in SPLITS)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"cache entry {entry} is missing or damaged ({error}): run `replicate data prepare`"
+        ) from None
+    return ImageData(
+        train, test, meta["source"], meta["fingerprint"], tuple(meta["mean"]), tuple(meta["std"])
+    )
+
+
+def verify(entry: Path) -> None:
+    """Hash an entry again; UserError where it is not what was written."""
+    if problem := damage(entry):
+        raise UserError(f"cache entry {entry} is damaged ({problem}): run `replicate data prepare`")
+
+
+def entries(cache_dir: Path) -> list[Path]:
+    """All entries, sorted by name."""
+    return sorted(path.parent for path in cache_dir.glob("[!.]*/entry.json"))
+
+
+def entry_path(dataset: Dataset, source: Source, cache_dir: Path) -> Path:
+    """Where the images of a source go: another name whenever files, recipe or data set change."""
+    facts = dataset.model_dump_json(exclude={"title", "fingerprint"})
+    key = hashlib.sha256(f"{FORMAT} {facts} {source.signature}".encode()).hexdigest()[:12]
+    return cache_dir / f"{dataset.name}-{source.kind}-{dataset.fit}{dataset.size}-{key}"
+
+
+def damage(entry: Path) -> str | None:
+    """What is wrong with an entry, None where every byte is as it was written."""
+    try:
+        for name, stored in read_meta(entry)["files"].items():
+            if _sha256(entry / name) != stored["sha256"]:
+                return f"{name} has another checksum"
+    except (OSError, ValueError, KeyError) as error:
+        return str(error)
+    return None
+
+
+def read_meta(entry: Path) -> dict[str, Any]:
+    """entry.json: source, fingerprint, mean, std, and each file's shape and SHA-256."""
+    return cast(dict[str, Any], json.loads((entry / "entry.json").read_text(encoding="utf-8")))
+
+
+def _load_split(entry: Path, split: str, meta: dict[str, Any]) -> Split:
+    images, labels = (np.load(entry / name, mmap_mode="r") for name in _names(split))
+    for name, array in zip(_names(split), (images, labels), strict=True):
+        if list(array.shape) != meta["files"][name]["shape"]:
+            raise ValueError(f"{name} has shape {array.shape}")
+    return Split(images, labels)
+
+
+def _build_once(spec: Spec, source: Source, entry: Path) -> None:
+    """Build the entry unless another process does so first; the lock ends with its process."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(entry.parent / f".{entry.name}.lock"):
+            if damage(entry):
+                _build(spec, source, entry)
+    except OSError as error:
+        raise UserError(
+            f"{entry.parent} cannot take the decoded images ({error.strerror}):"
+            " free some space there or choose another cache folder"
+        ) from None
+
+
+def _build(spec: Spec, source: Source, entry: Path) -> None:
+    contents = {split: source.read(split) for split in SPLITS}
+    expected = {"train": spec.train_images, "test": spec.test_images}
+    checks.check_counts(spec.dataset, source.place, expected, contents)
+    temporary = entry.with_name(f".{entry.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
+    temporary.mkdir()
+    _write(spec.dataset, source, contents, temporary)
+    if entry.exists():
+        shutil.rmtree(entry)
+    temporary.rename(entry)
+    _flush(entry.parent)
+
+
+def _write(dataset: Dataset, source: Source, contents: dict[str, Contents], folder: Path) -> None:
+    fingerprint = Fingerprint()
+    for split, content in contents.items():
+        images, labels = (folder / name for name in _names(split))
+        np.save(labels, content.labels.astype(np.int64))
+        _write_images(images, dataset, len(content.labels), _counted(content, split, fingerprint))
+    mean, std = moments(np.load(folder / "train-images.npy", mmap_mode="r"))
+    meta = {
+        "source": source.kind,
+        "fingerprint": fingerprint.hexdigest(),
+        "mean": mean,
+        "std": std,
+        "files": {name: _describe(folder / name) for split in SPLITS for name in _names(split)},
+    }
+    atomic.write_text(folder / "entry.json", json.dumps(meta, indent=1) + "\n")
+
+
+def _counted(content: Contents, split: str, fingerprint: Fingerprint) -> Iterable[Images]:
+    """The blocks of a split, each counted into the fingerprint on its way."""
+    start = 0
+    for block in content.blocks:
+        fingerprint.add(split, block, content.labels[start : start + len(block)])
+        start += len(block)
+        yield block
+
+
+def _write_images(path: Path, dataset: Dataset, count: int, blocks: Iterable[Images]) -> None:
+    """An .npy file written block by block: Tiny ImageNet as stored need not fit into memory."""
+    shape = (count, dataset.size, dataset.size, dataset.channels)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
+        for block in blocks:
+            file.write(np.ascontiguousarray(fit(block, dataset)).data)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    _flush(path)
+    shape = np.load(path, mmap_mode="r").shape
+    return {"shape": shape, "sha256": _sha256(path)}
+
+
+def _names(split: str) -> tuple[str, str]:
+    return f"{split}-images.npy", f"{split}-labels.npy"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Have a file or folder on disk before its name says that it is whole."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

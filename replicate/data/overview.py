@@ -1,0 +1,57 @@
+"""What is at hand, data set by data set; writes nothing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from replicate.data import cache
+from replicate.data.arrays import Kind
+from replicate.data.source import find
+from replicate.errors import UserError
+from replicate.spec import Dataset
+
+State = Literal["agrees", "differs", "not pinned", "not read yet"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `replicate data list`."""
+
+    dataset: str
+    source: Kind | None
+    """None where the files are missing or wrong."""
+    place: str
+    """The folder found, or what is wrong or will happen, in one line."""
+    images: tuple[int, int]
+    """Training and test images of the full data set."""
+    state: State
+    """Of the images found, against the pinned fingerprint."""
+    entry: Path | None
+    """The cache entry, once it is there."""
+
+
+def describe(datasets: Iterable[Dataset], data_dir: Path | None, cache_dir: Path) -> list[Row]:
+    """A row for each data set; what is wrong with one stands in its row."""
+    return [_row(dataset, data_dir, cache_dir) for dataset in datasets]
+
+
+def _row(dataset: Dataset, data_dir: Path | None, cache_dir: Path) -> Row:
+    images = (dataset.train_images, dataset.test_images)
+    try:
+        source = find(dataset, None, data_dir)
+    except UserError as error:
+        return Row(dataset.name, None, str(error), images, "not read yet", None)
+    if source is None:
+        place = f"not in {data_dir}: will be downloaded"
+        return Row(dataset.name, None, place, images, "not read yet", None)
+    entry = cache.entry_path(dataset, source, cache_dir)
+    if not (entry / "entry.json").exists():
+        return Row(dataset.name, source.kind, source.place, images, "not read yet", None)
+    return Row(dataset.name, source.kind, source.place, images, _state(dataset, entry), entry)
+
+
+def _state(dataset: Dataset, entry: Path) -> State:
+    if dataset.fingerprint is None:
+        return "not pinned"
+    return "agrees" if cache.read_meta(entry)["fingerprint"] == dataset.fingerprint else "differs"

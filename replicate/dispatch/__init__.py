@@ -1,0 +1,1 @@
+"""Hands runs to processes: a bounded pool on this machine."""

@@ -1,0 +1,211 @@
+"""A worker process: takes runs one after the other, and turns each into a record.
+
+Runs are claimed by a file lock in their folder, which the system frees when a process dies. So
+any number of workers, of any number of commands, may go through the same list.
+"""
+
+import dataclasses
+import json
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from replicate import atomic
+from replicate.dispatch import provenance
+from replicate.dispatch.provenance import Code
+from replicate.errors import UserError
+from replicate.plan import Run, to_do
+from replicate.results import record
+from replicate.results.record import Provenance, Record
+from replicate.training.outcome import Epoch, Outcome
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What a worker needs to know besides its runs."""
+
+    worker: str
+    runs_folder: Path
+    entries: dict[str, Path]
+    """The prepared images of each data set."""
+    code: Code
+    threads: int
+    checkpoint_seconds: float
+    dispatcher: Path | None
+    """A folder claimed as long as someone waits for this worker; None where nobody does."""
+
+
+class Abandoned(Exception):
+    """The dispatcher is gone, and a worker of this machine must not outlive it."""
+
+
+def work(runs: Sequence[Run], shift: Shift) -> None:
+    """Train every run that is still to do and that nobody else holds.
+
+    A failing run is recorded and the next one begins. What is not the run's fault (the disk is
+    full, the dispatcher is gone) ends the worker; the run goes on later from its checkpoint.
+    """
+    from replicate.training import engine
+
+    engine.start(shift.threads)
+    for run in runs:
+        folder = shift.runs_folder / run.folder_name
+        folder.mkdir(parents=True, exist_ok=True)
+        with claimed(folder) as mine:
+            if mine and to_do([run], shift.runs_folder):
+                _Attempt(run, folder, shift).carry_out()
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Hold a folder; False if another live process does."""
+    lock = FileLock(folder / record.LOCK)
+    try:
+        lock.acquire(timeout=0.5)  # not 0: who only looks holds it for a moment, too
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether a live process holds the folder. Creates nothing."""
+    if not (folder / record.LOCK).exists():
+        return False
+    lock = FileLock(folder / record.LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def attempts(folder: Path) -> list[dict[str, str]]:
+    """Every time a worker began this run: when, and which. A torn last line is left out."""
+    try:
+        lines = (folder / record.ATTEMPTS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def record_failure(run: Run, shift: Shift, error: str, trace: str | None) -> None:
+    """Leave a record that says why a run has no result."""
+    folder = shift.runs_folder / run.folder_name
+    facts = _facts(run, folder, shift)
+    facts["provenance"] |= {"device": "unknown", "precision": "unknown", "seconds": 0.0}
+    record.write(
+        folder, Record.model_validate({**facts, "status": "failed", "error": error, "trace": trace})
+    )
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One worker's try at one run, whose folder it holds."""
+
+    run: Run
+    folder: Path
+    shift: Shift
+
+    def carry_out(self) -> None:
+        self._note_beginning()
+        record.set_aside(self.folder, "corrupt")  # an open run has no sound record
+        try:
+            outcome, data = self._train()
+        except (Abandoned, OSError):
+            raise
+        except Exception as error:
+            line = f"{type(error).__name__}: {error}".splitlines()[0]
+            line = str(error) if isinstance(error, UserError) else line
+            record_failure(self.run, self.shift, line, traceback.format_exc())
+        else:
+            self._record(outcome, data)
+
+    def _note_beginning(self) -> None:
+        begun = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "worker": self.shift.worker,
+        }
+        with (self.folder / record.ATTEMPTS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(begun) + "\n")
+
+    def _train(self) -> tuple[Outcome, dict[str, str]]:
+        from replicate.data import load
+        from replicate.training import train
+
+        data = load(self.shift.entries[self.run.spec.dataset.name])
+        outcome = train(
+            self.run.spec,
+            self.run.seed,
+            data,
+            checkpoint=self.folder / record.CHECKPOINT,
+            on_epoch=self._after_epoch,
+            checkpoint_seconds=self.shift.checkpoint_seconds,
+        )
+        return outcome, {"source": data.source, "fingerprint": data.fingerprint}
+
+    def _after_epoch(self, epoch: Epoch) -> None:
+        progress = {"epochs": self.run.spec.training.epochs, **dataclasses.asdict(epoch)}
+        atomic.write_text(self.folder / record.PROGRESS, json.dumps(progress))
+        if self.shift.dispatcher and not is_claimed(self.shift.dispatcher):
+            raise Abandoned(f"nobody waits for {self.shift.worker} any more")
+
+    def _record(self, outcome: Outcome, data: dict[str, str]) -> None:
+        _write_pools(self.folder, outcome)
+        facts = _facts(self.run, self.folder, self.shift)
+        facts["provenance"] |= {
+            "device": outcome.device,
+            "precision": outcome.precision,
+            "seconds": sum(epoch.seconds for epoch in outcome.epochs),
+        }
+        after = f"the loss was not finite after epoch {len(outcome.epochs)}"
+        facts |= {
+            **data,
+            "status": outcome.status,
+            "epochs": outcome.epochs,
+            "error": after if outcome.status == "diverged" else None,
+        }
+        record.write(self.folder, Record.model_validate(facts))
+        for name in (record.CHECKPOINT, record.PROGRESS):
+            (self.folder / name).unlink(missing_ok=True)
+
+
+def _facts(run: Run, folder: Path, shift: Shift) -> dict[str, Any]:
+    """What every record of this run says, however it ended."""
+    begun = attempts(folder)
+    return {
+        "cell": run.cell,
+        "seed": run.seed,
+        "id": run.id,
+        "spec": run.spec.model_dump(mode="json"),
+        "source": None,
+        "fingerprint": None,
+        "epochs": [],
+        "trace": None,
+        "provenance": {
+            **dataclasses.asdict(shift.code),
+            **provenance.versions(),
+            "threads": shift.threads,
+            "started": begun[0]["started"],
+            "attempts": len(begun),
+        },
+    }
+
+
+def _write_pools(folder: Path, outcome: Outcome) -> None:
+    """Keep what FlexPool learned, a (C, H, W) array for each head."""
+    import numpy as np
+
+    if outcome.pools:
+        with atomic.replacing(folder / record.POOLS) as file:
+            np.savez_compressed(file, *outcome.pools)

@@ -1,0 +1,16 @@
+"""FlexPool, the networks it pools, and the classifiers of the paper. All of it usable alone."""
+
+from .adapters import replace_global_pool
+from .classifier import Classifier, build_model
+from .heads import AuxiliaryClassifiers, weighted_loss
+from .pooling import FlexPool2d, GlobalAvgPool2d
+
+__all__ = [
+    "AuxiliaryClassifiers",
+    "Classifier",
+    "FlexPool2d",
+    "GlobalAvgPool2d",
+    "build_model",
+    "replace_global_pool",
+    "weighted_loss",
+]

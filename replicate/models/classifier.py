@@ -1,0 +1,80 @@
+"""The network of a spec: a trunk, and a head on its last map or on every stage's."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from replicate.spec import Spec
+
+from .dry import dry
+from .heads import make_heads, weighted_mean
+from .pooling import FlexPool2d
+from .resnet import ResNet, initialise
+
+
+class Classifier(nn.Module):
+    """(N, C, H, W) -> logits (N, classes) of every head, first stage first.
+
+    The trunk gives one map per head and holds no control flow that depends on data, so that it can
+    be compiled alone (`model.trunk.compile()`) and shared by every pool and loss.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        heads: nn.ModuleList,
+        head_weights: Sequence[float],
+        inference: Literal["last", "weighted"],
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.heads = heads
+        self.head_weights = tuple(head_weights)
+        self.inference = inference
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(head(m) for head, m in zip(self.heads, self.trunk(x), strict=True))
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits (N, classes) to judge by: the last head's, or all heads' mean by weight (A05)."""
+        if self.inference == "weighted":
+            return weighted_mean(self(x), self.head_weights)
+        logits: Tensor = self.heads[-1](self.trunk(x)[-1])
+        return logits
+
+    def pools(self) -> list[FlexPool2d]:
+        """The FlexPool of each head, first stage first; empty with average pooling."""
+        return [module for module in self.heads.modules() if isinstance(module, FlexPool2d)]
+
+    def pool_parameters(self) -> list[nn.Parameter]:
+        return [pool.weight for pool in self.pools()]
+
+    def penalty(self) -> Tensor:
+        """Sum of the pools' R (Eq. 2), a scalar; 0 with average pooling."""
+        zero = next(self.parameters()).new_zeros(())
+        return sum((pool.penalty() for pool in self.pools()), start=zero)
+
+
+def build_model(spec: Spec) -> Classifier:
+    """The spec's network, initialised from torch's global generator (CPU).
+
+    Pools draw nothing: with one seed, every method of a table starts from the same network.
+    """
+    model, dataset = spec.model, spec.dataset
+    depth = int(model.network.removeprefix("resnet"))
+    trunk = ResNet(depth, dataset.channels, model.block, all_stages=model.sac)
+    with dry(trunk):
+        maps = trunk(torch.zeros(1, dataset.channels, dataset.size, dataset.size))
+    heads = make_heads(
+        maps,
+        dataset.classes,
+        pool=model.pool,
+        constraint=model.constraint,
+        dropout=model.dropout,
+        dropout_on=model.dropout_on,
+    )
+    classifier = Classifier(trunk, heads, spec.loss.head_weights, model.inference)
+    initialise(classifier.heads, model.block)
+    return classifier

@@ -1,0 +1,135 @@
+"""Heads, the simple auxiliary classifiers of section 3.2 among them, and their loss."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, TypedDict, Unpack, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from .dry import dry
+from .pooling import Constraint, Pool, global_pool
+
+DropoutOn = Literal["vector", "map"]
+
+
+class HeadOptions(TypedDict, total=False):
+    """What `Head` takes beside its sizes, and with which meaning."""
+
+    pool: Pool
+    constraint: Constraint
+    dropout: float
+    dropout_on: DropoutOn
+
+
+class Head(nn.Module):
+    """Pool, dropout, one dense layer: (N, C, H, W) -> logits (N, classes).
+
+    `size` is the map's (C, H, W). Dropout acts on the pooled vector, or on whole channels of the
+    map before it is pooled.
+    """
+
+    def __init__(
+        self,
+        size: torch.Size,
+        classes: int,
+        *,
+        pool: Pool = "flex",
+        constraint: Constraint = "none",
+        dropout: float = 0.0,
+        dropout_on: DropoutOn = "vector",
+    ) -> None:
+        super().__init__()
+        if dropout_on not in get_args(DropoutOn):
+            raise ValueError(f"dropout_on must be vector or map, got {dropout_on!r}")
+        on_map = dropout > 0 and dropout_on == "map"
+        on_vector = dropout > 0 and dropout_on == "vector"
+        self.map_dropout = nn.Dropout2d(dropout) if on_map else nn.Identity()
+        self.pool = global_pool(pool, size, constraint)
+        self.vector_dropout = nn.Dropout(dropout) if on_vector else nn.Identity()
+        self.linear = nn.Linear(size[0], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.linear(self.vector_dropout(self.pool(self.map_dropout(x))))
+        return logits
+
+
+class AuxiliaryClassifiers(nn.Module):
+    """A head on each named stage of any backbone: (N, C, H, W) -> a tuple of their logits.
+
+    `stages`, first to last, are node names of torchvision's create_feature_extractor, "layer1" or
+    "features.4" for instance; whatever of the backbone comes after the last of them is left out.
+    `example_input` (N, C, H, W) fixes the image size. The other arguments are those of `Head`.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        stages: Sequence[str],
+        example_input: Tensor,
+        classes: int,
+        **options: Unpack[HeadOptions],
+    ) -> None:
+        super().__init__()
+        self.stages = tuple(stages)
+        self.trunk = create_feature_extractor(backbone, return_nodes=list(stages))
+        with dry(self.trunk):
+            maps = self._maps(example_input)
+        for stage, feature_map in zip(self.stages, maps, strict=True):
+            if feature_map.ndim != 4:
+                raise ValueError(f"stage {stage!r} gives {list(feature_map.shape)}, not N, C, H, W")
+        self.heads = make_heads(maps, classes, **options).to(example_input.device)
+
+    def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        maps = self.trunk(x)
+        return tuple(maps[stage] for stage in self.stages)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(head(m) for head, m in zip(self.heads, self._maps(x), strict=True))
+
+
+def make_heads(
+    maps: Sequence[Tensor], classes: int, **options: Unpack[HeadOptions]
+) -> nn.ModuleList:
+    """A head for each of the maps (N, C, H, W) of a dry forward pass."""
+    return nn.ModuleList(Head(feature_map.shape[1:], classes, **options) for feature_map in maps)
+
+
+def weighted_loss(
+    logits: Sequence[Tensor], target: Tensor, weights: Sequence[float]
+) -> tuple[Tensor, list[Tensor]]:
+    """Eq. 3, the sum of the heads' losses by weight lambda; and each head's cross-entropy (Eq. 4).
+
+    `logits` holds (N, classes) per head, first stage first; `target` (N,) class indices. Losses are
+    batch means, scalars of at least float32. Raises ValueError unless there is a weight for each
+    head and they increase strictly from 0 or above, or are all zero but the last.
+    """
+    _check_weights(weights, heads=len(logits))
+    losses = [F.cross_entropy(_at_least_float32(head), target) for head in logits]
+    weighted = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
+    return torch.stack(weighted).sum(), losses
+
+
+def weighted_mean(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Mean of the heads' logits (N, classes) by weight, in at least float32."""
+    weighted = [
+        weight * _at_least_float32(head) for weight, head in zip(weights, logits, strict=True)
+    ]
+    return torch.stack(weighted).sum(dim=0) / sum(weights)
+
+
+def _check_weights(weights: Sequence[float], heads: int) -> None:
+    if not weights or len(weights) != heads:
+        raise ValueError(f"{heads} heads need {heads} weights, got {list(weights)}")
+    increasing = weights[0] >= 0 and all(low < high for low, high in pairwise(weights))
+    last_alone = not any(weights[:-1])
+    if weights[-1] <= 0 or not (increasing or last_alone):
+        raise ValueError(
+            f"weights must increase strictly (Eq. 3) or all be 0 but the last, got {list(weights)}"
+        )
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,0 +1,53 @@
+"""Learning curves: what the last epoch's number hides."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from replicate.report.style import COLOURS, INK, panels, styled, title
+
+
+@styled
+def curves(epochs: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, mark: str = "") -> Figure:
+    """Test accuracy per epoch, a panel per data set and table: mean of the finished seeds, and their range.
+
+    Args:
+        epochs: rows of epochs.csv.gz; runs: of runs.csv; cells: of cells.csv.
+    """
+    status = runs[["cell", "run_id", "status"]]
+    places = cells[["cell", "table", "row", "column"]].reset_index(drop=True)
+    history = epochs.merge(status, on=["cell", "run_id"]).merge(places[places["table"].notna()], on="cell")
+    tables = sorted(history["table"].unique())
+    rows = [row for row in dict.fromkeys(places["row"]) if row in set(history["row"])]
+    figure, axes = panels(len(tables), len(rows), 2.4, 2.1, sharex=True, sharey="col")
+    for table, line in zip(tables, axes, strict=True):
+        line[0].set_ylabel(f"Table {table:g}\nTest accuracy (%)")
+        for row, panel in zip(rows, line, strict=True):
+            _panel(panel, history[(history["table"] == table) & (history["row"] == row)])
+    for row, top, bottom in zip(rows, axes[0], axes[-1], strict=True):
+        top.set_title(row)
+        bottom.set_xlabel("Epoch")
+    title(figure, "Test accuracy per epoch", mark)
+    figure.legend(handles=_legend(history), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _panel(panel: Axes, history: pd.DataFrame) -> None:
+    for column, colour in COLOURS.items():
+        own = history[history["column"] == column]
+        done = own[own["status"] == "done"].groupby("epoch")["accuracy"].agg(["mean", "min", "max"])
+        if len(done):
+            panel.fill_between(done.index, done["min"], done["max"], color=colour, alpha=0.2, linewidth=0)
+            panel.plot(done.index, done["mean"], color=colour, linewidth=1.3)
+        for _, run in own[own["status"] == "diverged"].groupby("run_id"):
+            panel.plot(run["epoch"], run["accuracy"], ":", color=colour, linewidth=1.2)
+            panel.plot(run["epoch"].iloc[-1], run["accuracy"].iloc[-1], "x", color=colour, markersize=5)
+
+
+def _legend(history: pd.DataFrame) -> list[Line2D]:
+    present = set(history["column"])
+    lines = [Line2D([], [], color=colour, label=column) for column, colour in COLOURS.items() if column in present]
+    if "diverged" in set(history["status"]):
+        lines.append(Line2D([], [], color=INK, linestyle=":", marker="x", label="a run that diverged"))
+    return lines

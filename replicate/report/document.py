@@ -1,0 +1,94 @@
+"""What a report is made of: plain text, tables, figures and commands, free of any markup."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from matplotlib.figure import Figure as Drawing
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a table."""
+
+    lines: tuple[str, ...]
+    """Shown below each other; of several lines the first is the main one."""
+    sort: float | None = None
+    """What a sortable table sorts by; None sorts by the text."""
+    tone: str = ""
+    """The first word of a verdict, for colour where there is any."""
+
+
+@dataclass(frozen=True)
+class Table:
+    kind: ClassVar[str] = "table"
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    folded: bool = False
+    """Shown only when opened, as long lists are."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    kind: ClassVar[str] = "figure"
+    name: str
+    """File name without a suffix."""
+    caption: str
+    drawing: Drawing
+    folded: bool = False
+
+    @property
+    def alt(self) -> str:
+        """The caption's first sentence."""
+        return self.caption.partition(". ")[0]
+
+
+@dataclass(frozen=True)
+class Text:
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Lines for a shell, raw."""
+
+    kind: ClassVar[str] = "commands"
+    caption: str
+    lines: tuple[str, ...]
+
+
+Block = Table | Figure | Text | Commands
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    title: str
+    mark: str
+    """Why no number may be compared with the paper's; empty where they may."""
+    accuracies: tuple[Table, ...]
+    """The paper's own tables, which the sections show too."""
+    sections: tuple[Section, ...]
+
+    @property
+    def figures(self) -> list[Figure]:
+        return [block for section in self.sections for block in section.blocks if isinstance(block, Figure)]
+
+
+def entry(*lines: str, sort: float | None = None, tone: str = "") -> Entry:
+    return Entry(tuple(line for line in lines if line), sort, tone)
+
+
+def plain_rows(rows: Sequence[Sequence[object]]) -> tuple[tuple[Entry, ...], ...]:
+    """Rows of plain values; numbers sort as numbers."""
+    return tuple(
+        tuple(entry(str(value), sort=value if isinstance(value, int | float) else None) for value in row)
+        for row in rows
+    )

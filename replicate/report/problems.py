@@ -1,0 +1,134 @@
+"""What went wrong in a campaign, and whether its numbers may be compared with the paper's."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from replicate.report.document import Block, Section, Table, Text, plain_rows
+from replicate.report.read import Results
+
+ORIGINS = {
+    "source": "source of the images",
+    "fingerprint": "images (fingerprint)",
+    "precision": "precision",
+    "commit": "commit",
+    "device": "device",
+    "python": "Python",
+    "torch": "PyTorch",
+    "torchvision": "torchvision",
+    "numpy": "NumPy",
+}
+"""What must not differ between the seeds of one cell; threads may, and are listed with the provenance."""
+LONG = 10
+"""Lists with more rows than this are folded."""
+ERROR_LENGTH = 300
+
+
+def mark(results: Results) -> str:
+    """Why no number of this campaign may be compared with the paper's; empty where they may."""
+    specs = [cell.spec for cell in results.campaign.cells]
+    reasons = [f"protocol {spec.protocol.name} ({spec.protocol.title})" for spec in specs if not spec.protocol.comparable]
+    if any(spec.generated for spec in specs) or "generated" in set(results.runs["source"]):
+        reasons.append("generated images")
+    reasons += [f"setting {key}={value}" for key, value in results.request.settings.items()]
+    return "; ".join(dict.fromkeys(reasons))
+
+
+def section(results: Results) -> Section:
+    """Failed, diverged, missing, stale and mixed, in this order."""
+    found = tuple(_tables(results))
+    blocks: tuple[Block, ...] = (Text(_counts(results)), *found)
+    return Section("What went wrong", blocks)
+
+
+def _counts(results: Results) -> str:
+    cells = results.cells
+    asked, done = int(cells["asked"].sum()), int(cells["n"].sum())
+    failed, diverged = int(cells["failed"].sum()), int(cells["diverged"].sum())
+    if asked == done:
+        text = f"Nothing: all {asked} runs finished."
+    else:
+        text = (
+            f"Of {asked} runs {done} finished, {diverged} diverged, {failed} failed "
+            f"and {asked - done - diverged - failed} are missing."
+        )
+    outside = len(set(results.paper.cell_names()) - set(cells.index))
+    return text + (f" {outside} of the paper's 32 cells are not part of this campaign." if outside else "")
+
+
+def _tables(results: Results) -> Iterator[Table]:
+    yield from _listed("Failed and diverged runs", ("Cell", "What", "Runs", "Seeds", "Error"), _ended(results.runs))
+    yield from _listed(
+        "Cells without all their runs",
+        ("Cell", "Finished", "Asked", "Failed", "Diverged", "Missing seeds"),
+        _incomplete(results),
+    )
+    stale = [(cell.cell, cell.verdict) for cell in results.cells.itertuples() if str(cell.verdict).startswith("stale")]
+    yield from _listed("Cells whose spec changed after they were run", ("Cell", "Verdict"), stale)
+    yield from _listed(
+        "Mixed origins: seeds that were not made alike", ("Cell or data set", "What differs", "Values"), _mixed(results)
+    )
+
+
+def _listed(caption: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> Iterator[Table]:
+    if rows:
+        yield Table(caption, columns, plain_rows(rows), folded=len(rows) > LONG)
+
+
+def _ended(runs: pd.DataFrame) -> list[tuple[object, ...]]:
+    """Failed and diverged runs, those of one cell with one error together."""
+    bad = runs[runs["status"].isin(["failed", "diverged"])]
+    groups = bad.groupby(["cell", "status", "error"], sort=False)["seed"]
+    return [(cell, status, len(seeds), _series(seeds), _short(error)) for (cell, status, error), seeds in groups]
+
+
+def _short(error: str) -> str:
+    line = " ".join(error.split())
+    return line if len(line) <= ERROR_LENGTH else line[: ERROR_LENGTH - 1] + "…"
+
+
+def _incomplete(results: Results) -> list[tuple[object, ...]]:
+    ran = results.runs.groupby("cell")["seed"].agg(set)
+    rows: list[tuple[object, ...]] = []
+    for cell in results.cells.itertuples():
+        if cell.n < cell.asked:
+            missing = sorted(set(range(cell.asked)) - ran.get(cell.cell, set()))
+            rows.append((cell.cell, cell.n, cell.asked, cell.failed, cell.diverged, _series(missing) or "none"))
+    return rows
+
+
+def _series(seeds: "pd.Series[int] | list[int]") -> str:
+    """Seeds as text, neighbours joined: 0-3, 5."""
+    runs: list[list[int]] = []
+    for seed in sorted(map(int, seeds)):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def origins(results: Results) -> pd.DataFrame:
+    """One row a finished run: its cell, data set, and everything in `ORIGINS`, as text."""
+    own = ["cell", "dataset", "seed", "run_id", "source", "fingerprint", "precision"]
+    made = [name for name in ORIGINS if name not in own]
+    joined = results.done[own].merge(
+        results.provenance[["cell", "run_id", "dirty", "threads", *made]], on=["cell", "run_id"], how="left"
+    )
+    joined["commit"] += joined["dirty"].map({"True": " with uncommitted changes"}).fillna("")
+    return joined.drop(columns="dirty").astype({"seed": int}).fillna("unknown")
+
+
+def _mixed(results: Results) -> list[tuple[object, ...]]:
+    found = origins(results)
+    rows = list(_differing(found, "cell", list(ORIGINS)))
+    return rows + list(_differing(found.drop_duplicates(["dataset", "cell", "fingerprint"]), "dataset", ["fingerprint"]))
+
+
+def _differing(found: pd.DataFrame, by: str, names: list[str]) -> Iterator[tuple[object, ...]]:
+    for name in names:
+        for key, own in found.groupby(by, sort=False)[name]:
+            values = own.value_counts(sort=False).sort_index()
+            if len(values) > 1:
+                text = "; ".join(f"{str(value)[:60]} ({count})" for value, count in values.items())
+                yield key, ORIGINS[name], text

@@ -1,0 +1,46 @@
+"""Where the numbers come from: one line while every run was made alike, the differences where not."""
+
+import pandas as pd
+
+from replicate.report.document import Block, Section, Table, Text, plain_rows
+from replicate.report.problems import ORIGINS, origins
+from replicate.report.read import Results
+
+COMMON = {name: what for name, what in ORIGINS.items() if name != "fingerprint"} | {"threads": "threads"}
+DIGITS = 16
+"""Of a fingerprint, enough to tell any two apart."""
+
+
+def section(results: Results) -> Section:
+    found = origins(results)
+    blocks: list[Block] = []
+    if found.empty:
+        blocks.append(Text("No run has finished."))
+    else:
+        blocks.append(Text(_uniform(found)))
+        blocks += _differences(found)
+        blocks.append(_images(found))
+    return Section("Provenance", tuple(blocks))
+
+
+def _uniform(found: pd.DataFrame) -> str:
+    same = [f"{what} {found[name].iloc[0]}" for name, what in COMMON.items() if found[name].nunique() == 1]
+    return f"The same in all {len(found)} finished runs: {', '.join(same) or 'nothing'}."
+
+
+def _differences(found: pd.DataFrame) -> list[Table]:
+    rows = [
+        (what, value, len(own), own["cell"].nunique())
+        for name, what in COMMON.items()
+        if found[name].nunique() > 1
+        for value, own in found.groupby(name)
+    ]
+    columns = ("What", "Value", "Runs", "Cells")
+    return [Table("What differs between the finished runs", columns, plain_rows(rows))] if rows else []
+
+
+def _images(found: pd.DataFrame) -> Table:
+    groups = found.groupby(["dataset", "source", "fingerprint"], sort=False)
+    rows = [(name, source, mark[:DIGITS], len(own)) for (name, source, mark), own in groups]
+    columns = ("Data set", "Source", f"Fingerprint (first {DIGITS} digits of SHA-256)", "Runs")
+    return Table("Images", columns, plain_rows(rows))

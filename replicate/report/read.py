@@ -1,0 +1,108 @@
+"""Reads the files of results/<campaign>/ that a report is made from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from replicate import campaign, paper
+from replicate.campaign import Campaign, Request
+from replicate.errors import UserError
+
+COLUMNS: dict[str, dict[str, str]] = {
+    "cells.csv": {
+        "cell": "str", "table": "float", "row": "str", "column": "str", "dataset": "str",
+        "method": "str", "protocol": "str", "published": "str", "asked": "int", "n": "int",
+        "failed": "int", "diverged": "int", "mean": "float", "sd": "float", "low": "float",
+        "high": "float", "best_mean": "float", "delta": "float", "verdict": "str",
+    },
+    "runs.csv": {
+        "cell": "str", "table": "float", "dataset": "str", "method": "str", "protocol": "str",
+        "seed": "int", "run_id": "str", "status": "str", "accuracy": "float", "best_accuracy": "float",
+        "best_epoch": "float", "epochs": "float", "train_loss": "float", "penalty": "float",
+        "source": "str", "fingerprint": "str", "precision": "str", "error": "str",
+    },
+    "provenance.csv": {
+        "cell": "str", "seed": "int", "run_id": "str", "started": "str", "seconds": "float",
+        "images_per_second": "float", "attempts": "float", "device": "str", "threads": "str",
+        "commit": "str", "dirty": "str", "python": "str", "torch": "str", "torchvision": "str",
+        "numpy": "str",
+    },
+    "epochs.csv.gz": {
+        "cell": "str", "seed": "int", "run_id": "str", "epoch": "int", "learning_rate": "float",
+        "loss": "float", "head_losses": "str", "penalty": "float", "train_accuracy": "float",
+        "accuracy": "float", "images_per_second": "float",
+    },
+    "pools.csv.gz": {
+        "cell": "str", "seed": "int", "run_id": "str", "head": "int", "channel": "int", "sum": "float",
+    },
+    "maps.csv.gz": {
+        "cell": "str", "seed": "int", "run_id": "str", "head": "int", "row": "int", "column": "int",
+        "weight": "float",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a campaign asked for and what came of it; frames have the columns of `COLUMNS`."""
+
+    campaign: Campaign
+    paper: paper.Tables
+    cells: pd.DataFrame
+    """Indexed by cell name."""
+    runs: pd.DataFrame
+    provenance: pd.DataFrame
+    epochs: pd.DataFrame
+    pools: pd.DataFrame
+    maps: pd.DataFrame
+
+    @property
+    def request(self) -> Request:
+        return self.campaign.request
+
+    @property
+    def done(self) -> pd.DataFrame:
+        return self.runs[self.runs["status"] == "done"]
+
+
+def read(root: Path, name: str) -> Results:
+    """Read a campaign's results; CSV files other than cells.csv may be missing.
+
+    Raises:
+        UserError: no such campaign, or a file that lacks a column.
+    """
+    if Path(name).name != name:
+        raise UserError(f"campaign {name!r}: expected the name of a folder in {root / 'results'}")
+    opened = campaign.opened(root, name)
+    if not (opened.results / "cells.csv").is_file():
+        raise UserError(f"{opened.results / 'cells.csv'}: no such file: run `replicate run` first")
+    frames = {file: _frame(opened.results / file) for file in COLUMNS}
+    return Results(
+        campaign=opened,
+        paper=paper.read_tables(root),
+        cells=frames["cells.csv"].set_index("cell", drop=False).rename_axis(None),
+        runs=frames["runs.csv"],
+        provenance=frames["provenance.csv"],
+        epochs=frames["epochs.csv.gz"],
+        pools=frames["pools.csv.gz"],
+        maps=frames["maps.csv.gz"],
+    )
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    """The file's rows, typed; no rows where the file is missing or empty."""
+    types = COLUMNS[path.name]
+    try:
+        # "NA" in a text column stays text.
+        frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_blank(types))
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    if missing := types.keys() - set(frame.columns):
+        raise UserError(f"{path}: has no column {', '.join(sorted(missing))}")
+    return frame
+
+
+def _blank(types: dict[str, str]) -> dict[str, list[str]]:
+    """Nothing between the commas is a missing number, but an empty text."""
+    return {name: ["", "nan"] for name, kind in types.items() if kind == "float"}

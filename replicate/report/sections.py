@@ -1,0 +1,185 @@
+"""The sections of a report, in the order a sceptical reader wants them."""
+
+import shlex
+from collections.abc import Iterator
+
+from replicate.report import curves, figures, problems, provenance, tables, weights
+from replicate.report.document import Block, Commands, Document, Figure, Section, Table, Text
+from replicate.report.gains import gains, shown
+from replicate.report.read import Results
+from replicate.results.statistics import MARGIN, VERDICTS
+
+
+def document(results: Results) -> Document:
+    """Everything a report says."""
+    mark = problems.mark(results)
+    accuracies = tuple(tables.grids(results, "Table {}", tables.accuracy))
+    sections = (
+        problems.section(results),
+        _summary(results, mark),
+        _tables(results, accuracies),
+        _figures(results, mark),
+        _gains(results, mark),
+        _curves(results, mark),
+        _learned(results, mark),
+        _best(results),
+        _cost(results),
+        provenance.section(results),
+        _commands(results),
+    )
+    title = f"FlexPooling replicated: campaign {results.request.name}"
+    return Document(title, mark, accuracies, tuple(section for section in sections if section.blocks))
+
+
+def _summary(results: Results, mark: str) -> Section:
+    cells, request = results.cells, results.request
+    inside = cells.index.isin(results.paper.cell_names())
+    sentences = [
+        f"{inside.sum()} of the paper's 32 cells, protocol {request.protocol}, "
+        f"{_counted(request.seeds, 'seed')} each."
+    ]
+    if mark:
+        sentences.append(f"No verdicts, since the numbers are not comparable with the paper's: {mark}.")
+    else:
+        counts = cells["verdict"].str.partition(" (")[0].value_counts()
+        order = [word for word in VERDICTS if word in counts]
+        sentences.append("Verdicts: " + ", ".join(f"{counts[word]} {word}" for word in order) + ".")
+    measured = cells[inside & (cells["n"] > 0)]
+    if len(measured):
+        worst, top = measured["delta"].idxmin(), measured["delta"].idxmax()
+        sentences.append(
+            f"Replicated minus published accuracy goes from {tables.signed(measured['delta'].min(), 2)} points "
+            f"({worst}) to {tables.signed(measured['delta'].max(), 2)} ({top})."
+        )
+    return Section("Summary", (Text(" ".join(sentences)),))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
+    key = (
+        "Top-1 test accuracy in percent after the last epoch: mean ± standard deviation (finished seeds; "
+        "k/n where k of n seeds finished). Below it the published number, which is one run, and "
+        "Δ = replicated − published. The verdict compares the published number with the 95 % prediction "
+        "interval for one more run."
+    )
+    words = sorted({verdict.partition(" (")[0] for verdict in results.cells["verdict"]}, key=list(VERDICTS).index)
+    legend = "; ".join(f"{word}: {VERDICTS[word]}" for word in words) + f". The margin is {MARGIN:g} points."
+    blocks = (
+        Text(key),
+        *accuracies,
+        *tables.others(results),
+        Text(legend[0].upper() + legend[1:]),
+    )
+    return Section("Tables 1 and 2", blocks)
+
+
+def _figures(results: Results, mark: str) -> Section:
+    paper, cells = results.paper.tables, results.cells
+    blocks = []
+    for table, number in zip(paper, (2, 4), strict=True):
+        caption = (
+            f"Figure {number} of the paper redrawn from Table {table.table}. Every panel has its own "
+            "y axis, fitted to its values and not starting at zero."
+        )
+        blocks.append(Figure(f"figure{number}", caption, figures.bars(table, cells, mark)))
+    caption = (
+        "The trend across the columns. Both panels of a data set share a y axis, which does not start at zero."
+    )
+    blocks.append(Figure("trend", caption, figures.trend(paper, cells, mark)))
+    return Section("Figures 2 and 4, and the trend", tuple(blocks))
+
+
+def _gains(results: Results, mark: str) -> Section:
+    found = gains(results)
+    if found.empty:
+        return Section("Gains over AvgPool", (Text("No gain has two paired seeds yet: an interval needs two."),))
+    key = (
+        "Mean difference to AvgPool over the seeds that both have, with its 95 % t interval (pairs), "
+        "in percentage points."
+    )
+    if not mark:
+        key += " p values are corrected by Holm's method over the table."
+    drawing = figures.forest(found, mark)
+    caption = "Gains over AvgPool with 95 % t intervals; hollow: the published gain, of one run each."
+    blocks = (Text(key), *tables.grids(results, "Gains, Table {}", shown(found, not mark)))
+    return Section("Gains over AvgPool", (*blocks, Figure("gains", caption, drawing)))
+
+
+def _curves(results: Results, mark: str) -> Section:
+    drawn = results.epochs["cell"].isin(results.paper.cell_names())
+    if not drawn.any():
+        return Section("Learning curves", ())
+    caption = (
+        "Test accuracy after every epoch: mean of the finished seeds, shaded from the lowest to the highest. "
+        "The panels of a data set share a y axis."
+    )
+    drawing = curves.curves(results.epochs[drawn], results.runs, results.cells, mark)
+    return Section("Learning curves", (Figure("curves", caption, drawing),))
+
+
+def _learned(results: Results, mark: str) -> Section:
+    return Section("What FlexPool learned", (*_sums(results, mark), *_maps(results, mark)))
+
+
+def _sums(results: Results, mark: str) -> Iterator[Block]:
+    found = weights.placed(results.pools, results.cells)
+    if found.empty:
+        return
+    caption = (
+        "Distance of every channel's weight sum from 1, the value that average pooling has and Eq. 2 asks for "
+        "(boxes: quartiles over channels and seeds; whiskers: 5 % to 95 %; logarithmic axis)."
+    )
+    yield Figure("sums", caption, weights.sums(results.pools, results.cells, mark))
+    yield tables.channel_sums(results)
+
+
+def _maps(results: Results, mark: str) -> Iterator[Block]:
+    found = weights.placed(results.maps, results.cells)
+    for table, stage in sorted({(int(t), int(s)) for t, s in zip(found["table"], found["stage"], strict=True)}):
+        caption = (
+            f"Mean weight at each position, Table {table}, stage {stage}, over channels and seeds, in units of "
+            "average pooling's weight. White is 1; red is more and blue less, as far as the range below each map."
+        )
+        drawing = weights.maps(results.maps, results.cells, table, stage, mark)
+        yield Figure(f"maps-table{table}-stage{stage}", caption, drawing, folded=stage < 3)
+
+
+def _best(results: Results) -> Section:
+    key = (
+        "Optimistic: the best epoch is chosen on the test set. It is shown beside the last epoch and used nowhere."
+    )
+    return Section("Last and best epoch", (Text(key), *tables.grids(results, "Last and best epoch, Table {}", tables.best)))
+
+
+def _cost(results: Results) -> Section:
+    made = results.provenance
+    if made.empty:
+        return Section("Cost", ())
+    again = int((made["attempts"] > 1).sum())
+    text = f"{tables.duration(made['seconds'].sum())} of training and evaluation in {_counted(len(made), 'run')}"
+    text += f", {again} of them in more than one attempt." if again else "."
+    return Section("Cost", (Text(text), *tables.grids(results, "Mean time and speed of a run, Table {}", tables.cost(made))))
+
+
+def _commands(results: Results) -> Section:
+    request = results.request
+    ending = ["--protocol", request.protocol, "--seeds", str(request.seeds), "--campaign", request.name]
+    for key, value in request.settings.items():
+        ending += ["--set", f"{key}={value}"]
+    lines = tuple(shlex.join(["replicate", "run", cell, *ending]) for cell in results.cells.index)
+    again = shlex.join(["replicate", "report", "--campaign", request.name])
+    blocks = (
+        Text("The whole campaign, and this report from its CSV files:"),
+        Commands("", (shlex.join(["replicate", "run", *_whole(results), *ending]), again)),
+        Commands(f"Every cell by itself ({len(lines)})", lines),
+    )
+    return Section("Commands", blocks)
+
+
+def _whole(results: Results) -> list[str]:
+    """The cells to name: none where they are exactly those of the tables, which is the default."""
+    names = list(results.cells.index)
+    return [] if set(names) == set(results.paper.cell_names()) else names

@@ -1,0 +1,138 @@
+"""The tables of a report, all in the paper's layout: a row per data set, a column per method."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from replicate import paper
+from replicate.report.document import Entry, Table, entry
+from replicate.report.read import Results
+from replicate.report.weights import placed
+from replicate.spec import Published
+
+Row = pd.Series
+SILENT = {"not comparable", "not run", "failed"}
+"""Verdicts that the caption or the entry's first line says already."""
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign, as +0.12 or −0.12."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def decimals(number: str) -> int:
+    return len(number.partition(".")[2])
+
+
+def grids(
+    results: Results, caption: str, content: Callable[[Row, Published], Entry]
+) -> Iterator[Table]:
+    """A table per table of the paper; cells that are not in the campaign read `not run`."""
+    for table in results.paper.tables:
+        rows = [
+            (entry(row), *(_filled(results, table, row, column, content) for column in table.columns))
+            for row in table.rows
+        ]
+        yield Table(
+            f"{caption.format(table.table)}: {table.title}", ("Data set", *table.columns), tuple(rows)
+        )
+
+
+def _filled(
+    results: Results, table: paper.Table, row: str, column: str, content: Callable[[Row, Published], Entry]
+) -> Entry:
+    value = table.rows[row][table.columns.index(column)]
+    published = Published(table=table.table, row=row, column=column, value=value)  # type: ignore[arg-type]
+    name = paper.cell_name(published)
+    blank = pd.Series({"n": 0, "failed": 0, "diverged": 0, "verdict": "not run", "cell": name})
+    return content(results.cells.loc[name] if name in results.cells.index else blank, published)
+
+
+def accuracy(cell: Row, published: Published) -> Entry:
+    """Ours ± sd (n), the published number with Δ, what did not finish, the verdict."""
+    digits = decimals(published.value)
+    second = f"published {published.value}"
+    if cell["n"]:
+        second += f", Δ {signed(cell['mean'] - published.accuracy, digits)}"
+    verdict = "" if cell["verdict"] in SILENT else cell["verdict"]
+    tone = (verdict or "none").split()[0]
+    return entry(_ours(cell, digits), second, _unfinished(cell), verdict, sort=cell.get("mean"), tone=tone)
+
+
+def _ours(cell: Row, digits: int) -> str:
+    if cell["n"]:
+        spread = f" ± {cell['sd']:.{digits}f}" if cell["n"] > 1 else ""
+        seeds = str(cell["n"]) if cell["n"] == cell["asked"] else f"{cell['n']}/{cell['asked']}"
+        return f"{cell['mean']:.{digits}f}{spread} ({seeds})"
+    if cell["failed"] or cell["diverged"]:
+        return "diverged" if not cell["failed"] else "failed"
+    return "not run"
+
+
+def _unfinished(cell: Row) -> str:
+    return ", ".join(f"{cell[what]} {what}" for what in ("failed", "diverged") if cell[what])
+
+
+def best(cell: Row, published: Published) -> Entry:
+    """The last epoch's mean, and the best epoch's beside it."""
+    if not cell["n"]:
+        return entry(_ours(cell, 2))
+    gain = cell["best_mean"] - cell["mean"]
+    return entry(f"{cell['mean']:.2f}", f"best {cell['best_mean']:.2f}, {signed(gain, 2)}", sort=gain)
+
+
+def cost(provenance: pd.DataFrame) -> Callable[[Row, Published], Entry]:
+    """Mean time and speed of a cell's runs."""
+    means = provenance.groupby("cell")[["seconds", "images_per_second"]].mean()
+
+    def content(cell: Row, published: Published) -> Entry:
+        if cell["cell"] not in means.index:
+            return entry(_ours(cell, 2))
+        seconds, speed = means.loc[cell["cell"]]
+        speed_text = f"{speed:,.0f} images/s" if np.isfinite(speed) else ""
+        return entry(duration(seconds), speed_text, sort=seconds)
+
+    return content
+
+
+def duration(seconds: float) -> str:
+    """Hours and minutes, minutes and seconds, or seconds."""
+    if not np.isfinite(seconds):
+        return "unknown"
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{seconds:.1f} s"
+
+
+def channel_sums(results: Results) -> Table:
+    """Eq. 2's sums by cell and stage: their spread over channels and seeds."""
+    found = placed(results.pools, results.cells)
+    order = list(results.cells.index)
+    rows = []
+    for (cell, stage), own in sorted(found.groupby(["cell", "stage"]), key=lambda item: (order.index(item[0][0]), item[0][1])):
+        sums = own["sum"]
+        low, middle, high = (f"{value:.3f}" for value in sums.quantile([0.05, 0.5, 0.95]))
+        penalty = ((sums - 1) ** 2).sum() / own["run_id"].nunique()
+        rows.append(
+            (
+                entry(cell), entry(str(stage)), entry(middle, sort=sums.median()),
+                entry(f"{low} to {high}"), entry(f"{penalty:.3g}", sort=penalty),
+            )
+        )  # fmt: skip
+    columns = ("Cell", "Stage", "Median sum", "5 % to 95 % of the channels", "R of Eq. 2, mean over seeds")
+    return Table("Sums of each channel's weights", columns, tuple(rows), folded=True)
+
+
+def others(results: Results) -> Iterator[Table]:
+    """Cells that stand in no table of the paper."""
+    extra = results.cells[~results.cells.index.isin(results.paper.cell_names())]
+    rows = tuple(
+        (entry(row["cell"]), entry(_ours(row, 2), sort=row["mean"]), entry(_unfinished(row) or row["verdict"]))
+        for _, row in extra.iterrows()
+    )
+    if rows:
+        yield Table("Cells outside the paper's tables", ("Cell", "Accuracy (%)", "Note"), rows)

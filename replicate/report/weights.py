@@ -1,0 +1,104 @@
+"""What FlexPool learned: how far its channels' weights sum from 1 (Eq. 2), and where it looks."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from replicate.report.style import COLOURS, SHORT, panels, styled, title
+
+SMALLEST = 1e-6
+"""Distances from 1 below this are drawn here: a sum of exactly 1 has no place on a logarithmic axis."""
+
+
+def placed(frame: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Rows of pools.csv.gz or maps.csv.gz with the cell's place in the tables, and the stage of each head."""
+    places = cells[["cell", "table", "row", "column"]].reset_index(drop=True)
+    places = places[places["table"].notna()].rename(columns={"row": "set", "column": "method"})
+    merged = frame.merge(places, on="cell")
+    # The last head sits on stage 3, however many heads there are and wherever their count begins.
+    merged["stage"] = 3 - (merged.groupby("cell")["head"].transform("max") - merged["head"])
+    return merged
+
+
+@styled
+def sums(pools: pd.DataFrame, cells: pd.DataFrame, mark: str = "") -> Figure:
+    """Distance of every channel's weight sum from 1, by stage and method: a panel per data set and table.
+
+    Args:
+        pools: rows of pools.csv.gz; cells: of cells.csv.
+    """
+    found = placed(pools, cells)
+    found["distance"] = (found["sum"] - 1).abs().clip(lower=SMALLEST)
+    tables, sets = sorted(found["table"].unique()), _present(cells, found)
+    figure, axes = panels(len(tables), len(sets), 2.4, 2.2, sharey=True)
+    for table, line in zip(tables, axes, strict=True):
+        line[0].set_ylabel(f"Table {table:g}\n|channel sum − 1|")
+        for name, panel in zip(sets, line, strict=True):
+            _box_panel(panel, found[(found["table"] == table) & (found["set"] == name)])
+    for name, panel in zip(sets, axes[0], strict=True):
+        panel.set_title(name)
+    title(figure, "Do a channel's weights sum to 1? Distance from 1 of every channel and seed", mark)
+    methods = [method for method in COLOURS if method in set(found["method"])]
+    handles = [Patch(facecolor=COLOURS[method], label=method) for method in methods]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _present(cells: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+    return [row for row in dict.fromkeys(cells["row"]) if row in set(found["set"])]
+
+
+def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
+    methods = [method for method in COLOURS if method in set(found["method"])]
+    stages = sorted(found["stage"].unique())
+    for offset, method in enumerate(methods):
+        own = found[found["method"] == method]
+        boxes = panel.boxplot(
+            [own[own["stage"] == stage]["distance"] for stage in stages],
+            positions=np.arange(len(stages)) + 0.26 * (offset - (len(methods) - 1) / 2),
+            widths=0.2, whis=(5, 95), showfliers=False, patch_artist=True, medianprops={"color": "white"},
+        )  # fmt: skip
+        for box in boxes["boxes"]:
+            box.set(facecolor=COLOURS[method], edgecolor=COLOURS[method])
+    panel.set_yscale("log")
+    panel.set_xticks(range(len(stages)), [f"stage {stage}" for stage in stages])
+    panel.set_xlim(-0.6, len(stages) - 0.4)
+    panel.tick_params(axis="x", length=0)
+
+
+@styled
+def maps(weights: pd.DataFrame, cells: pd.DataFrame, table: int, stage: int, mark: str = "") -> Figure:
+    """Mean weight at every position, in units of average pooling's 1/(H·W): methods down, data sets across.
+
+    Args:
+        weights: rows of maps.csv.gz; cells: of cells.csv.
+    """
+    found = placed(weights, cells)
+    found = found[(found["table"] == table) & (found["stage"] == stage)]
+    methods = [method for method in COLOURS if method in set(found["method"])]
+    sets = _present(cells, found)
+    figure, axes = panels(len(methods), len(sets), 1.7, 1.75)
+    for method, line in zip(methods, axes, strict=True):
+        line[0].set_ylabel(SHORT[method])
+        for name, panel in zip(sets, line, strict=True):
+            _map_panel(panel, found[(found["method"] == method) & (found["set"] == name)])
+    for name, panel in zip(sets, axes[0], strict=True):
+        panel.set_title(name)
+    title(figure, f"Where FlexPool looks: Table {table}, stage {stage}", mark)
+    return figure
+
+
+def _map_panel(panel: Axes, found: pd.DataFrame) -> None:
+    panel.set(xticks=[], yticks=[])
+    panel.grid(visible=False)
+    if found.empty:
+        panel.set_xlabel("not run", fontsize=8)
+        return
+    grid = found.pivot_table(index="row", columns="column", values="weight").to_numpy()
+    relative = grid * grid.size
+    reach = max(float(np.abs(relative - 1).max()), 1e-6)
+    panel.imshow(relative, cmap="RdBu_r", norm=Normalize(1 - reach, 1 + reach), interpolation="nearest")
+    panel.set_xlabel(f"1 ± {reach:.2g}", fontsize=8)

@@ -1,0 +1,243 @@
+"""Reads the records of a campaign into its CSV files. Trains nothing, forgets nothing.
+
+    runs.csv        a row a run: what was measured, the same however often it was interrupted
+    cells.csv       a row a cell: seeds, mean, spread, the published number and the verdict
+    provenance.csv  a row a run: code, libraries, device, time
+    epochs.csv.gz   a row a run and epoch
+    pools.csv.gz    a row a run, head and channel: the sum of FlexPool's weights (Eq. 2)
+    maps.csv.gz     a row a run, head and position: FlexPool's weights, mean over the channels
+
+Accuracies are percent and nothing is rounded.
+"""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from replicate import atomic
+from replicate.campaign import Campaign
+from replicate.errors import UserError
+from replicate.results import record, statistics
+from replicate.results.record import CorruptRecord, Record
+
+RUNS = [
+    *("cell", "table", "dataset", "method", "protocol", "seed", "run_id", "status", "stale"),
+    *("accuracy", "best_accuracy", "best_epoch", "epochs", "train_loss", "penalty"),
+    *("source", "fingerprint", "precision", "error"),
+]
+CELLS = [
+    *("cell", "table", "row", "column", "dataset", "method", "protocol", "published", "asked"),
+    *("n", "failed", "diverged", "mean", "sd", "low", "high", "best_mean", "delta", "verdict"),
+]
+PROVENANCE = [
+    *("cell", "seed", "run_id", "started", "seconds", "images_per_second", "attempts", "device"),
+    *("threads", "commit", "dirty", "python", "torch", "torchvision", "numpy"),
+]
+EPOCHS = [
+    *("cell", "seed", "run_id", "epoch", "learning_rate", "loss", "head_losses", "penalty"),
+    *("train_accuracy", "accuracy", "seconds", "images_per_second"),
+]
+POOLS = ["cell", "seed", "run_id", "head", "channel", "sum"]
+MAPS = ["cell", "seed", "run_id", "head", "row", "column", "weight"]
+
+
+def aggregate(campaign: Campaign) -> list[str]:
+    """Write a campaign's CSV files; returns a line for every corrupt record.
+
+    Raises:
+        UserError: runs.csv holds runs whose records are gone: writing it again would lose them.
+    """
+    refuse_to_forget(campaign)
+    sound, corrupt = _read(campaign)
+    runs = runs_table(campaign, [found for _, found in sound])
+    tables = {
+        "runs.csv": runs,
+        "cells.csv": cells_table(campaign, runs),
+        "provenance.csv": _frame((_provenance(found) for _, found in sound), PROVENANCE),
+        "epochs.csv.gz": _frame((row for _, found in sound for row in _epochs(found)), EPOCHS),
+        "pools.csv.gz": _frame((row for one in sound for row in _pools(*one)), POOLS),
+        "maps.csv.gz": _frame((row for one in sound for row in _maps(*one)), MAPS),
+    }
+    for name, table in tables.items():
+        write_csv(table, campaign.results / name)
+    return corrupt
+
+
+def refuse_to_forget(campaign: Campaign) -> None:
+    path = campaign.results / "runs.csv"
+    if not path.exists():
+        return
+    kept = {folder.name for folder in campaign.runs_folder.glob("*") if (folder / record.RECORD).exists()}
+    ids = {name.rpartition("-")[2] for name in kept}
+    lost = [run_id for run_id in read_csv(path)["run_id"] if run_id not in ids]
+    if lost:
+        raise UserError(
+            f"{path} holds {len(lost)} runs whose records are not in {campaign.runs_folder}: "
+            "bring them back, or use another --campaign"
+        )
+
+
+def runs_table(campaign: Campaign, records: Iterable[Record]) -> pd.DataFrame:
+    """A row a record, in the order of the campaign's cells."""
+    specs = {cell.name: cell.spec for cell in campaign.cells}
+    order = {name: index for index, name in enumerate(specs)}
+    rows = [
+        _run(found, stale=found.id != specs[found.cell].run_id(found.seed))
+        for found in records
+        if found.cell in specs
+    ]
+    rows.sort(key=lambda row: (order[row["cell"]], row["seed"], row["stale"], row["run_id"]))
+    return _frame(rows, RUNS)
+
+
+def cells_table(campaign: Campaign, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a cell of the campaign, with or without runs."""
+    by_cell = dict(tuple(runs.groupby("cell")))
+    none = runs.iloc[:0]
+    rows = [_cell(campaign, cell, by_cell.get(cell.name, none)) for cell in campaign.cells]
+    return _frame(rows, CELLS)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """One of the files above, with names and ids as text.
+
+    Raises:
+        UserError: the file is missing or not one of ours.
+    """
+    text = {"run_id": str, "commit": str, "published": str, "head_losses": str, "error": str}
+    try:
+        return pd.read_csv(path, dtype=text)  # type: ignore[arg-type]
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; make it with `replicate aggregate`") from None
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be read ({reason}); make it again with `replicate aggregate`") from None
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """The same bytes for the same table: compressed files carry no time stamp."""
+    compression: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
+    buffer = io.BytesIO()
+    table.to_csv(buffer, index=False, lineterminator="\n", compression=compression)
+    with atomic.replacing(path) as file:
+        file.write(buffer.getvalue())
+
+
+def _read(campaign: Campaign) -> tuple[list[tuple[Path, Record]], list[str]]:
+    sound, corrupt = [], []
+    for folder, found in record.read_all(campaign.runs_folder):
+        if isinstance(found, CorruptRecord):
+            corrupt.append(str(found))
+        else:
+            sound.append((folder, found))
+    return sound, corrupt
+
+
+def _run(found: Record, stale: bool) -> dict[str, Any]:
+    last = found.epochs[-1] if found.epochs else None
+    best = found.best
+    table, _, _ = found.cell.partition("/")
+    return {
+        **_key(found),
+        "table": table.removeprefix("table") if table != "extensions" else None,
+        "dataset": found.spec["dataset"]["name"],
+        "method": found.spec["method"]["name"],
+        "protocol": found.spec["protocol"]["name"],
+        "status": found.status,
+        "stale": stale,
+        "accuracy": found.accuracy,
+        "best_accuracy": best.accuracy if best else None,
+        "best_epoch": best.epoch if best else None,
+        "epochs": len(found.epochs),
+        "train_loss": last.loss if last else None,
+        "penalty": last.penalty if last else None,
+        "source": found.source,
+        "fingerprint": found.fingerprint,
+        "precision": found.provenance.precision,
+        "error": found.error,
+    }
+
+
+def _cell(campaign: Campaign, cell: Any, runs: pd.DataFrame) -> dict[str, Any]:
+    spec, asked = cell.spec, campaign.request.seeds
+    # A stale run stands in for a seed until the seed has been run again.
+    chosen = runs.drop_duplicates("seed") if len(runs) else runs
+    done = chosen[chosen["status"] == "done"]
+    values = done["accuracy"].to_numpy(dtype=float)
+    n, mean, sd = statistics.summary(values)
+    low, high = statistics.t_interval(values)
+    published = spec.published
+    counts = {state: int((chosen["status"] == state).sum()) for state in ("failed", "diverged")}
+    return {
+        "cell": cell.name,
+        "table": published.table if published else None,
+        "row": published.row if published else spec.dataset.title,
+        "column": published.column if published else spec.method.title,
+        "dataset": spec.dataset.name,
+        "method": spec.method.name,
+        "protocol": spec.protocol.name,
+        "published": published.value if published else None,
+        "asked": asked,
+        "n": n,
+        **counts,
+        "mean": mean,
+        "sd": sd,
+        "low": low,
+        "high": high,
+        "best_mean": done["best_accuracy"].mean() if n else None,
+        "delta": mean - published.accuracy if published else None,
+        "verdict": statistics.verdict(
+            values,
+            published.value if published else None,
+            asked=asked,
+            **counts,
+            stale=bool(chosen["stale"].any()),
+            comparable=spec.comparable,
+        ),
+    }
+
+
+def _provenance(found: Record) -> dict[str, Any]:
+    origin = found.provenance.model_dump()
+    seen = sum(epoch.images_per_second for epoch in found.epochs)
+    speed = seen / len(found.epochs) if found.epochs else None
+    return {**_key(found), **origin, "images_per_second": speed}
+
+
+def _epochs(found: Record) -> Iterator[dict[str, Any]]:
+    for epoch in found.epochs:
+        heads = ";".join(repr(loss) for loss in epoch.head_losses)
+        yield {**_key(found), **vars(epoch), "head_losses": heads}
+
+
+def _pools(folder: Path, found: Record) -> Iterator[dict[str, Any]]:
+    for head, weights in enumerate(_weights(folder)):
+        for channel, total in enumerate(weights.sum(axis=(1, 2), dtype=np.float64)):
+            yield {**_key(found), "head": head, "channel": channel, "sum": total}
+
+
+def _maps(folder: Path, found: Record) -> Iterator[dict[str, Any]]:
+    for head, weights in enumerate(_weights(folder)):
+        for (row, column), weight in np.ndenumerate(weights.mean(axis=0, dtype=np.float64)):
+            yield {**_key(found), "head": head, "row": row, "column": column, "weight": weight}
+
+
+def _weights(folder: Path) -> list[np.ndarray]:
+    """FlexPool's weights (C, H, W) of each head, first stage first."""
+    path = folder / record.POOLS
+    if not path.exists():
+        return []
+    with np.load(path, allow_pickle=False) as file:
+        return [file[name] for name in file.files]
+
+
+def _key(found: Record) -> dict[str, Any]:
+    return {"cell": found.cell, "seed": found.seed, "run_id": found.id}
+
+
+def _frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(columns))

@@ -1,0 +1,237 @@
+"""What a run is: frozen, typed, complete. Nothing here has a default, so every value has a file it came from.
+
+The vocabulary (cell, method, protocol, spec, run) is that of the README.
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+Title = Annotated[str, Field(min_length=1, max_length=100)]
+Count = Annotated[int, Field(ge=1)]
+Range = Annotated[tuple[float, float], Field(strict=False)]
+Printed = Annotated[str, Field(pattern=r"^\d{1,3}\.\d{1,4}$")]
+Weights = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)]
+
+
+class Part(BaseModel):
+    """A frozen piece of a spec that refuses unknown keys and converts nothing."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Protocol(Part):
+    """How every cell is trained: the file in experiments/protocols that the rest of the spec extends."""
+
+    name: Slug
+    title: Title
+    """One line for the report."""
+    comparable: bool
+    """Whether its numbers may be judged against the published ones."""
+
+
+class Dataset(Part):
+    """A data set as its authors publish it."""
+
+    name: Slug
+    title: Title
+    official: Literal["CIFAR10", "CIFAR100", "FashionMNIST", "TinyImageNet"] | None
+    """Where the official files come from; null for a class folder of one's own."""
+    classes: Annotated[int, Field(ge=2)]
+    channels: Literal[1, 3]
+    stored_size: Count
+    """Side of the stored images, in pixels."""
+    size: Annotated[int, Field(ge=8)]
+    """Side of the images the network sees, in pixels."""
+    fit: Literal["none", "average", "resize", "pad"]
+    """How stored_size becomes size: block average, antialiased bilinear resize, zero padding."""
+    train_images: Count
+    test_images: Count
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    """SHA-256 of the stored images and labels in any order; null where nobody has pinned it yet."""
+
+    @model_validator(mode="after")
+    def _fit_matches_sizes(self) -> Self:
+        possible = {
+            "none": self.size == self.stored_size,
+            "average": self.stored_size % self.size == 0,
+            "resize": True,
+            "pad": self.size >= self.stored_size,
+        }
+        if not possible[self.fit]:
+            raise ValueError(f"fit {self.fit!r} cannot turn {self.stored_size} pixels into {self.size}")
+        return self
+
+
+class Generated(Part):
+    """Generated images instead of the data set's own: same shape and classes, no download."""
+
+    train_images: Count
+    test_images: Count
+
+
+class Method(Part):
+    """A column of the paper's tables."""
+
+    name: Slug
+    title: Title
+
+
+class Model(Part):
+    """The network and what pools its feature maps."""
+
+    network: Literal["resnet20"]
+    block: Literal["he", "released"]
+    """Order of convolution, normalisation and ReLU: He et al. 2016, or the authors' code (A01)."""
+    pool: Literal["avg", "flex"]
+    """Global average pooling, or FlexPool (section 3.1)."""
+    constraint: Literal["none", "softmax"]
+    """On FlexPool's weights: none as in the text, or softmax over positions as in the released code (A02)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Dropout probability in every head (section 4.4.1)."""
+    dropout_on: Literal["vector", "map"]
+    """The pooled vector, or whole channels of the feature map before pooling (A04)."""
+    sac: bool
+    """A simple auxiliary classifier after each stage (section 3.2)."""
+    inference: Literal["last", "weighted"]
+    """Predict by the last head alone, or by the weighted mean of the heads' logits (A05)."""
+
+
+class Loss(Part):
+    """Eq. 3 and Eq. 2."""
+
+    head_weights: Weights
+    """Lambda of each head, first stage first; [1.0] for a single classifier (Eq. 3)."""
+    penalty_weight: Annotated[float, Field(ge=0)]
+    """Factor of R, the penalty on FlexPool's channel sums (Eq. 2, A03)."""
+
+
+class Augmentation(Part):
+    """What happens to a training image (section 4.2), as batched tensor operations."""
+
+    flip: bool
+    """Horizontal flip with probability one half."""
+    geometry: Literal["none", "scale", "resized-crop", "pad-crop"]
+    """Isotropic scale with zero padding; random resized crop; pad 4 pixels and crop (A06)."""
+    scale_range: Range
+    """Factor of the side for `scale`, share of the area for `resized-crop`."""
+    normalise: Literal["dataset", "imagenet"]
+    """By the training images' own mean and standard deviation, or ImageNet's (A07)."""
+
+
+class Training(Part):
+    """Optimisation (sections 4.1 and 4.2)."""
+
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    """The peak of the schedule."""
+    schedule: Literal["onecycle", "anneal"]
+    """OneCycleLR stepped per batch, or cosine annealing from the first step (A10)."""
+    weight_decay: Annotated[float, Field(ge=0)]
+    pool_rate_factor: Annotated[float, Field(gt=0)]
+    """Learning rate of FlexPool's weights over that of every other parameter (A16)."""
+    drop_last: bool
+    """Leave out the last, short batch of an epoch (A13)."""
+    precision: Literal["auto", "float32", "bfloat16"]
+    """bfloat16 is autocast; auto takes it where the processor has it (A18)."""
+
+
+class Published(Part):
+    """A number as the paper prints it, and where."""
+
+    table: Literal[1, 2]
+    row: Title
+    column: Title
+    value: Printed
+    """Top-1 accuracy in percent, a string so that its decimals count."""
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.value)
+
+
+class Spec(Part):
+    """A cell with its protocol merged in: all that training needs, but for the seed."""
+
+    protocol: Protocol
+    dataset: Dataset
+    generated: Generated | None
+    method: Method
+    model: Model
+    loss: Loss
+    augmentation: Augmentation
+    training: Training
+    published: Published | None
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        heads = 3 if self.model.sac else 1
+        weights = self.loss.head_weights
+        if len(weights) != heads:
+            raise ValueError(f"loss.head_weights has {len(weights)} values, the model has {heads} heads")
+        if any(weights[:-1]) and any(a >= b for a, b in zip(weights, weights[1:], strict=False)):
+            raise ValueError(f"loss.head_weights must increase (Eq. 3), got {list(weights)}")
+        if not weights[-1]:
+            raise ValueError("the last of loss.head_weights must be above 0")
+        if self.loss.penalty_weight and self.model.pool != "flex":
+            raise ValueError("loss.penalty_weight above 0 needs model.pool: flex")
+        low, high = self.augmentation.scale_range
+        if not 0 < low <= high:
+            raise ValueError(f"augmentation.scale_range must be 0 < low <= high, got {[low, high]}")
+        return self
+
+    @property
+    def train_images(self) -> int:
+        return (self.generated or self.dataset).train_images
+
+    @property
+    def test_images(self) -> int:
+        return (self.generated or self.dataset).test_images
+
+    @property
+    def images_to_train(self) -> int:
+        """Training images seen over the whole run."""
+        dropped = self.train_images % self.training.batch_size if self.training.drop_last else 0
+        return self.training.epochs * (self.train_images - dropped)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a verdict against the published number is possible at all."""
+        return self.protocol.comparable and self.generated is None
+
+    @cached_property
+    def identity(self) -> str:
+        """Canonical JSON of what can change a run's numbers: no titles, resources, paths or machines."""
+        parts = self.model_dump(
+            mode="json",
+            include={"dataset", "generated", "model", "loss", "augmentation", "training"},
+            exclude={"dataset": {"title"}},
+        )
+        return json.dumps(parts, sort_keys=True, separators=(",", ":"))
+
+    def run_id(self, seed: int) -> str:
+        """Twelve hexadecimal digits that name this spec with this seed."""
+        return hashlib.sha256(f"{self.identity}#{seed}".encode()).hexdigest()[:12]
+
+
+def file_schema() -> dict[str, Any]:
+    """JSON schema of one YAML file: any part of a spec, since files extend each other."""
+    schema = Spec.model_json_schema()
+    for part in [schema, *schema["$defs"].values()]:
+        part.pop("required", None)
+    schema["properties"]["extends"] = {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Files this one builds on, relative to it; later ones win over earlier ones.",
+    }
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "A file of experiments/"
+    return schema

@@ -1,0 +1,62 @@
+"""A run's state on disk: written whole or not at all, never read when damaged or another run's."""
+
+import hashlib
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from replicate import atomic
+from replicate.errors import UserError
+
+_log = logging.getLogger(__name__)
+_MAGIC = b"replicate checkpoint 1\n"
+_DIGEST_SIZE = hashlib.sha256().digest_size
+
+State = dict[str, Any]
+
+
+def save(path: Path, state: State) -> None:
+    """Replace the file in one step, so that a crash leaves the old one or the new one."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.replacing(path) as file:
+        file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
+
+
+def load(path: Path, run_id: str, fingerprint: str) -> State | None:
+    """The state saved for this run on these images; None where there is none or it is damaged.
+
+    A damaged file is set aside as `<name>.corrupt`. Raises UserError for another run's state.
+    """
+    if not path.exists():
+        return None
+    payload = _intact(path.read_bytes())
+    if payload is None:
+        aside = path.with_name(f"{path.name}.corrupt")
+        path.replace(aside)
+        _log.warning("%s is damaged: set aside as %s, the run starts anew", path, aside.name)
+        return None
+    state: State = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    for what, seen, wanted in [
+        ("run", state["run_id"], run_id),
+        ("data", state["fingerprint"], fingerprint),
+    ]:
+        if seen != wanted:
+            raise UserError(
+                f"{path} is a checkpoint of {what} {seen}, not of {what} {wanted}: "
+                "remove it, or train into another folder"
+            )
+    return state
+
+
+def _intact(content: bytes) -> bytes | None:
+    """The payload, if the content begins as it must and the checksum holds."""
+    start = len(_MAGIC) + _DIGEST_SIZE
+    digest, payload = content[len(_MAGIC) : start], content[start:]
+    whole = content.startswith(_MAGIC) and hashlib.sha256(payload).digest() == digest
+    return payload if whole else None

@@ -1,0 +1,49 @@
+"""What training hands back. Free of torch, so that whatever reads records stays quick to start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training images and the test accuracy after it; every number is finite."""
+
+    epoch: int
+    """Counted from 1."""
+    learning_rate: float
+    """Of the epoch's last step, for every parameter but FlexPool's weights."""
+    loss: float
+    """Mean over the images trained: Eq. 3 plus the weighted penalty."""
+    head_losses: tuple[float, ...]
+    """Mean cross-entropy of each head (Eq. 4), first stage first, before lambda."""
+    penalty: float
+    """Mean of R (Eq. 2), summed over the heads, before its weight."""
+    train_accuracy: float
+    """Percent, of the last head, on augmented images while the weights change."""
+    accuracy: float
+    """Percent of all test images, after the epoch."""
+    seconds: float
+    """Training and evaluation."""
+    images_per_second: float
+    """Training alone."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that came to its end."""
+
+    status: Literal["done", "diverged"]
+    """Diverged: the loss of the epoch after the last one recorded was not finite."""
+    epochs: list[Epoch]
+    pools: list[np.ndarray]
+    """Each head's effective FlexPool weights (C, H, W), first stage first; [] without FlexPool."""
+    device: str
+    precision: str
+    threads: int
+    resumed_from: list[int]
+    """After how many epochs the run was taken up again, each time."""

@@ -1,0 +1,139 @@
+"""A run in memory: model, optimiser and images on the device, and what an epoch does to them."""
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from replicate.errors import UserError
+from replicate.models import build_model, weighted_loss
+from replicate.spec import Spec
+from replicate.training.augment import augment, normalise
+from replicate.training.checkpoint import State
+from replicate.training.engine import Engine
+from replicate.training.optimisation import build_optimizer, build_schedule
+
+if TYPE_CHECKING:
+    from replicate.data import ImageData
+
+# Fixed, so that the accuracy does not depend on the size of the training batches.
+_EVALUATION_BATCH = 1000
+
+
+class Pass(NamedTuple):
+    """What one pass over the training images gives; for the meaning of each number see `Epoch`."""
+
+    images: int
+    learning_rate: float
+    loss: float
+    head_losses: tuple[float, ...]
+    penalty: float
+    accuracy: float
+
+    @property
+    def finite(self) -> bool:
+        return all(map(math.isfinite, (self.loss, self.penalty, *self.head_losses)))
+
+
+class Run:
+    """One spec with one seed.
+
+    Every epoch draws its order, augmentation and Dropout from generators seeded by the run's seed
+    and the epoch's number, so that no generator's state has to outlive an epoch.
+    """
+
+    def __init__(self, spec: Spec, seed: int, data: "ImageData", engine: Engine) -> None:
+        self.spec, self.seed, self.data, self.engine = spec, seed, data, engine
+        self.train_images = engine.tensor(data.train.images)
+        self.train_labels = engine.tensor(data.train.labels)
+        self.test_images = engine.tensor(data.test.images)
+        self.test_labels = engine.tensor(data.test.labels)
+        with engine.seeded(self._seed("initialisation")):
+            self.model = build_model(spec)
+        engine.place(self.model, self.model.trunk)
+        self.optimizer = build_optimizer(self.model, spec.training)
+        steps = len(self._batches(epoch=1)) * spec.training.epochs
+        self.schedule = build_schedule(self.optimizer, spec.training, steps)
+
+    def train_epoch(self, epoch: int) -> Pass:
+        """Train on every image once (A13). The device is waited for once, at the end."""
+        self.model.train()
+        batches = self._batches(epoch)
+        generator = self.engine.generator(self._seed("augmentation", epoch))
+        with self.engine.seeded(self._seed("dropout", epoch)):
+            sums = []
+            for batch in batches:
+                sums.append(self._step(batch, generator))
+                rate = self.optimizer.param_groups[0]["lr"]
+                self.schedule.step()
+        images = sum(map(len, batches))
+        loss, penalty, accuracy, *head_losses = (torch.stack(sums).sum(0) / images).tolist()
+        return Pass(images, rate, loss, tuple(head_losses), penalty, 100 * accuracy)
+
+    @torch.no_grad()
+    def evaluate(self) -> float:
+        """Percent of all test images that the model predicts, without augmentation."""
+        self.model.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.engine.device)
+        for images, labels in zip(
+            torch.split(self.test_images, _EVALUATION_BATCH),
+            torch.split(self.test_labels, _EVALUATION_BATCH),
+            strict=True,
+        ):
+            batch = normalise(images, self.data.mean, self.data.std)
+            with self.engine.computing(usual=len(images) == _EVALUATION_BATCH):
+                logits = self.model.predict(batch)
+            correct += (logits.argmax(1) == labels).sum()
+        return 100 * correct.item() / len(self.test_labels)
+
+    def state(self) -> State:
+        """All that changes from step to step."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def restore(self, state: State) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+
+    def _step(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """One step of the optimiser; the batch's sums of what is averaged."""
+        labels = self.train_labels.index_select(0, indices)
+        images = self.train_images.index_select(0, indices)
+        batch = augment(images, self.spec.augmentation, self.data.mean, self.data.std, generator)
+        usual = len(indices) == self.spec.training.batch_size
+        with self.engine.computing(usual):
+            logits = self.model(batch)
+        loss, head_losses = weighted_loss(logits, labels, self.spec.loss.head_weights)
+        penalty = self.model.penalty()
+        loss = loss + self.spec.loss.penalty_weight * penalty
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        accuracy = (logits[-1].argmax(1) == labels).double().mean()
+        return torch.stack([loss, penalty, accuracy, *head_losses]).detach() * len(indices)
+
+    def _batches(self, epoch: int) -> list[Tensor]:
+        """Indices of the images of each step, shuffled anew in each epoch."""
+        training, images = self.spec.training, len(self.train_labels)
+        generator = torch.Generator().manual_seed(self._seed("order", epoch))
+        order = torch.randperm(images, generator=generator).to(self.engine.device)
+        batches = list(torch.split(order, training.batch_size))
+        if training.drop_last and len(batches[-1]) < training.batch_size:
+            del batches[-1]
+        if not batches:
+            raise UserError(
+                f"training.drop_last leaves nothing of {images} images with batch_size "
+                f"{training.batch_size}: take a smaller batch"
+            )
+        return batches
+
+    def _seed(self, purpose: str, epoch: int = 0) -> int:
+        """A seed of its own for each use of randomness."""
+        digest = hashlib.sha256(f"{self.seed} {purpose} {epoch}".encode()).digest()
+        return int.from_bytes(digest[:4], "little")

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Regenerates Tables 1 and 2, from nothing to the report.
+#
+#   ./run_all.sh                      all 32 cells of the smoke protocol (generated data, no network)
+#   ./run_all.sh --protocol paper --seeds 5 --data-dir D
+#                                     the real thing; options are those of `replicate run`
+#   ./run_all.sh test [OPTIONS]       the tests; options are pytest's
+#   ./run_all.sh setup                the installation alone
+#
+# Installs into the active virtual or conda environment (conda's base excepted), else into .venv here.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+
+die() { echo "run_all.sh: $*" >&2; exit 1; }
+
+recent() { command -v "$1" >/dev/null && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+    local name
+    for name in python3 python3.14 python3.13 python3.12 python3.11; do
+        if recent "$name"; then echo "$name"; return; fi
+    done
+    die "Python 3.11 or newer is needed, found $(python3 -V 2>&1 || true); on Debian 12 or newer: apt-get install python3 python3-venv"
+}
+
+find_environment() {  # sets env, the folder everything is installed into
+    if [[ -n ${VIRTUAL_ENV:-} ]]; then
+        env=$VIRTUAL_ENV
+    elif [[ -n ${CONDA_PREFIX:-} && ${CONDA_DEFAULT_ENV:-base} != base ]]; then
+        env=$CONDA_PREFIX
+    else
+        env=$PWD/.venv
+        [[ -x $env/bin/python ]] || make_venv
+    fi
+    recent "$env/bin/python" || die "$env has no Python 3.11 or newer; deactivate it or make another one"
+}
+
+make_venv() {
+    local python; python=$(find_python)
+    "$python" -c 'import ensurepip, venv' 2>/dev/null \
+        || die "$python cannot make virtual environments; on Debian: apt-get install python3-venv"
+    "$python" -m venv --clear "$env"
+}
+
+install() {  # once for each state of the lock, the project's metadata, its folder and the Python
+    local stamp=$env/flexpooling-replication.stamp state python=$env/bin/python uv
+    state=$({ cat requirements.lock pyproject.toml; echo "$PWD"; "$python" -V; } | sha256sum)
+    [[ -f $stamp && $(<"$stamp") == "$state" ]] && return
+    [[ $(uname -sm) == "Linux x86_64" ]] \
+        || die "requirements.lock is for Linux on x86-64; here: pip install -e '.[test]', then replicate run --help"
+    echo "Installing into $env (about 6 GB; needs a network)" >&2
+    # uv downloads and unpacks in parallel: a fraction of pip's time
+    if "$python" -m pip --version >/dev/null 2>&1; then
+        "$python" -m pip install --quiet --disable-pip-version-check "$(grep -o '^uv==[^ ]*' requirements.lock)"
+        uv=$env/bin/uv
+    else
+        uv=$(command -v uv) || die "$env has neither pip nor uv; remove it, or install one of them"
+    fi
+    "$uv" pip install --quiet --python "$python" -r requirements.lock
+    "$uv" pip install --quiet --python "$python" --no-deps -e .
+    echo "$state" >"$stamp"
+}
+
+given() {  # OPTION ARGS...: whether OPTION is among ARGS
+    local option=$1 argument; shift
+    for argument; do [[ $argument == "$option" || $argument == "$option="* ]] && return; done
+    return 1
+}
+
+run() {
+    given --protocol "$@" || set -- --protocol smoke "$@"
+    given --seeds "$@" || set -- --seeds 1 "$@"
+    exec "$env/bin/replicate" run "$@"
+}
+
+case ${1:-} in
+    -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' run_all.sh; exit ;;
+esac
+find_environment
+install
+case ${1:-} in
+    setup) echo "$env" ;;
+    test) shift; exec "$env/bin/python" -m pytest -q -n 2 "$@" ;;
+    *) run "$@" ;;
+esac
