@@ -61,16 +61,12 @@ install() {  # once for each state of the lock, the project's metadata, its fold
     echo "$state" >"$stamp"
 }
 
-given() {  # OPTION ARGS...: whether OPTION is among ARGS
-    local option=$1 argument; shift
-    for argument; do [[ $argument == "$option" || $argument == "$option="* ]] && return; done
-    return 1
-}
-
-run() {
-    given --protocol "$@" || set -- --protocol smoke "$@"
-    given --seeds "$@" || set -- --seeds 1 "$@"
-    exec "$env/bin/replicate" run "$@"
+run() {  # smoke, unless the options name a protocol or a campaign that has one
+    local option
+    for option; do
+        case $option in --protocol* | --campaign*) exec "$env/bin/replicate" run "$@" ;; esac
+    done
+    exec "$env/bin/replicate" run --protocol smoke "$@"
 }
 
 case ${1:-} in

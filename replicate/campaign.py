@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -104,6 +104,18 @@ def asked(root: Path, wanted: Request) -> Campaign:
     ordered = [name for name in catalogue.cell_names(root) if name in cells]
     update = {"cells": ordered, "seeds": max(earlier.seeds, wanted.seeds)}
     return resolve(root, wanted.model_copy(update=update))
+
+
+def request(values: dict[str, Any]) -> Request:
+    """A request from the command line; raises UserError for a name that is no folder name."""
+    try:
+        return Request.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{key} {first['input']!r}: lower-case letters, digits and single hyphens, at most 60"
+        ) from None
 
 
 def save(campaign: Campaign) -> None:

@@ -101,6 +101,17 @@ def load(
     return cells
 
 
+def one_spec_for_each_dataset(root: Path, datasets: Iterable[str]) -> dict[str, Spec]:
+    """A spec of every data set that the tables' cells use, or of those named."""
+    cells = load(root, select(cell_names(root), []), "paper")
+    specs = {cell.spec.dataset.name: cell.spec for cell in cells}
+    wanted = list(datasets) or list(specs)
+    for name in wanted:
+        if name not in specs:
+            raise UserError(f"no data set {name!r}: choose from {', '.join(specs)}")
+    return {name: specs[name] for name in wanted}
+
+
 class _Reader:
     """Reads each file once, with the files it extends."""
 

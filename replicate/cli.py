@@ -13,10 +13,11 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich would double the time to answer
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Replicate the tables of the FlexPooling paper (VISAPP 2023): specs in, report out.",
 )
-data_app = typer.Typer(no_args_is_help=True, help="The data sets: what is there, fetch it, check it.")
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The data sets: what is there, fetch it, check it.")
 app.add_typer(data_app, name="data")
 
 Cells = Annotated[
@@ -48,6 +49,9 @@ DataDir = Annotated[
 ]
 CacheDir = Annotated[
     Path, typer.Option(envvar="REPLICATE_CACHE_DIR", help="Where decoded images are kept.")
+]
+DataSets = Annotated[
+    list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: all four.")
 ]
 HERE = Path()
 DATA = Path("data")
@@ -237,26 +241,29 @@ def report(
     campaign: Annotated[str, typer.Argument(help="A campaign.")], root: Root = HERE
 ) -> None:
     """Write the report of a campaign from its CSV files and the specs."""
-    from replicate.report import render
+    from replicate.report.render import render
 
     print(render(root, campaign))
 
 
 @data_app.command("list")
 def data_list(data_dir: DataDir = DATA, cache_dir: CacheDir = CACHE, root: Root = HERE) -> None:
-    """List the data sets and where each was found. Fetches nothing."""
+    """List the data sets, where each was found, and whether it is the one expected. Writes nothing."""
     from tabulate import tabulate
 
     from replicate import catalogue
     from replicate.data import describe
 
-    rows = describe(catalogue.datasets(root), data_dir, cache_dir)
-    print(tabulate(rows, headers="keys", disable_numparse=True))
+    specs = catalogue.one_spec_for_each_dataset(root, [])
+    rows = describe([spec.dataset for spec in specs.values()], data_dir, cache_dir)
+    table = [(row.dataset, *row.images, row.source or "none", row.state, row.place) for row in rows]
+    headers = ["data set", "training", "test", "source", "fingerprint", "place"]
+    print(tabulate(table, headers, tablefmt="plain"))
 
 
 @data_app.command("prepare")
 def data_prepare(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: all.")] = None,
+    names: DataSets = None,
     data_dir: DataDir = DATA,
     cache_dir: CacheDir = CACHE,
     root: Root = HERE,
@@ -265,8 +272,18 @@ def data_prepare(
     from replicate import catalogue
     from replicate.data import prepare
 
-    for spec in catalogue.one_spec_for_each_dataset(root, names or []):
-        print(f"{spec.dataset.name}: {prepare(spec, data_dir, cache_dir)}", flush=True)
+    for name, spec in catalogue.one_spec_for_each_dataset(root, names or []).items():
+        print(f"{name}: {prepare(spec, data_dir, cache_dir)}", flush=True)
+
+
+@data_app.command("verify")
+def data_verify(cache_dir: CacheDir = CACHE) -> None:
+    """Hash everything in the cache again."""
+    from replicate.data import entries, verify
+
+    for entry in entries(cache_dir):
+        verify(entry)
+        print(f"{entry.name}: sound")
 
 
 def _campaign(

@@ -53,6 +53,15 @@ def to_do(runs: Iterable[Run], runs_folder: Path, *states: State) -> list[Run]:
     return [run for run in runs if state(run, runs_folder) in {"new", "started", *states}]
 
 
-def images(runs: Iterable[Run]) -> int:
-    """Training images still to be seen, an upper bound for runs already begun."""
-    return sum(run.spec.images_to_train for run in runs)
+def cost(runs: Sequence[Run], runs_folder: Path) -> str:
+    """What the runs cost, in images and, where this campaign has measured its speed, in hours."""
+    images = sum(run.spec.images_to_train for run in runs)
+    seconds = trained = 0.0
+    for _, found in record.read_all(runs_folder):
+        if isinstance(found, record.Record) and found.status == "done":
+            seconds += found.provenance.seconds
+            trained += sum(epoch.images_per_second * epoch.seconds for epoch in found.epochs)
+    text = f"{images:,} training images"
+    if not trained:
+        return f"{text}; no run of this campaign has measured the speed yet"
+    return f"{text}: {images * seconds / trained / 3600:.1f} worker hours at the speed so far"

@@ -306,8 +306,12 @@ def _listed(gains: Mapping[str, Decimal | None]) -> str:
 
 
 def _percent(value: Decimal | None) -> str:
-    return "no number" if value is None else f"{value.quantize(Decimal('0.01'), ROUND_HALF_UP)}"
+    return "no number" if value is None else f"{_rounded(value)}"
 
 
 def _signed(value: Decimal | None) -> str:
-    return "no number" if value is None else f"{value.quantize(Decimal('0.01'), ROUND_HALF_UP):+}"
+    return "no number" if value is None else f"{_rounded(value):+}"
+
+
+def _rounded(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.01"), ROUND_HALF_UP)

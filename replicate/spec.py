@@ -6,6 +6,7 @@ The vocabulary (cell, method, protocol, spec, run) is that of the README.
 import hashlib
 import json
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -111,6 +112,15 @@ class Loss(Part):
     penalty_weight: Annotated[float, Field(ge=0)]
     """Factor of R, the penalty on FlexPool's channel sums (Eq. 2, A03)."""
 
+    @model_validator(mode="after")
+    def _weights_increase(self) -> Self:
+        weights = self.head_weights
+        if any(weights[:-1]) and any(a >= b for a, b in pairwise(weights)):
+            raise ValueError(f"head_weights must increase (Eq. 3), got {list(weights)}")
+        if not weights[-1]:
+            raise ValueError("the last of head_weights must be above 0")
+        return self
+
 
 class Augmentation(Part):
     """What happens to a training image (section 4.2), as batched tensor operations."""
@@ -123,6 +133,13 @@ class Augmentation(Part):
     """Factor of the side for `scale`, share of the area for `resized-crop`."""
     normalise: Literal["dataset", "imagenet"]
     """By the training images' own mean and standard deviation, or ImageNet's (A07)."""
+
+    @model_validator(mode="after")
+    def _range_is_a_range(self) -> Self:
+        low, high = self.scale_range
+        if not 0 < low <= high:
+            raise ValueError(f"scale_range must be 0 < low <= high, got {[low, high]}")
+        return self
 
 
 class Training(Part):
@@ -173,19 +190,11 @@ class Spec(Part):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        heads = 3 if self.model.sac else 1
-        weights = self.loss.head_weights
-        if len(weights) != heads:
-            raise ValueError(f"loss.head_weights has {len(weights)} values, the model has {heads} heads")
-        if any(weights[:-1]) and any(a >= b for a, b in zip(weights, weights[1:], strict=False)):
-            raise ValueError(f"loss.head_weights must increase (Eq. 3), got {list(weights)}")
-        if not weights[-1]:
-            raise ValueError("the last of loss.head_weights must be above 0")
+        heads, weights = 3 if self.model.sac else 1, len(self.loss.head_weights)
+        if weights != heads:
+            raise ValueError(f"loss.head_weights has {weights} values, the model has {heads} heads")
         if self.loss.penalty_weight and self.model.pool != "flex":
             raise ValueError("loss.penalty_weight above 0 needs model.pool: flex")
-        low, high = self.augmentation.scale_range
-        if not 0 < low <= high:
-            raise ValueError(f"augmentation.scale_range must be 0 < low <= high, got {[low, high]}")
         return self
 
     @property

@@ -1,9 +1,14 @@
 """Fixtures shared by all tests, and the guard against silent skips."""
 
 import os
-from collections.abc import Generator
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
 
 import pytest
+
+from replicate import catalogue, cli
+from replicate.spec import Spec
 
 pytest_plugins = ["pytester"]
 
@@ -48,3 +53,34 @@ class NoTest(pytest.Item):
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
     absent = REQUIRED.difference(*map(_required, items))
     items.extend(NoTest.from_parent(session, name=marker) for marker in sorted(absent))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project folder of its own: the shipped experiments/, and nothing yet done."""
+    shutil.copytree(Path(__file__).parents[1] / "experiments", tmp_path / "project" / "experiments")
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def replicate(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """The command line in `project`: exit code, output and errors."""
+    monkeypatch.chdir(project)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["replicate", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        written = capsys.readouterr()
+        return int(stop.value.code or 0), written.out, written.err
+
+    return run
+
+
+@pytest.fixture
+def spec(project: Path) -> Spec:
+    """Table 1, CIFAR-10, FlexPool, as the paper trains it."""
+    (cell,) = catalogue.load(project, ["table1/cifar10/flexpool"], "paper")
+    return cell.spec

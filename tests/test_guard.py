@@ -30,20 +30,19 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 @pytest.mark.parametrize(
-    ("required", "failed", "errors"),  # a skip by mark happens in the set-up: an error
-    [("", 0, 0), ("realdata", 1, 0), ("slurm", 0, 1), ("realdata,slurm", 1, 1)],
+    ("required", "failed", "errors", "options"),  # a skip by mark happens in the set-up: an error
+    [("", 0, 0, ""), ("realdata", 1, 0, ""), ("realdata,slurm", 1, 1, "-n1")],
 )
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_a_required_test_that_skips_fails(
     project: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
     required: str,
     failed: int,
     errors: int,
-    workers: tuple[str, ...],
+    options: str,
 ) -> None:
     monkeypatch.setenv("FLEXPOOL_REQUIRE", required)
-    result = project.runpytest_subprocess(*workers)
+    result = project.runpytest_subprocess(*options.split())
     skipped = 3 - failed - errors
     result.assert_outcomes(passed=1, failed=failed, errors=errors, skipped=skipped, xfailed=1)
     assert result.ret == bool(required)
@@ -62,12 +61,11 @@ def test_a_module_that_skips_fails(
     result.stdout.fnmatch_lines(["*FLEXPOOL_REQUIRE forbids to skip a module*no_such_module*"])
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_a_required_marker_without_a_test_fails(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLEXPOOL_REQUIRE", "realdata,brwoser")
-    result = project.runpytest_subprocess(*workers)
+    result = project.runpytest_subprocess("-n1")
     assert result.ret == 1
     result.assert_outcomes(passed=1, failed=2, skipped=2, xfailed=1)
     result.stdout.fnmatch_lines(["*FLEXPOOL_REQUIRE: no test is marked brwoser*"])

@@ -60,13 +60,11 @@ def checkout(tmp_path: Path) -> Checkout:
 @pytest.mark.parametrize(
     ("given", "passed"),
     [
-        ([], "--seeds 1 --protocol smoke"),
+        ([], "--protocol smoke"),
+        (["table1/*", "--seeds", "2"], "--protocol smoke table1/* --seeds 2"),
         (["--protocol", "paper", "--seeds", "5"], "--protocol paper --seeds 5"),
-        (
-            ["--protocol=paper", "--data-dir", "my data"],
-            "--seeds 1 --protocol=paper --data-dir my data",
-        ),
-        (["table1/*", "--seeds=2"], "--protocol smoke table1/* --seeds=2"),
+        (["--protocol=paper", "--data-dir", "a b"], "--protocol=paper --data-dir a b"),
+        (["--campaign", "begun"], "--campaign begun"),
     ],
 )
 def test_options_reach_replicate_run(checkout: Checkout, given: list[str], passed: str) -> None:

@@ -19,6 +19,7 @@ from replicate.spec import Dataset
 
 def find(root: Path, dataset: Dataset) -> Source:
     """The images below `root`; UserError where a split or class is missing, empty or foreign."""
+    _check_splits(root)
     listing = {split: _classes(root / split) for split in SPLITS}
     _check_classes(root, dataset, listing)
     paths = [p for split in listing.values() for images in split.values() for p in images]
@@ -27,13 +28,18 @@ def find(root: Path, dataset: Dataset) -> Source:
     )
 
 
+def _check_splits(root: Path) -> None:
+    present = [path.name for path in files.visible(root)]
+    for split in SPLITS:
+        if split not in present:
+            raise UserError(
+                f"{root / split} is missing: class folders go into {root}/train/<class>"
+                f" and {root}/test/<class>"
+            )
+
+
 def _classes(folder: Path) -> dict[str, list[Path]]:
     """The image files of each class of one split."""
-    if not folder.exists():
-        raise UserError(
-            f"{folder} is missing: class folders go into {folder.parent}/train/<class>"
-            f" and {folder.parent}/test/<class>"
-        )
     return {path.name: files.images_in(path) for path in files.visible(folder)}
 
 

@@ -48,3 +48,26 @@ def _look(run: Run, runs_folder: Path) -> Seen:
         return Seen(run, "running", record.progress(folder))
     doing: Doing = "interrupted" if state == "started" else "failed"
     return Seen(run, doing, record.progress(folder))
+
+
+def details(seen: Iterable[Seen], runs_folder: Path) -> list[str]:
+    """A line for each run under way or interrupted, and one for all runs that ended for the same reason."""
+    lines: list[str] = []
+    ended: dict[str, list[Seen]] = {}
+    for one in seen:
+        if one.doing in ("running", "interrupted"):
+            lines.append(f"{one.run}: {one.doing}, {_epoch(one)}")
+        elif one.doing in ("failed", "diverged"):
+            found = record.read(runs_folder / one.run.folder_name)
+            ended.setdefault(f"{one.doing}: {found.error if found else 'no record'}", []).append(one)
+    for reason, same in ended.items():
+        place = runs_folder / same[0].run.folder_name / record.RECORD
+        others = f" and {len(same) - 1} more" if same[1:] else ""
+        lines.append(f"{same[0].run}{others}: {reason}; see {place}")
+    return lines
+
+
+def _epoch(one: Seen) -> str:
+    if one.progress is None:
+        return "no epoch finished"
+    return f"epoch {one.progress['epoch']} of {one.progress['epochs']}, {one.progress['accuracy']:.2f} %"

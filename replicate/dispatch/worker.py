@@ -6,6 +6,7 @@ any number of workers, of any number of commands, may go through the same list.
 
 import dataclasses
 import json
+import os
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def is_claimed(folder: Path) -> bool:
     return False
 
 
-def attempts(folder: Path) -> list[dict[str, str]]:
+def attempts(folder: Path) -> list[dict[str, Any]]:
     """Every time a worker began this run: when, and which. A torn last line is left out."""
     try:
         lines = (folder / record.ATTEMPTS).read_text(encoding="utf-8").splitlines()
@@ -135,6 +136,7 @@ class _Attempt:
         begun = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "worker": self.shift.worker,
+            "pid": os.getpid(),
         }
         with (self.folder / record.ATTEMPTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(begun) + "\n")

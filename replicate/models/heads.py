@@ -74,7 +74,9 @@ class AuxiliaryClassifiers(nn.Module):
     ) -> None:
         super().__init__()
         self.stages = tuple(stages)
-        self.trunk = create_feature_extractor(backbone, return_nodes=list(stages))
+        self.trunk = create_feature_extractor(
+            backbone, return_nodes=list(stages), suppress_diff_warning=True
+        )
         with dry(self.trunk):
             maps = self._maps(example_input)
         for stage, feature_map in zip(self.stages, maps, strict=True):

@@ -7,7 +7,8 @@ The decisions below were fixed before any run:
 - A number outside the interval is a discrepancy however wide the interval is, in either direction.
   One inside it is agreement only if the interval is informative: its full width, high - low, is at
   most MARGIN. So `agrees` says that the mean of the seeds and the published number are at most one
-  point apart, less than the gains that the paper is about. One seed has no interval.
+  point apart, the low end of the gains of 1 to 3 points that the paper claims. Half the width
+  against MARGIN would let them lie a whole gain apart. One seed has no interval: `inconclusive`.
 - A diverged seed is a result of the recipe, and a failed one may be. The seeds that survive are no
   random sample of its runs, so their interval would promise too much, and a loss that is not a
   number is no accuracy below another: with such a seed a cell stays `incomplete`, and is `failed`
@@ -90,8 +91,8 @@ def prediction_interval(values: ArrayLike, rounding: float = 0.0, level: float =
 
 def half_unit(printed: str) -> float:
     """Half a unit of the last digit of a printed number: "91.63" is known to within 0.005."""
-    _, digits, exponent = Decimal(printed).as_tuple()
-    if not isinstance(exponent, int) or not digits:
+    exponent = Decimal(printed).as_tuple().exponent
+    if not isinstance(exponent, int):
         raise ValueError(f"{printed!r} is not a finite number")
     return float(Decimal(1).scaleb(exponent) / 2)
 
@@ -144,7 +145,7 @@ def verdict(
 ) -> str:
     """A cell's word of VERDICTS; `incomplete` carries its count. The first that applies:
 
-    not run, stale, failed, not comparable, incomplete, above or below, inconclusive, agrees.
+    stale, not run, failed, not comparable, incomplete, above or below, inconclusive, agrees.
 
     `values` are the accuracies of the finished runs in percent, `published` the number as printed,
     `asked` the seeds asked for; failed and diverged count the other runs that ended. `stale` is for
@@ -152,10 +153,10 @@ def verdict(
     """
     n = len(np.atleast_1d(np.asarray(values)))
     tried = n + failed + diverged
-    if tried == 0:
-        return "not run"
     if stale:
         return "stale"
+    if tried == 0:
+        return "not run"
     if n == 0 and tried >= asked:
         return "failed"
     if not comparable or published is None:

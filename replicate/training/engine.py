@@ -23,6 +23,10 @@ Precision = Literal["float32", "bfloat16"]
 # Training images from which compiling the trunk pays (see `_compilation`).
 BREAK_EVEN_IMAGES = 500_000
 
+# Graphs that one process may hold: input shapes x classifiers x precisions x (train, evaluate).
+# Past the library's default of 8 it would quietly run eager.
+_GRAPHS = 64
+
 # mallopt's parameters and the largest value they take (glibc's malloc.h; both are C ints).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _LARGEST = -1, -3, 2**31 - 1
 
@@ -53,6 +57,7 @@ class Engine:
         """
         model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.compiled:
+            torch._dynamo.config.recompile_limit = _GRAPHS
             # On a GPU the compiled trunk is also captured, so that its kernels start as one.
             mode = "reduce-overhead" if self.device.type == "cuda" else "default"
             trunk.compile(dynamic=False, mode=mode)

@@ -10,7 +10,7 @@ from torch import Tensor
 from replicate.errors import UserError
 from replicate.models import build_model, weighted_loss
 from replicate.spec import Spec
-from replicate.training.augment import augment, normalise
+from replicate.training.augment import augment, channel_statistics, normalise
 from replicate.training.checkpoint import State
 from replicate.training.engine import Engine
 from replicate.training.optimisation import build_optimizer, build_schedule
@@ -45,11 +45,12 @@ class Run:
     """
 
     def __init__(self, spec: Spec, seed: int, data: "ImageData", engine: Engine) -> None:
-        self.spec, self.seed, self.data, self.engine = spec, seed, data, engine
+        self.spec, self.seed, self.engine = spec, seed, engine
         self.train_images = engine.tensor(data.train.images)
         self.train_labels = engine.tensor(data.train.labels)
         self.test_images = engine.tensor(data.test.images)
         self.test_labels = engine.tensor(data.test.labels)
+        self.mean, self.std = channel_statistics(spec.augmentation, data, engine.device)
         with engine.seeded(self._seed("initialisation")):
             self.model = build_model(spec)
         engine.place(self.model, self.model.trunk)
@@ -82,7 +83,7 @@ class Run:
             torch.split(self.test_labels, _EVALUATION_BATCH),
             strict=True,
         ):
-            batch = normalise(images, self.data.mean, self.data.std)
+            batch = normalise(images, self.mean, self.std)
             with self.engine.computing(usual=len(images) == _EVALUATION_BATCH):
                 logits = self.model.predict(batch)
             correct += (logits.argmax(1) == labels).sum()
@@ -105,7 +106,7 @@ class Run:
         """One step of the optimiser; the batch's sums of what is averaged."""
         labels = self.train_labels.index_select(0, indices)
         images = self.train_images.index_select(0, indices)
-        batch = augment(images, self.spec.augmentation, self.data.mean, self.data.std, generator)
+        batch = augment(images, self.spec.augmentation, self.mean, self.std, generator)
         usual = len(indices) == self.spec.training.batch_size
         with self.engine.computing(usual):
             logits = self.model(batch)

@@ -27,6 +27,15 @@ def network(name: str) -> nn.Module:
     return getattr(models, name)(num_classes=5, **options)
 
 
+@torch.no_grad()
+def keep_signal(model: nn.Module, x: torch.Tensor) -> None:
+    """Fit the running statistics to `x`: untrained, deep networks fade to their biases without."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    model.train()(x)
+
+
 def pools(model: nn.Module) -> list[FlexPool2d]:
     return [module for module in model.modules() if isinstance(module, FlexPool2d)]
 
@@ -35,6 +44,7 @@ def pools(model: nn.Module) -> list[FlexPool2d]:
 def test_torchvision_network(name: str) -> None:
     torch.manual_seed(0)
     model, x = network(name), torch.randn(2, 3, 64, 64)
+    keep_signal(model, x)
     averages = sum(isinstance(m, nn.AdaptiveAvgPool2d) for m in model.modules())
     flexible = replace_global_pool(model, x)
     (pool,) = pools(flexible)
@@ -44,10 +54,11 @@ def test_torchvision_network(name: str) -> None:
     assert set(model.state_dict()) < set(flexible.state_dict())
     assert not pools(model)
     with torch.no_grad():
-        expected, got = model.eval()(x), flexible.eval()(x)
-        torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-5)
-        pool.weight.zero_()
-        assert not torch.allclose(flexible(x), expected)
+        expected = model.eval()(x)
+        scale = expected.abs().max()
+        assert (flexible.eval()(x) - expected).abs().max() < 1e-4 * scale
+        pool.weight[..., 0, 0] = 1
+        assert (flexible(x) - expected).abs().max() > 1e-2 * scale
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
@@ -70,8 +81,10 @@ def test_another_image_size_is_refused() -> None:
 
 
 def test_vgg_has_no_global_pool() -> None:
+    with torch.device("meta"):  # sizes alone, not 133 million weights
+        model, x = models.vgg11(), torch.randn(1, 3, 32, 32)
     with pytest.raises(ValueError, match=r"found no; .*: avgpool \(512x1x1 -> 512x7x7\)$"):
-        replace_global_pool(models.vgg11(), torch.randn(1, 3, 32, 32))
+        replace_global_pool(model, x)
 
 
 def test_a_network_without_any_pool() -> None:

@@ -1,0 +1,140 @@
+"""Carries out a campaign on this machine: prepare data, train in a pool, aggregate, report."""
+
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from replicate import campaign as campaigns
+from replicate import plan
+from replicate.campaign import Campaign
+from replicate.dispatch import display, provenance, status
+from replicate.dispatch.pool import Pool, Size, presence
+from replicate.dispatch.worker import Shift, claimed
+from replicate.errors import UserError
+from replicate.plan import Run
+from replicate.results import aggregate, record
+
+FAILURES = 1
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to use this machine; none of it changes what a run is."""
+
+    workers: int | None
+    threads: int | None
+    checkpoint_seconds: float
+    retry_failed: bool
+    data_dir: Path
+    cache_dir: Path
+
+
+def run(campaign: Campaign, options: Options) -> int:
+    """Train what is missing, and report; returns the exit code: 1 if any run has no accuracy.
+
+    Raises:
+        UserError: data or results that cannot be used; nothing has been trained then.
+    """
+    console = Console(stderr=True)
+    _check_results(campaign)
+    entries = _prepare(campaign, options, console)
+    campaigns.save(campaign)
+    if options.retry_failed:
+        _reopen_failed(campaign)
+    left = plan.to_do(campaign.runs, campaign.runs_folder)
+    interrupted = bool(left) and not _train(campaign, left, entries, options, console)
+    return _conclude(campaign, interrupted, console)
+
+
+def _check_results(campaign: Campaign) -> None:
+    """Find out now, not after hours, that results cannot be written."""
+    try:
+        campaign.runs_folder.mkdir(parents=True, exist_ok=True)
+        probe = campaign.results / f".{uuid.uuid4().hex}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{campaign.results}: cannot be written: {error.strerror}") from None
+    aggregate.refuse_to_forget(campaign)
+
+
+def _prepare(campaign: Campaign, options: Options, console: Console) -> dict[str, Path]:
+    """Every data set of the runs still to do, as a cache entry."""
+    from replicate.data import prepare
+
+    left = plan.to_do(campaign.runs, campaign.runs_folder, "failed")
+    specs = {run.spec.dataset.name: run.spec for run in left}
+    entries = {}
+    for name, spec in specs.items():
+        with console.status(f"preparing {name}"):
+            entries[name] = prepare(spec, options.data_dir, options.cache_dir).resolve()
+    return entries
+
+
+def _reopen_failed(campaign: Campaign) -> None:
+    for one in campaign.runs:
+        folder = campaign.runs_folder / one.folder_name
+        if plan.state(one, campaign.runs_folder) == "failed":
+            with claimed(folder) as mine:
+                if mine:
+                    record.set_aside(folder, "failed")
+
+
+def _train(
+    campaign: Campaign, left: Sequence[Run], entries: dict[str, Path], options: Options, console: Console
+) -> bool:
+    """Run the pool to its end; False if the user interrupted it."""
+    size = pool_size(options, len(left))
+    with presence(campaign.results.resolve() / "logs") as own:
+        shift = Shift(
+            worker="",
+            runs_folder=campaign.runs_folder.resolve(),
+            entries=entries,
+            code=provenance.code(campaign.root),
+            threads=size.threads,
+            checkpoint_seconds=options.checkpoint_seconds,
+            dispatcher=own,
+        )
+        pool = Pool(left, shift, size, logs=own)
+        try:
+            pool.start()
+            display.follow(console, lambda: status.look(campaign.runs, campaign.runs_folder), pool.tick)
+        except KeyboardInterrupt:
+            return False
+        finally:
+            pool.stop()
+    return True
+
+
+def pool_size(options: Options, runs: int) -> Size:
+    """One worker a GPU; without GPUs, one single-threaded worker a core gives the most images a second."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0))
+    gpus = torch.cuda.device_count()
+    workers = min(options.workers or gpus or cores, runs)
+    threads = options.threads or max(1, cores // workers)
+    return Size(workers, threads, gpus)
+
+
+def _conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
+    """Write CSV files and report from whatever is there, and say what to do next."""
+    from replicate.report.render import render
+
+    for line in aggregate.aggregate(campaign):
+        console.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
+    seen = status.look(campaign.runs, campaign.runs_folder)
+    for line in status.details(seen, campaign.runs_folder):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"campaign {campaign.request.name}: {display.summary(seen)}", highlight=False)
+    if interrupted:
+        console.print("interrupted: the same command goes on from here", highlight=False)
+    print(f"report: {render(campaign.root, campaign.request.name)}")
+    if interrupted:
+        return INTERRUPTED
+    return 0 if all(one.doing == "done" for one in seen) else FAILURES

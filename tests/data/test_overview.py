@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from replicate.data import describe, load, prepare
+
+
+def row(dataset, data_dir: Path | None, cache_dir: Path):
+    (found,) = describe([dataset], data_dir, cache_dir)
+    return found
+
+
+def test_before_and_after_prepare(spec, data_dir: Path, cache_dir: Path) -> None:
+    before = row(spec.dataset, data_dir, cache_dir)
+    assert (before.source, before.state, before.entry) == ("folder", "not read yet", None)
+    assert before.place == str(data_dir / "pets")
+    assert before.images == (12, 6)
+    assert not cache_dir.exists()
+    entry = prepare(spec, data_dir, cache_dir)
+    after = row(spec.dataset, data_dir, cache_dir)
+    assert (after.state, after.entry) == ("not pinned", entry)
+
+
+@pytest.mark.parametrize("state", ["agrees", "differs"])
+def test_pinned_fingerprint(spec, data_dir: Path, cache_dir: Path, state: str) -> None:
+    found = load(prepare(spec, data_dir, cache_dir)).fingerprint
+    pinned = found if state == "agrees" else "0" * 64
+    dataset = spec.dataset.model_copy(update={"fingerprint": pinned})
+    assert row(dataset, data_dir, cache_dir).state == state
+
+
+def test_what_is_wrong_stands_in_the_row(spec, paper_spec, data_dir: Path, cache_dir: Path) -> None:
+    (data_dir / "pets" / "train" / "cat" / "notes.txt").touch()
+    cifar10 = paper_spec("cifar10").dataset
+    broken, absent = describe([spec.dataset, cifar10], data_dir, cache_dir)
+    assert broken.source is absent.source is None
+    assert "notes.txt is no PNG or JPEG" in broken.place
+    assert absent.place == f"not in {data_dir}: will be downloaded"
+    assert "needs real images" in row(cifar10, None, cache_dir).place
+
+
+FINGERPRINTS = {
+    "cifar10": "8f3efcb779050bd5b64fc45d8a263d0ccc20f8bd77241aec61ab1007fc53bb6d",
+    "cifar100": "778be7002dd8f6832563a357a370f74e53951f4bf6093bc51b4bb569ec3b992b",
+    "fashion-mnist": "f9e32e28f1e9e3fb8cc1e02ff937c54496b346f78a29de4452204dbc0faf789d",
+}
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FINGERPRINTS)
+def test_real_data_sets(paper_spec, real_data: Path, cache_dir: Path, name: str) -> None:
+    """Fingerprints of the real images; the means are those that others publish."""
+    data = load(prepare(paper_spec(name, fingerprint=FINGERPRINTS[name]), real_data, cache_dir))
+    means = {
+        "cifar10": (0.4914, 0.4822, 0.4465),
+        "cifar100": (0.5071, 0.4865, 0.4409),
+        "fashion-mnist": (0.2860,),
+    }
+    assert data.mean == pytest.approx(means[name], abs=1e-4)
+    assert data.fingerprint == FINGERPRINTS[name]

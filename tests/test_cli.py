@@ -1,0 +1,129 @@
+"""The command line as a user meets it: quick help, exit codes, one line for a mistake."""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+Replicate = Callable[..., tuple[int, str, str]]
+HEAVY = {"torch", "torchvision", "submitit", "pandas", "matplotlib", "scipy"}
+
+
+def _imported(statement: str) -> set[str]:
+    """The heavy libraries that a fresh interpreter has imported after a statement."""
+    code = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return HEAVY & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import replicate",
+        "import replicate.cli",
+        "import replicate.catalogue, replicate.plan, replicate.campaign, replicate.results.record",
+        "import replicate.dispatch.status, replicate.claims, replicate.ledger",
+    ],
+)
+def test_what_starts_quickly_imports_nothing_heavy(statement: str) -> None:
+    assert _imported(statement) == set()
+
+
+def test_that_check_can_fail() -> None:
+    assert _imported("import replicate.training.loop") >= {"torch"}
+
+
+def test_reports_need_no_torch() -> None:
+    assert "torch" not in _imported("import replicate.report.render, replicate.results.aggregate")
+
+
+def test_help_answers_at_once() -> None:
+    """Half a second of the processor, which other tests on this machine do not change."""
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "replicate", "--help"]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("list", "show", "check", "schema", "plan", "run", "status", "aggregate", "report"),
+        *("data list", "data prepare", "data verify"),
+    ],
+)
+def test_every_command_explains_itself(replicate: Replicate, command: str) -> None:
+    code, out, _ = replicate(*command.split(), "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("run", "--protocol is missing: choose from paper, short, smoke"),
+        ("run --protocol papr", "no protocol 'papr': choose from paper, short, smoke"),
+        ("run table3 --protocol smoke", "no cell matches 'table3'"),
+        ("run --protocol smoke --campaign ../x", "name '../x': lower-case letters"),
+        ("run --protocol smoke --set epochs", "--set 'epochs': expected KEY=VALUE"),
+        ("run --protocol smoke --set training.epochs=1 --set training.epochs=2", "each key once"),
+        ("run --protocol smoke --set training.epochs=5e-4", "write 5.0e-4"),
+        ("run --protocol smoke --precision fp64", "should be 'auto', 'float32' or 'bfloat16', got 'fp64'"),
+        ("run --protocol smoke --root nowhere", "nowhere/experiments: no such folder"),
+        ("run --protocol paper --data-dir there", ""),
+        ("show table1/cifar10/flexpol", "no cell matches 'table1/cifar10/flexpol'"),
+        ("list --dataset mnist", "no cell matches all of these filters"),
+        ("status absent", "no campaign 'absent'"),
+        ("report absent", "no campaign 'absent'"),
+        ("aggregate absent", "no campaign 'absent'"),
+        ("data prepare mnist", "no data set 'mnist': choose from cifar10, fashion-mnist"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    replicate: Replicate, project: Path, arguments: str, message: str
+) -> None:
+    (project / "there").mkdir()
+    (project / "there" / "cifar10").touch()  # a file where a folder belongs
+    code, _, err = replicate(*arguments.split())
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1, err
+    assert not (project / "results").exists() or not list((project / "results").glob("*/campaign.json"))
+
+
+@pytest.mark.parametrize("arguments", ["run --seeds 0", "run --seeds x", "nonsense", "run --worker 2"])
+def test_typer_refuses_what_is_no_option(replicate: Replicate, arguments: str) -> None:
+    code, _, err = replicate(*arguments.split())
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_list_filters(replicate: Replicate) -> None:
+    _, out, _ = replicate("list", "--table", "2", "--dataset", "cifar100")
+    cells = [line.split()[0] for line in out.splitlines()[2:]]
+    assert cells == [
+        f"table2/cifar100/{method}"
+        for method in ("avgpool", "flexpool", "flexpool-reg", "flexpool-reg-dropout")
+    ]
+    assert "65.57" in out
+
+
+def test_plan_says_what_would_run_and_writes_nothing(replicate: Replicate, project: Path) -> None:
+    before = sorted(project.rglob("*"))
+    code, out, _ = replicate("plan", "table1/cifar10", "--protocol", "smoke", "--seeds", "2")
+    assert code == 0
+    assert out.splitlines()[0] == "table1/cifar10/avgpool seed 0"
+    assert "campaign smoke: 0 of 8 done; 8 to do." in out
+    assert "32,000 training images" in out
+    assert sorted(project.rglob("*")) == before
