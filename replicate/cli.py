@@ -59,10 +59,10 @@ CACHE = Path(".cache/data")
 
 
 def main() -> None:
-    """Run a command: a mistake of the user is one line a problem and exit code 2."""
+    """Run a command: what the user can mend is one line a problem and exit code 2."""
     try:
         app()
-    except UserError as error:
+    except (UserError, OSError) as error:
         print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
         sys.exit(2)
 

@@ -4,11 +4,18 @@ import os
 import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from replicate import campaign as campaigns
 from replicate import catalogue, cli
+from replicate.campaign import Campaign, Request
+from replicate.results import record
+from replicate.results.record import Provenance, Record
 from replicate.spec import Spec
+from replicate.training.outcome import Epoch
 
 pytest_plugins = ["pytester"]
 
@@ -84,3 +91,82 @@ def spec(project: Path) -> Spec:
     """Table 1, CIFAR-10, FlexPool, as the paper trains it."""
     (cell,) = catalogue.load(project, ["table1/cifar10/flexpool"], "paper")
     return cell.spec
+
+
+def _epochs(accuracy: float) -> list[Epoch]:
+    """Two epochs, the last of which has this accuracy, one point above the first."""
+    return [
+        Epoch(
+            epoch=number,
+            learning_rate=0.1 / number,
+            loss=1.5 / number,
+            head_losses=(1.0 / number,),
+            penalty=0.5 / number,
+            train_accuracy=accuracy - 3 + number,
+            accuracy=accuracy - 2 + number,
+            seconds=30.0,
+            images_per_second=1000.0,
+        )
+        for number in (1, 2)
+    ]
+
+
+class Records:
+    """Campaigns in `project` whose runs are made up, not trained."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def begin(
+        self,
+        cells: list[str],
+        protocol: str = "paper",
+        seeds: int = 2,
+        name: str = "made",
+        settings: dict[str, str] | None = None,
+    ) -> Campaign:
+        request = Request(
+            name=name, protocol=protocol, settings=settings or {}, cells=cells, seeds=seeds
+        )
+        campaigns.save(campaigns.resolve(self.root, request))
+        return campaigns.opened(self.root, name)
+
+    def leave(
+        self,
+        campaign: Campaign,
+        cell: str,
+        seed: int,
+        accuracy: float | None = 90.0,
+        *,
+        pools: list[Any] | None = None,
+        provenance: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> Path:
+        """Write one run's record; without an accuracy it is a failed one. Returns the run's folder."""
+        (run,) = (run for run in campaign.runs if (run.cell, run.seed) == (cell, seed))
+        folder = campaign.runs_folder / run.folder_name
+        folder.mkdir(parents=True, exist_ok=True)
+        origin = Provenance(
+            **{
+                **{"commit": "0" * 40, "dirty": False, "python": "3.11.7", "torch": "2.11.0"},
+                **{"torchvision": "0.26.0", "numpy": "2.4.0", "device": "cpu", "threads": 1},
+                **{"precision": "float32", "started": "2026-01-01T00:00:00+00:00"},
+                **{"seconds": 60.0, "attempts": 1, **(provenance or {})},
+            }
+        )
+        ended = {"epochs": _epochs(accuracy)} if accuracy is not None else {"epochs": []}
+        facts = {
+            **{"cell": cell, "seed": seed, "id": run.id, "spec": run.spec.model_dump(mode="json")},
+            **{"status": "failed" if accuracy is None else "done", **ended},
+            **{"source": "official", "fingerprint": "f" * 64, "trace": None},
+            **{"error": "out of memory" if accuracy is None else None, "provenance": origin},
+        }
+        record.write(folder, Record(**{**facts, **changes}))
+        if pools:
+            np.savez_compressed(folder / record.POOLS, *pools)
+        return folder
+
+
+@pytest.fixture
+def records(project: Path) -> Records:
+    return Records(project)

@@ -6,6 +6,7 @@ a run from its folder alone.
 """
 
 import os
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 import submitit
 
 from replicate.dispatch.worker import Shift, attempts, claimed, is_claimed, record_failure, work
+from replicate.errors import UserError
 from replicate.plan import Run, to_do
 
 NO_LIMIT_MINUTES = 365 * 24 * 60  # submitit's default would end a worker after two minutes
@@ -47,18 +49,27 @@ class Pool:
             self._start(slot)
 
     def tick(self) -> bool:
-        """Replace dead workers; False when there is nothing left that this pool can do."""
+        """Replace workers that died; False when there is nothing left that this pool can do.
+
+        Raises:
+            UserError: workers die before they begin a run.
+        """
         for slot, job in list(self._jobs.items()):
             if job.done():
                 del self._jobs[slot]
-                self._bury(job)
+                if not _ended_well(job):
+                    self._bury(job)
                 if self._open_runs():
                     self._start(slot)
         return bool(self._jobs)
 
     def stop(self) -> None:
+        """End all workers and wait until they are gone."""
         for job in self._jobs.values():
             job.cancel(check=False)
+        while not all(job.done() for job in self._jobs.values()):
+            time.sleep(0.05)
+        self._jobs.clear()
 
     def _open_runs(self) -> list[Run]:
         """Runs to do that no live process holds."""
@@ -73,24 +84,35 @@ class Pool:
         executor.update_parameters(
             timeout_min=NO_LIMIT_MINUTES, gpus_per_node=len(gpus), visible_gpus=gpus
         )
-        with _environment(OMP_NUM_THREADS=str(self._size.threads)):
+        with (
+            _environment(OMP_NUM_THREADS=str(self._size.threads)),
+            _errors_to(executor.folder / "controller.log"),
+        ):
             self._jobs[slot] = executor.submit(work, self._runs, replace(self._shift, worker=name))
 
     def _bury(self, job: submitit.Job[None]) -> None:
         """Count a death against the run it struck; a run that kills its workers is given up."""
-        name = job.paths.folder.name
-        for run in self._open_runs():
-            folder = self._shift.runs_folder / run.folder_name
-            begun = attempts(folder)
-            if not begun or begun[-1]["worker"] != name:
-                continue
-            self._deaths[run.id] += 1
-            if self._deaths[run.id] == DEATHS_ALLOWED:
-                log = job.paths.stderr
-                with claimed(folder) as mine:
-                    if mine:
-                        text = f"its worker died {DEATHS_ALLOWED} times without a word; see {log}"
-                        record_failure(run, self._shift, text, _tail(log))
+        name, log = job.paths.folder.name, job.paths.stderr
+        struck = next((run for run in self._open_runs() if self._last_worker(run) == name), None)
+        culprit = struck.id if struck else ""
+        self._deaths[culprit] += 1
+        if self._deaths[culprit] < DEATHS_ALLOWED:
+            return
+        if struck is None:
+            raise UserError(f"workers die before they begin a run: {_last_line(log)}; see {log}")
+        with claimed(self._shift.runs_folder / struck.folder_name) as mine:
+            if mine:
+                error = f"its worker died {DEATHS_ALLOWED} times: {_last_line(log)}; see {log}"
+                record_failure(struck, self._shift, error, _tail(log))
+
+    def _last_worker(self, run: Run) -> str | None:
+        begun = attempts(self._shift.runs_folder / run.folder_name)
+        return begun[-1]["worker"] if begun else None
+
+
+def _ended_well(job: submitit.Job[None]) -> bool:
+    """Without a result file, submitit would wait a quarter of a minute before it says no."""
+    return job.paths.result_pickle.exists() and job.exception() is None
 
 
 @contextmanager
@@ -102,11 +124,29 @@ def presence(folder: Path) -> Iterator[Path]:
         yield own
 
 
-def _tail(path: Path, characters: int = 4000) -> str | None:
+def _tail(log: Path, characters: int = 4000) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")[-characters:]
+        return log.read_text(encoding="utf-8", errors="replace")[-characters:]
     except OSError:
-        return None
+        return ""
+
+
+def _last_line(log: Path) -> str:
+    lines = _tail(log).split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no last words")
+
+
+@contextmanager
+def _errors_to(path: Path) -> Iterator[None]:
+    """Give processes started inside another stderr: Ctrl-C makes submitit's controllers print traces."""
+    terminal = os.dup(2)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Reads the records of a campaign into its CSV files. Trains nothing, forgets nothing.
 
     runs.csv        a row a run: what was measured, the same however often it was interrupted
-    cells.csv       a row a cell: seeds, mean, spread, the published number and the verdict
+    cells.csv       a row a cell: seeds, mean, spread, the published number, the verdict, and what
+                    was not the same for all its seeds
     provenance.csv  a row a run: code, libraries, device, time
     epochs.csv.gz   a row a run and epoch
     pools.csv.gz    a row a run, head and channel: the sum of FlexPool's weights (Eq. 2)
@@ -21,7 +22,7 @@ import pandas as pd
 from replicate import atomic
 from replicate.campaign import Campaign
 from replicate.errors import UserError
-from replicate.results import record, statistics
+from replicate.results import origins, record, statistics
 from replicate.results.record import CorruptRecord, Record
 
 RUNS = [
@@ -32,6 +33,7 @@ RUNS = [
 CELLS = [
     *("cell", "table", "row", "column", "dataset", "method", "protocol", "published", "asked"),
     *("n", "failed", "diverged", "mean", "sd", "low", "high", "best_mean", "delta", "verdict"),
+    "mixed",
 ]
 PROVENANCE = [
     *("cell", "seed", "run_id", "started", "seconds", "images_per_second", "attempts", "device"),
@@ -53,14 +55,16 @@ def aggregate(campaign: Campaign) -> list[str]:
     """
     refuse_to_forget(campaign)
     sound, corrupt = _read(campaign)
-    runs = runs_table(campaign, [found for _, found in sound])
+    counted = one_a_seed(campaign, sound)
+    runs = _frame((_run(found, _is_stale(campaign, found)) for _, found in counted), RUNS)
+    provenance = _frame((_provenance(found) for _, found in counted), PROVENANCE)
     tables = {
         "runs.csv": runs,
-        "cells.csv": cells_table(campaign, runs),
-        "provenance.csv": _frame((_provenance(found) for _, found in sound), PROVENANCE),
-        "epochs.csv.gz": _frame((row for _, found in sound for row in _epochs(found)), EPOCHS),
-        "pools.csv.gz": _frame((row for one in sound for row in _pools(*one)), POOLS),
-        "maps.csv.gz": _frame((row for one in sound for row in _maps(*one)), MAPS),
+        "cells.csv": cells_table(campaign, runs, provenance),
+        "provenance.csv": provenance,
+        "epochs.csv.gz": _frame((row for _, found in counted for row in _epochs(found)), EPOCHS),
+        "pools.csv.gz": _frame((row for one in counted for row in _pools(*one)), POOLS),
+        "maps.csv.gz": _frame((row for one in counted for row in _maps(*one)), MAPS),
     }
     for name, table in tables.items():
         write_csv(table, campaign.results / name)
@@ -71,7 +75,8 @@ def refuse_to_forget(campaign: Campaign) -> None:
     path = campaign.results / "runs.csv"
     if not path.exists():
         return
-    kept = {folder.name for folder in campaign.runs_folder.glob("*") if (folder / record.RECORD).exists()}
+    # A record set aside, of a run that is being done again, is not gone.
+    kept = {path.parent.name for path in campaign.runs_folder.glob("*/record*.json")}
     ids = {name.rpartition("-")[2] for name in kept}
     lost = [run_id for run_id in read_csv(path)["run_id"] if run_id not in ids]
     if lost:
@@ -81,25 +86,48 @@ def refuse_to_forget(campaign: Campaign) -> None:
         )
 
 
-def runs_table(campaign: Campaign, records: Iterable[Record]) -> pd.DataFrame:
-    """A row a record, in the order of the campaign's cells."""
-    specs = {cell.name: cell.spec for cell in campaign.cells}
-    order = {name: index for index, name in enumerate(specs)}
-    rows = [
-        _run(found, stale=found.id != specs[found.cell].run_id(found.seed))
-        for found in records
-        if found.cell in specs
-    ]
-    rows.sort(key=lambda row: (order[row["cell"]], row["seed"], row["stale"], row["run_id"]))
-    return _frame(rows, RUNS)
+def one_a_seed(
+    campaign: Campaign, records: Iterable[tuple[Path, Record]]
+) -> list[tuple[Path, Record]]:
+    """One record a cell and seed, in the campaign's order: of the spec as it is now, or, until the
+    seed has been run again, the latest stale one."""
+    order = {cell.name: index for index, cell in enumerate(campaign.cells)}
+    known = [one for one in records if one[1].cell in order]
+    known.sort(key=lambda one: one[1].provenance.started, reverse=True)
+    known.sort(key=lambda one: (order[one[1].cell], one[1].seed, _is_stale(campaign, one[1])))
+    first: dict[tuple[str, int], tuple[Path, Record]] = {}
+    for folder, found in known:
+        first.setdefault((found.cell, found.seed), (folder, found))
+    return list(first.values())
 
 
-def cells_table(campaign: Campaign, runs: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell of the campaign, with or without runs."""
+def cells_table(campaign: Campaign, runs: pd.DataFrame, provenance: pd.DataFrame) -> pd.DataFrame:
+    """A row a cell of the campaign, with or without runs.
+
+    Args:
+        runs: of runs.csv; provenance: of provenance.csv.
+    """
     by_cell = dict(tuple(runs.groupby("cell")))
     none = runs.iloc[:0]
     rows = [_cell(campaign, cell, by_cell.get(cell.name, none)) for cell in campaign.cells]
+    mixed = origins.mixed(runs, provenance)
+    for row in rows:
+        row["mixed"] = "; ".join(mixed.get(row["cell"], ())) or None
     return _frame(rows, CELLS)
+
+
+def accuracies(cells: pd.DataFrame, runs: pd.DataFrame) -> dict[str, dict[int, float]]:
+    """Accuracy by cell and seed, of the finished runs of every cell that is not stale.
+
+    Args:
+        cells: of cells.csv; runs: of runs.csv.
+    """
+    current = cells.loc[cells["verdict"] != "stale", "cell"]
+    done = runs[(runs["status"] == "done") & runs["cell"].isin(current)]
+    return {
+        str(cell): dict(zip(own["seed"].astype(int), own["accuracy"].astype(float), strict=True))
+        for cell, own in done.groupby("cell", sort=False)
+    }
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -108,14 +136,16 @@ def read_csv(path: Path) -> pd.DataFrame:
     Raises:
         UserError: the file is missing or not one of ours.
     """
-    text = {"run_id": str, "commit": str, "published": str, "head_losses": str, "error": str}
+    text: Any = {"run_id": str, "commit": str, "published": str, "head_losses": str, "error": str}
     try:
-        return pd.read_csv(path, dtype=text)  # type: ignore[arg-type]
+        return pd.read_csv(path, dtype=text)
     except FileNotFoundError:
         raise UserError(f"{path}: not there; make it with `replicate aggregate`") from None
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: cannot be read ({reason}); make it again with `replicate aggregate`") from None
+        raise UserError(
+            f"{path}: cannot be read ({reason}); make it again with `replicate aggregate`"
+        ) from None
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -135,6 +165,12 @@ def _read(campaign: Campaign) -> tuple[list[tuple[Path, Record]], list[str]]:
         else:
             sound.append((folder, found))
     return sound, corrupt
+
+
+def _is_stale(campaign: Campaign, found: Record) -> bool:
+    """Whether the spec has changed since the run."""
+    spec = next(cell.spec for cell in campaign.cells if cell.name == found.cell)
+    return found.id != spec.run_id(found.seed)
 
 
 def _run(found: Record, stale: bool) -> dict[str, Any]:
@@ -164,14 +200,12 @@ def _run(found: Record, stale: bool) -> dict[str, Any]:
 
 def _cell(campaign: Campaign, cell: Any, runs: pd.DataFrame) -> dict[str, Any]:
     spec, asked = cell.spec, campaign.request.seeds
-    # A stale run stands in for a seed until the seed has been run again.
-    chosen = runs.drop_duplicates("seed") if len(runs) else runs
-    done = chosen[chosen["status"] == "done"]
+    done = runs[runs["status"] == "done"]
     values = done["accuracy"].to_numpy(dtype=float)
     n, mean, sd = statistics.summary(values)
     low, high = statistics.t_interval(values)
     published = spec.published
-    counts = {state: int((chosen["status"] == state).sum()) for state in ("failed", "diverged")}
+    counts = {state: int((runs["status"] == state).sum()) for state in ("failed", "diverged")}
     return {
         "cell": cell.name,
         "table": published.table if published else None,
@@ -195,8 +229,8 @@ def _cell(campaign: Campaign, cell: Any, runs: pd.DataFrame) -> dict[str, Any]:
             published.value if published else None,
             asked=asked,
             **counts,
-            stale=bool(chosen["stale"].any()),
-            comparable=spec.comparable,
+            stale=bool(runs["stale"].any()),
+            comparable=spec.comparable and "generated" not in set(runs["source"]),
         ),
     }
 

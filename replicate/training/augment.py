@@ -1,6 +1,6 @@
 """Augmentation and normalisation of a whole batch as tensor operations (section 4.2, A06, A07).
 
-Pixels outside an image are black (0 before normalisation, as torchvision's transforms fill).
+Pixels outside an image are black: 0 before normalisation, as torchvision's transforms fill them.
 Nothing waits for the device or branches on data, so a CUDA graph can capture it all.
 """
 

@@ -66,7 +66,13 @@ def cache_dir(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared, so that each real data set is decoded once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     folder = os.environ.get("FLEXPOOL_TEST_DATA")
     if not folder:

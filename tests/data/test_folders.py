@@ -121,7 +121,7 @@ def test_unreadable_folder(spec, data_dir: Path, cache_dir: Path, monkeypatch) -
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(UserError, match=r"pets/train cannot be read: Permission denied"):
+    with pytest.raises(UserError, match=r"data/pets cannot be read: Permission denied"):
         prepare(spec, data_dir, cache_dir)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from replicate.spec import Spec
 
@@ -72,3 +73,8 @@ def _make_spec(size: int = 32, channels: int = 3, classes: int = 10, **model: An
 def make_spec() -> Callable[..., Spec]:
     """CIFAR-10's FlexPool cell, changed by image size, channels, classes and fields of `model`."""
     return _make_spec
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)

@@ -97,6 +97,13 @@ def test_released_dense_layers_are_kaiming_normal(make_spec: MakeSpec) -> None:
     assert default.abs().max().item() <= 1 / 64**0.5
 
 
+@pytest.mark.parametrize(("block", "fan"), [("he", 64 * 9), ("released", 32 * 9)])
+def test_trunk_is_kaiming_normal(make_spec: MakeSpec, block: str, fan: int) -> None:
+    """By fan-out or by fan-in, seen on the convolution from 32 to 64 channels."""
+    weight = seeded(make_spec(block=block)).trunk.stage3[0].conv1.weight
+    assert weight.std().item() == pytest.approx((2 / fan) ** 0.5, rel=0.03)
+
+
 def test_last_head_predicts_and_no_other_is_computed(make_spec: MakeSpec) -> None:
     model = seeded(make_spec(size=16, sac=True, inference="last")).eval()
     x = torch.randn(2, 3, 16, 16)
@@ -136,6 +143,12 @@ def test_pool_parameters_are_the_flexpool_weights(make_spec: MakeSpec) -> None:
     assert [names[id(p)] for p in model.pool_parameters()] == [
         f"heads.{i}.pool.weight" for i in range(3)
     ]
+
+
+@pytest.mark.parametrize("constraint", ["none", "softmax"])
+def test_constraint_reaches_every_head(make_spec: MakeSpec, constraint: str) -> None:
+    model = build_model(make_spec(sac=True, constraint=constraint))
+    assert [pool.constraint for pool in model.pools()] == [constraint] * 3
 
 
 def test_dropout_reaches_every_head(make_spec: MakeSpec) -> None:

@@ -1,0 +1,122 @@
+"""One archive of a campaign, from which every number can be computed again."""
+
+import gzip
+import io
+import shlex
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from replicate import atomic
+from replicate import campaign as campaigns
+from replicate.campaign import Campaign
+from replicate.errors import UserError
+
+ENVIRONMENT = ("requirements.lock", "environment.yml", "pyproject.toml")
+PACKAGE = Path(__file__).parent
+README = """\
+# {name}: a replication of FlexPooling (VISAPP 2023)
+
+| | |
+| --- | --- |
+| `results/{name}/*.csv`, `*.csv.gz` | every number: a row a cell, a run, an epoch |
+| `results/{name}/runs/` | the records that these were made from, one folder a run |
+| `results/{name}/campaign.json` | what was asked for: protocol, cells, seeds |
+| `reports/{name}/` | the report: report.md, report.html, tables.tex, figures |
+| `experiments/` | every spec, and the paper's tables, claims and open points |
+| `requirements.lock`, `environment.yml` | the environment |
+| `replicate/` | the code that reads all this |
+
+Every number again, from the records alone, in an environment with the pinned libraries
+(`pip install -r requirements.lock`) and in this folder:
+
+```bash
+python -m replicate aggregate {name}
+python -m replicate report {name}
+```
+
+The runs themselves again, on any machine with the data sets:
+
+```bash
+python -m replicate run --campaign {name}-again {run}
+```
+
+Commits of the code that trained: {commits}.
+"""
+
+
+def export(root: Path, name: str, target: Path | None = None) -> tuple[Path, list[str]]:
+    """Make the CSV files and the report anew, and pack them with all that they come from.
+
+    The same content gives the same bytes. Returns the path of the archive, by default <name>.tar.gz
+    in the current folder, and a line for every corrupt record that was left out.
+
+    Raises:
+        UserError: no such campaign, or a record, file or folder that is missing.
+    """
+    from replicate.report.render import render
+    from replicate.results import aggregate
+
+    campaign = campaigns.opened(root, name)
+    corrupt = aggregate.aggregate(campaign)
+    render(root, name)
+    target = target or Path(f"{name}.tar.gz")
+    try:
+        with atomic.replacing(target) as file:
+            file.write(_packed(name, dict(_files(campaign))))
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+    return target, corrupt
+
+
+def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
+    """Every file of the archive, by its path in it."""
+    root, name = campaign.root, campaign.request.name
+    yield "README.md", _readme(campaign).encode()
+    for file in ENVIRONMENT:
+        if not (root / file).is_file():
+            raise UserError(f"{root / file}: not there; export from a checkout of the project")
+        yield file, (root / file).read_bytes()
+    yield from _below(PACKAGE, "replicate", "*.py", "*.jinja")
+    yield from _below(root / "experiments", "experiments", "*.yaml", "*.json")
+    results = f"results/{name}"
+    yield from _below(campaign.results, results, "campaign.json", "*.csv", "*.csv.gz")
+    yield from _below(campaign.runs_folder, f"{results}/runs", "record.json", "pools.npz")
+    yield from _below(
+        root / "reports" / name, f"reports/{name}", "*.md", "*.html", "*.tex", "*.png", "*.svg"
+    )
+
+
+def _below(folder: Path, prefix: str, *patterns: str) -> Iterator[tuple[str, bytes]]:
+    for pattern in patterns:
+        for path in folder.rglob(pattern):
+            yield f"{prefix}/{path.relative_to(folder).as_posix()}", path.read_bytes()
+
+
+def _packed(folder: str, files: dict[str, bytes]) -> bytes:
+    """A .tar.gz without times, owners or an order of its own."""
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        for name, content in sorted(files.items()):
+            entry = tarfile.TarInfo(f"{folder}/{name}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _readme(campaign: Campaign) -> str:
+    from replicate.results.aggregate import read_csv
+
+    request = campaign.request
+    commits = read_csv(campaign.results / "provenance.csv")["commit"].dropna().unique()
+    run = ["--protocol", request.protocol, "--seeds", str(request.seeds)]
+    for key, value in request.settings.items():
+        run += ["--set", f"{key}={value}"]
+    return README.format(
+        name=request.name,
+        run=shlex.join([*run, *request.cells]),
+        commits=", ".join(sorted(commits)) or "unknown, the runs were not made in a git checkout",
+    )

@@ -1,0 +1,181 @@
+"""What a reading of the paper changes: the alternatives of a ledger entry beside its cell."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replicate import campaign as campaigns
+from replicate import ledger
+from replicate.campaign import Campaign
+from replicate.errors import UserError
+from replicate.ledger import Alternative, Entry
+
+if TYPE_CHECKING:
+    from replicate.dispatch.local import Options
+    from replicate.report.read import Results
+    from replicate.results.statistics import Gain
+
+FOLDER = "extensions/sensitivity"
+HEADERS = ("reading", "accuracy (%)", "change", "95 % interval", "pairs", "p (Holm)", "verdict")
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one alternative changes, in points of accuracy."""
+
+    entry: Entry
+    alternative: Alternative
+    base: str
+    """The cell with the default reading."""
+    base_mean: float
+    """Percent; nan without a finished seed, as `mean`."""
+    cell: str
+    """The cell with the alternative."""
+    mean: float
+    gain: "Gain"
+    """Alternative minus default, paired by seed."""
+    p: float
+    """Corrected by Holm's method over the alternatives of the entry."""
+    verdict: str
+    """`gain`, `loss`, `no evidence`, `incomplete (k/n seeds)`, or `not comparable`."""
+
+
+def cell_name(entry: Entry, alternative: Alternative) -> str:
+    """Of the spec that differs from the entry's cell by this alternative alone."""
+    return f"{FOLDER}/{entry.id.lower()}-{alternative.slug}"
+
+
+def find(entries: Iterable[Entry], name: str) -> Entry:
+    """The entry to run; raises UserError where there is none, or nothing to run."""
+    by_id = {entry.id: entry for entry in entries}
+    entry = by_id.get(name.upper())
+    if entry is None:
+        raise UserError(f"no ledger entry {name!r}: choose from {', '.join(by_id)}")
+    if not entry.alternatives:
+        raise UserError(f"{entry.id} has no alternative to run: {entry.no_alternatives}")
+    return entry
+
+
+def plan(
+    root: Path, name: str, protocol: str, seeds: int, campaign: str | None, settings: dict[str, str]
+) -> Campaign:
+    """The campaign of an entry: its cell and every alternative.
+
+    Raises:
+        UserError: nothing to run, or a setting that undoes an alternative.
+    """
+    entry = find(ledger.read_ledger(root), name)
+    cells = [str(entry.cell), *(cell_name(entry, one) for one in entry.alternatives)]
+    wanted = {
+        "name": campaign or f"{protocol}-{entry.id.lower()}",
+        "protocol": protocol,
+        "settings": settings,
+        "cells": cells,
+        "seeds": seeds,
+    }
+    found = campaigns.asked(root, campaigns.request(wanted))
+    _refuse_what_is_no_alternative(entry, found)
+    return found
+
+
+def run(campaign: Campaign, options: "Options") -> int:
+    """Train what is missing, report, and print what the choice changes; returns the exit code."""
+    from replicate.dispatch import local
+    from replicate.report.read import read
+
+    code = local.run(campaign, options)
+    print(table(effects(read(campaign.root, campaign.request.name))))
+    return code
+
+
+def effects(results: "Results") -> list[Effect]:
+    """Of every alternative that is in a campaign together with its cell, in the ledger's order."""
+    from replicate.results.aggregate import accuracies
+
+    by_seed = accuracies(results.cells, results.runs)
+    specs = {cell.name: cell.spec for cell in results.campaign.cells}
+    found: list[Effect] = []
+    for entry in ledger.read_ledger(results.campaign.root):
+        if entry.cell in specs:
+            comparable = specs[entry.cell].comparable
+            there = [one for one in entry.alternatives if cell_name(entry, one) in specs]
+            found += _of_entry(entry, there, by_seed, results.request.seeds, comparable)
+    return found
+
+
+def table(found: Iterable[Effect]) -> str:
+    """Entry by entry as text, the default's own accuracy first."""
+    from tabulate import tabulate
+
+    by_entry: dict[str, list[Effect]] = {}
+    for effect in found:
+        by_entry.setdefault(effect.entry.id, []).append(effect)
+    blocks = []
+    for same in by_entry.values():
+        entry = same[0].entry
+        head = f"{entry.id}, {entry.title}. {same[0].base}; changes in points, paired by seed:"
+        rows = tabulate(
+            list(_rows(same)), HEADERS, disable_numparse=True, maxcolwidths=[60, *[None] * 6]
+        )
+        blocks.append(f"{head}\n{rows}")
+    return "\n\n".join(blocks)
+
+
+def _of_entry(
+    entry: Entry,
+    alternatives: Iterable[Alternative],
+    by_seed: Mapping[str, Mapping[int, float]],
+    seeds: int,
+    comparable: bool,
+) -> Iterator[Effect]:
+    from replicate.results import statistics
+
+    alternatives, base = list(alternatives), str(entry.cell)
+    own = [by_seed.get(cell_name(entry, one), {}) for one in alternatives]
+    gains = [statistics.paired_gain(one, by_seed.get(base, {})) for one in own]
+    corrected = statistics.holm([gain.p for gain in gains])
+    for alternative, values, gain, p in zip(alternatives, own, gains, corrected, strict=True):
+        yield Effect(
+            entry=entry,
+            alternative=alternative,
+            base=base,
+            base_mean=_mean(by_seed.get(base, {})),
+            cell=cell_name(entry, alternative),
+            mean=_mean(values),
+            gain=gain,
+            p=float(p),
+            verdict=statistics.gain_verdict(gain, p, seeds) if comparable else "not comparable",
+        )
+
+
+def _mean(by_seed: Mapping[int, float]) -> float:
+    from replicate.results.statistics import summary
+
+    return float(summary(list(by_seed.values())).mean)
+
+
+def _rows(same: list[Effect]) -> Iterator[tuple[str, ...]]:
+    first = same[0]
+    yield (f"default: {first.entry.default}", _number(first.base_mean, ".2f"), "", "", "", "", "")
+    for effect in same:
+        gain = effect.gain
+        interval = f"{gain.low:+.2f} to {gain.high:+.2f}" if gain.n > 1 else "needs 2 pairs"
+        yield (
+            *(effect.alternative.title, _number(effect.mean, ".2f"), _number(gain.mean, "+.2f")),
+            *(interval, str(gain.n), _number(effect.p, ".2g"), effect.verdict),
+        )
+
+
+def _number(value: float, style: str) -> str:
+    return "" if value != value else format(value, style)
+
+
+def _refuse_what_is_no_alternative(entry: Entry, campaign: Campaign) -> None:
+    """A setting lies over every cell, and may take from an alternative what makes it one."""
+    specs = {cell.name: cell.spec for cell in campaign.cells}
+    for alternative in entry.alternatives:
+        own = specs[cell_name(entry, alternative)]
+        lost = alternative.changes.keys() - ledger.differences(specs[str(entry.cell)], own)
+        if lost:
+            raise UserError(f"--set {', '.join(sorted(lost))}: {entry.id} is about this very value")

@@ -1,0 +1,157 @@
+"""`replicate run` with real processes and real training: what is promised when things go wrong."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from replicate.results import record
+from tests.dispatch.processes import TINY, Command, last_attempts, progress, wait_for
+
+CELL = "table1/cifar10/flexpool-reg-dropout"
+Start = Callable[..., Command]
+
+
+def _runs(project: Path, campaign: str = "smoke") -> Path:
+    return project / "results" / campaign / "runs"
+
+
+def _csv(project: Path, campaign: str = "smoke") -> str:
+    return (project / "results" / campaign / "runs.csv").read_text()
+
+
+def test_a_killed_worker_changes_nothing(project: Path, command: Start) -> None:
+    arguments = [CELL, *TINY, "--set", "training.epochs=8", "--checkpoint-seconds", "0"]
+    code, output = command("run", *arguments, "--campaign", "undisturbed").end()
+    assert code == 0, output
+
+    first = command("run", *arguments, "--campaign", "killed")
+    runs = _runs(project, "killed")
+    wait_for(lambda: max(progress(runs).values(), default=0) >= 2)
+    (attempt,) = last_attempts(runs).values()
+    os.kill(int(str(attempt["pid"])), signal.SIGKILL)
+    os.killpg(first.process.pid, signal.SIGKILL)  # nor may the same command mend it
+    first.end()
+    assert not list(runs.glob(f"*/{record.RECORD}"))
+
+    code, output = command("run", *arguments, "--campaign", "killed").end()
+    assert code == 0, output
+    assert _csv(project, "killed") == _csv(project, "undisturbed")
+    provenance = pd.read_csv(project / "results" / "killed" / "provenance.csv")
+    assert list(provenance["attempts"]) == [2]
+
+
+def test_the_pool_replaces_a_dead_worker_in_the_same_command(project: Path, command: Start) -> None:
+    running = command("run", CELL, *TINY, "--set", "training.epochs=8", "--checkpoint-seconds", "0")
+    wait_for(lambda: progress(_runs(project)))
+    (attempt,) = last_attempts(_runs(project)).values()
+    os.kill(int(str(attempt["pid"])), signal.SIGKILL)
+    code, output = running.end()
+    assert code == 0, output
+    assert "1 of 1 done" in output
+
+
+def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) -> None:
+    method = project / "experiments" / "table1" / "cifar10" / "flexpool.yaml"
+    method.write_text(method.read_text() + "training:\n  batch_size: 100\n  drop_last: true\n")
+    arguments = ["table1/cifar10", *TINY[:2], "--set", "generated.train_images=60"]
+    arguments += ["--set", "generated.test_images=60", "--set", "training.epochs=1"]
+    code, output = command("run", *arguments).end()
+    assert code == 1
+    assert "3 of 4 done, 1 failed" in output
+    frame = pd.read_csv(project / "results" / "smoke" / "runs.csv").set_index("cell")
+    assert frame["status"].to_dict() == {
+        "table1/cifar10/avgpool": "done",
+        "table1/cifar10/flexpool": "failed",
+        "table1/cifar10/flexpool-reg": "done",
+        "table1/cifar10/flexpool-reg-dropout": "done",
+    }
+    (folder,) = _runs(project).glob("table1-cifar10-flexpool-s0-*")
+    failed = record.read(folder)
+    assert failed is not None
+    assert failed.trace is not None
+    assert "Traceback" in failed.trace
+
+    _, again = command("run", *arguments).end()
+    assert "3 of 4 done, 1 failed" in again
+    assert record.read(folder) == failed, "a failed run is not tried again unasked"
+    command("run", *arguments, "--retry-failed").end()
+    tried = record.read(folder)
+    assert tried is not None
+    assert tried.provenance.attempts == 2
+    assert (folder / "record-failed-1.json").exists(), "the earlier failure is kept"
+
+
+def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(project: Path, command: Start) -> None:
+    arguments = [CELL, *TINY, "--set", "training.epochs=60", "--checkpoint-seconds", "0"]
+    first = command("run", *arguments)
+    wait_for(lambda: progress(_runs(project)))
+    first.interrupt()
+    code, output = first.end(60)
+    assert code == 130, output
+    assert "the same command goes on from here" in output
+    assert "interrupted, epoch" in output
+    reached = max(progress(_runs(project)).values())
+
+    second = command("run", *arguments)
+    wait_for(lambda: max(progress(_runs(project)).values(), default=0) > reached)
+    second.interrupt()
+    second.end(60)
+    (log,) = [path for path in _runs(project).glob(f"*/{record.ATTEMPTS}")]
+    assert len(log.read_text().splitlines()) == 2
+
+
+def test_a_worker_does_not_outlive_its_dispatcher(project: Path, command: Start) -> None:
+    running = command("run", CELL, *TINY, "--set", "training.epochs=1000")
+    wait_for(lambda: progress(_runs(project)))
+    (attempt,) = last_attempts(_runs(project)).values()
+    running.process.kill()
+    wait_for(lambda: not Path(f"/proc/{attempt['pid']}").exists(), 60)
+
+
+def test_two_commands_at_once_share_the_runs(project: Path, command: Start) -> None:
+    arguments = ["table1/cifar10", *TINY, "--set", "training.epochs=2", "--workers", "1"]
+    both = [command("run", *arguments) for _ in range(2)]
+    outputs = [one.end() for one in both]
+    code, output = command("run", *arguments).end()
+    assert code == 0, (outputs, output)
+    logs = list(_runs(project).glob(f"*/{record.ATTEMPTS}"))
+    assert len(logs) == 4
+    for log in logs:
+        assert len(log.read_text().splitlines()) == 1, "trained once"
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"checksum": "0", "record": {}}\n'])
+def test_a_corrupt_record_is_set_aside_and_done_again(project: Path, command: Start, content: str) -> None:
+    arguments = [CELL, *TINY, "--set", "training.epochs=1"]
+    command("run", *arguments).end()
+    before = _csv(project)
+    (path,) = _runs(project).glob(f"*/{record.RECORD}")
+    path.write_text(content)
+    code, output = command("run", *arguments).end()
+    assert code == 0, output
+    assert (path.parent / "record-corrupt-1.json").read_text() == content
+    assert _csv(project) == before
+
+
+def test_status_and_plan_write_nothing(project: Path, command: Start) -> None:
+    command("run", CELL, *TINY, "--set", "training.epochs=1").end()
+    before = {path: path.stat().st_mtime_ns for path in project.rglob("*") if path.is_file()}
+    for arguments in (["status"], ["plan", "--campaign", "smoke"]):
+        code, output = command(*arguments).end()
+        assert code == 0, output
+        assert "1 of 1 done" in output or "1 of 32 done" in output
+    assert {path: path.stat().st_mtime_ns for path in project.rglob("*") if path.is_file()} == before
+
+
+def test_a_campaign_keeps_its_protocol_and_settings(project: Path, command: Start) -> None:
+    command("run", CELL, *TINY, "--set", "training.epochs=1").end()
+    code, output = command("run", CELL, "--protocol", "short", "--campaign", "smoke").end()
+    assert code == 2
+    assert "campaign 'smoke' was begun with protocol smoke, not short: choose another --campaign" in output
+    request = json.loads((project / "results" / "smoke" / "campaign.json").read_text())
+    assert request["protocol"] == "smoke"

@@ -1,0 +1,327 @@
+"""From records to CSV files and the report: what counts, what is left out, and every guard firing."""
+
+import csv
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from replicate import campaign as campaigns
+from replicate.campaign import Campaign
+from replicate.errors import UserError
+from replicate.report.render import render
+from replicate.results import aggregate, record
+
+CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
+
+
+def rows(campaign: Campaign, name: str) -> list[dict[str, str]]:
+    path = campaign.results / name
+    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open(newline="")
+    with opened as file:
+        return list(csv.DictReader(file))
+
+
+def verdict(campaign: Campaign, cell: str = CELL) -> str:
+    aggregate.aggregate(campaign)
+    (own,) = (row for row in rows(campaign, "cells.csv") if row["cell"] == cell)
+    return own["verdict"]
+
+
+def text(campaign: Campaign) -> str:
+    """The report, on one line and without markdown's escapes."""
+    aggregate.aggregate(campaign)
+    report = render(campaign.root, campaign.request.name).read_text()
+    return " ".join(report.replace("\\", "").split())
+
+
+def change_spec(root: Path, old: str, new: str) -> None:
+    path = root / "experiments/protocols/paper.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.fixture
+def whole(records: Any) -> Campaign:
+    """Both seeds of FlexPool and of AvgPool, made alike."""
+    campaign = records.begin([AVERAGE, CELL])
+    for cell, values in {CELL: (91.8, 92.0), AVERAGE: (91.5, 91.9)}.items():
+        for seed, value in enumerate(values):
+            pools = [np.full((2, 2, 2), 0.5)] if cell == CELL else None
+            records.leave(campaign, cell, seed, value, pools=pools)
+    return campaign
+
+
+def test_cells_by_hand(whole: Campaign) -> None:
+    """Accuracies 91.8 and 92.0: mean 91.9, sd √0.02, t(1) = 12.706 for the interval of the mean."""
+    aggregate.aggregate(whole)
+    _, cell = rows(whole, "cells.csv")
+    assert cell["cell"] == CELL
+    assert (cell["n"], cell["asked"], cell["failed"], cell["diverged"]) == ("2", "2", "0", "0")
+    assert (cell["published"], cell["row"], cell["column"]) == ("91.91", "CIFAR10", "FlexPool")
+    assert float(cell["mean"]) == pytest.approx(91.9)
+    assert float(cell["sd"]) == pytest.approx(0.02**0.5)
+    assert float(cell["low"]) == pytest.approx(91.9 - 12.7062 * 0.1, abs=1e-4)
+    assert float(cell["high"]) == pytest.approx(91.9 + 12.7062 * 0.1, abs=1e-4)
+    assert float(cell["best_mean"]) == pytest.approx(91.9)
+    assert float(cell["delta"]) == pytest.approx(-0.01)
+    assert cell["verdict"] == "inconclusive"
+    assert cell["mixed"] == ""
+
+
+def test_a_row_a_run_epoch_channel_and_position(whole: Campaign) -> None:
+    assert aggregate.aggregate(whole) == []
+    runs = rows(whole, "runs.csv")
+    assert [(run["cell"], run["seed"], run["accuracy"]) for run in runs] == [
+        (AVERAGE, "0", "91.5"),
+        (AVERAGE, "1", "91.9"),
+        (CELL, "0", "91.8"),
+        (CELL, "1", "92.0"),
+    ]
+    assert {(run["status"], run["stale"], run["epochs"], run["best_epoch"]) for run in runs} == {
+        ("done", "False", "2", "2")
+    }
+    assert len(rows(whole, "provenance.csv")) == 4
+    assert len(rows(whole, "epochs.csv.gz")) == 8
+    pools = rows(whole, "pools.csv.gz")
+    assert [(row["seed"], row["channel"], row["sum"]) for row in pools] == [
+        (seed, channel, "2.0") for seed in "01" for channel in "01"
+    ]
+    maps = rows(whole, "maps.csv.gz")
+    assert len(maps) == 8
+    assert {row["weight"] for row in maps} == {"0.5"}
+
+
+def test_the_same_records_give_the_same_bytes(whole: Campaign) -> None:
+    def contents() -> dict[str, bytes]:
+        aggregate.aggregate(whole)
+        return {path.name: path.read_bytes() for path in whole.results.glob("*.csv*")}
+
+    assert contents() == contents()
+    assert len(contents()) == 6
+
+
+def test_runs_csv_knows_nothing_of_attempts_and_time(whole: Campaign, records: Any) -> None:
+    aggregate.aggregate(whole)
+    before = (whole.results / "runs.csv").read_bytes()
+    provenance = {"attempts": 7, "seconds": 999.0, "started": "2027-01-01T00:00:00+00:00"}
+    records.leave(whole, CELL, 0, 91.8, provenance=provenance)
+    aggregate.aggregate(whole)
+    assert (whole.results / "runs.csv").read_bytes() == before
+    assert "7" in {row["attempts"] for row in rows(whole, "provenance.csv")}
+
+
+def test_failed_and_diverged_seeds_are_counted(records: Any) -> None:
+    campaign = records.begin([CELL], seeds=3)
+    records.leave(campaign, CELL, 0, 91.8)
+    records.leave(campaign, CELL, 1, 20.0, status="diverged", error="the loss was not finite")
+    records.leave(campaign, CELL, 2, None)
+    assert verdict(campaign) == "incomplete (1/3 seeds)"
+    (cell,) = rows(campaign, "cells.csv")
+    assert (cell["n"], cell["failed"], cell["diverged"]) == ("1", "1", "1")
+    assert [run["accuracy"] for run in rows(campaign, "runs.csv")] == ["91.8", "", ""]
+    report = text(campaign)
+    assert "out of memory" in report
+    assert "the loss was not finite" in report
+
+
+def test_fewer_seeds_than_asked_are_incomplete(records: Any) -> None:
+    campaign = records.begin([CELL], seeds=3)
+    records.leave(campaign, CELL, 0)
+    records.leave(campaign, CELL, 2)
+    assert verdict(campaign) == "incomplete (2/3 seeds)"
+    assert "incomplete (2/3 seeds)" in text(campaign)
+
+
+def test_a_campaign_without_runs_is_not_run(records: Any) -> None:
+    assert verdict(records.begin([CELL])) == "not run"
+
+
+def test_a_changed_spec_makes_its_cells_stale(whole: Campaign) -> None:
+    assert verdict(whole) != "stale"
+    change_spec(whole.root, "epochs: 100", "epochs: 101")
+    changed = campaigns.opened(whole.root, "made")
+    assert verdict(changed) == "stale"
+    assert {run["stale"] for run in rows(changed, "runs.csv")} == {"True"}
+    assert "Cells whose spec changed after they were run" in text(changed)
+
+
+def test_one_stale_seed_is_enough(whole: Campaign, records: Any) -> None:
+    change_spec(whole.root, "epochs: 100", "epochs: 101")
+    changed = campaigns.opened(whole.root, "made")
+    records.leave(changed, CELL, 0, 80.0)
+    assert verdict(changed) == "stale"
+
+
+def test_stale_runs_are_forgotten_once_they_are_run_again(whole: Campaign, records: Any) -> None:
+    aggregate.aggregate(whole)
+    change_spec(whole.root, "epochs: 100", "epochs: 101")
+    changed = campaigns.opened(whole.root, "made")
+    for seed, value in enumerate((80.0, 80.2)):
+        records.leave(changed, CELL, seed, value)
+    assert verdict(changed) == "below"
+    assert verdict(changed, AVERAGE) == "stale"
+    own = [run for run in rows(changed, "runs.csv") if run["cell"] == CELL]
+    assert [(run["seed"], run["accuracy"], run["stale"]) for run in own] == [
+        ("0", "80.0", "False"),
+        ("1", "80.2", "False"),
+    ]
+    for name in ("provenance.csv", "epochs.csv.gz", "pools.csv.gz", "maps.csv.gz"):
+        ids = {row["run_id"] for row in rows(changed, name) if row["cell"] == CELL}
+        assert ids <= {run["run_id"] for run in own}, name
+
+
+def test_of_two_stale_runs_the_later_stands(records: Any) -> None:
+    first = records.begin([CELL], seeds=1)
+    records.leave(first, CELL, 0, 70.0, provenance={"started": "2026-02-02T00:00:00+00:00"})
+    for epochs, value, day in (("101", 80.0, 3), ("102", 75.0, 1)):
+        change_spec(first.root, "epochs: 10", f"epochs: {epochs} #")
+        started = {"started": f"2026-02-0{day}T00:00:00+00:00"}
+        records.leave(campaigns.opened(first.root, "made"), CELL, 0, value, provenance=started)
+    change_spec(first.root, "epochs: 10", "epochs: 103 #")
+    changed = campaigns.opened(first.root, "made")
+    aggregate.aggregate(changed)
+    (run,) = rows(changed, "runs.csv")
+    assert (run["accuracy"], run["stale"]) == ("80.0", "True")
+
+
+def test_a_published_number_that_changes_makes_nothing_stale(whole: Campaign) -> None:
+    for path in (f"{CELL}.yaml", "paper/tables.yaml"):
+        file = whole.root / "experiments" / path
+        assert "91.91" in file.read_text()
+        file.write_text(file.read_text().replace("91.91", "95.91"))
+    assert verdict(campaigns.opened(whole.root, "made")) == "below"
+
+
+def test_runs_whose_records_are_gone_are_not_forgotten(whole: Campaign) -> None:
+    aggregate.aggregate(whole)
+    before = (whole.results / "runs.csv").read_bytes()
+    shutil.rmtree(next(whole.runs_folder.glob("*-s1-*")))
+    with pytest.raises(UserError, match="holds 1 runs whose records are not in"):
+        aggregate.aggregate(whole)
+    assert (whole.results / "runs.csv").read_bytes() == before
+
+
+def test_a_run_that_is_being_done_again_is_not_gone(whole: Campaign) -> None:
+    aggregate.aggregate(whole)
+    record.set_aside(next(whole.runs_folder.glob("*flexpool-s1-*")), "failed")
+    assert verdict(whole) == "incomplete (1/2 seeds)"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.write_bytes(file.read_bytes()[:-20]),
+        lambda file: file.write_text("a foreign file"),
+        lambda file: file.write_text(file.read_text().replace("92.0", "93.0")),
+    ],
+)
+def test_a_corrupt_record_is_reported_and_left_out(
+    whole: Campaign, damage: Callable[[Path], Any]
+) -> None:
+    aggregate.aggregate(whole)
+    file = next(whole.runs_folder.glob("*flexpool-s1-*")) / record.RECORD
+    damage(file)
+    (line,) = aggregate.aggregate(whole)
+    assert line.startswith(str(file))
+    assert len(rows(whole, "runs.csv")) == 3
+    assert verdict(whole) == "incomplete (1/2 seeds)"
+
+
+def test_a_stray_file_among_the_runs_is_reported(whole: Campaign) -> None:
+    (whole.runs_folder / "notes.txt").write_text("mine")
+    (line,) = aggregate.aggregate(whole)
+    assert "notes.txt" in line
+    assert len(rows(whole, "runs.csv")) == 4
+
+
+def test_a_copied_run_counts_once(whole: Campaign) -> None:
+    folder = next(whole.runs_folder.glob("*flexpool-s1-*"))
+    shutil.copytree(folder, folder.with_name("a copy"))
+    aggregate.aggregate(whole)
+    assert len(rows(whole, "runs.csv")) == 4
+
+
+def test_runs_of_a_cell_outside_the_campaign_are_left_out(whole: Campaign, records: Any) -> None:
+    alone = records.begin([CELL], name="made")
+    aggregate.aggregate(alone)
+    for name in ("runs.csv", "provenance.csv", "epochs.csv.gz", "cells.csv"):
+        assert {row["cell"] for row in rows(alone, name)} == {CELL}
+
+
+@pytest.mark.parametrize(
+    ("column", "other"),
+    [
+        ("commit", {"provenance": {"commit": "1" * 40}}),
+        ("device", {"provenance": {"device": "NVIDIA H200"}}),
+        ("torch", {"provenance": {"torch": "2.12.0"}}),
+        ("precision", {"provenance": {"precision": "bfloat16"}}),
+        ("fingerprint", {"fingerprint": "e" * 64}),
+        ("source", {"source": "folder"}),
+        ("commit", {"provenance": {"commit": None}}),
+    ],
+)
+def test_seeds_of_mixed_origins_are_flagged(
+    whole: Campaign, records: Any, column: str, other: dict[str, Any]
+) -> None:
+    assert "Mixed origins" not in text(whole)
+    records.leave(whole, CELL, 1, 92.0, **other)
+    aggregate.aggregate(whole)
+    flags = {row["cell"]: row["mixed"] for row in rows(whole, "cells.csv")}
+    assert flags == {AVERAGE: "", CELL: column}
+    report = text(whole)
+    assert "Mixed origins" in report
+    assert CELL in report[report.index("Mixed origins") :]
+
+
+def test_several_differences_are_all_named(whole: Campaign, records: Any) -> None:
+    records.leave(whole, CELL, 1, 92.0, source="folder", provenance={"numpy": "2.5.0"})
+    aggregate.aggregate(whole)
+    assert rows(whole, "cells.csv")[1]["mixed"] == "source; numpy"
+
+
+def test_threads_and_failed_seeds_mix_nothing(whole: Campaign, records: Any) -> None:
+    records.leave(whole, AVERAGE, 1, 91.9, provenance={"threads": 8})
+    records.leave(whole, CELL, 1, None, provenance={"device": "unknown"})
+    aggregate.aggregate(whole)
+    assert {row["mixed"] for row in rows(whole, "cells.csv")} == {""}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "settings"),
+    [("smoke", {}), ("short", {}), ("paper", {"training.epochs": "50"})],
+)
+def test_what_is_not_comparable_never_reaches_a_verdict(
+    records: Any, protocol: str, settings: dict[str, str]
+) -> None:
+    campaign = records.begin([CELL], protocol=protocol, settings=settings)
+    for seed in range(2):
+        records.leave(campaign, CELL, seed, 91.9)
+    assert verdict(campaign) == "not comparable"
+    report = text(campaign)
+    assert "Not comparable with the paper" in report
+    assert "No verdicts" in report
+
+
+def test_generated_images_never_reach_a_verdict(records: Any) -> None:
+    """Whatever the spec says: the record knows what the run has seen."""
+    campaign = records.begin([CELL])
+    for seed in range(2):
+        records.leave(campaign, CELL, seed, 91.9, source="generated")
+    assert verdict(campaign) == "not comparable"
+
+
+def test_accuracies_leave_out_stale_cells_and_unfinished_runs() -> None:
+    cells = pd.DataFrame({"cell": ["a", "b"], "verdict": ["agrees", "stale"]})
+    runs = pd.DataFrame(
+        {
+            **{"cell": ["a", "a", "b"], "seed": [0, 1, 0]},
+            **{"status": ["done", "failed", "done"], "accuracy": [90.0, np.nan, 80.0]},
+        }
+    )
+    assert aggregate.accuracies(cells, runs) == {"a": {0: 90.0}}

@@ -1,0 +1,103 @@
+"""A record is read back as it was written, or not at all."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate.results import record
+from replicate.results.record import CorruptRecord
+
+CELL = "table1/cifar10/flexpool"
+
+
+@pytest.fixture
+def folder(records: Any) -> Path:
+    return records.leave(records.begin([CELL]), CELL, 0, 91.25)
+
+
+def test_round_trip(folder: Path) -> None:
+    found = record.read(folder)
+    assert found is not None
+    assert (found.cell, found.seed, found.status) == (CELL, 0, "done")
+    assert (found.accuracy, found.epochs[0].accuracy) == (91.25, 90.25)
+    assert found.epochs[0].head_losses == (1.0,)
+    before = (folder / record.RECORD).read_bytes()
+    record.write(folder, found)
+    assert (folder / record.RECORD).read_bytes() == before
+
+
+def test_a_record_is_plain_json(folder: Path) -> None:
+    found = json.loads((folder / record.RECORD).read_text())
+    assert found.keys() == {"checksum", "record"}
+    assert found["record"]["epochs"][1]["accuracy"] == 91.25
+
+
+def test_every_flipped_bit_is_seen(folder: Path) -> None:
+    """One bit of every byte: the whole file is covered, the checksum's own frame too."""
+    path = folder / record.RECORD
+    sound = path.read_bytes()
+    for index in range(len(sound)):
+        path.write_bytes(sound[:index] + bytes([sound[index] ^ (1 << index % 7)]) + sound[index + 1 :])
+        with pytest.raises(CorruptRecord):
+            record.read(folder)
+    path.write_bytes(sound)
+    assert record.read(folder) is not None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[:-1],
+        lambda text: text[: len(text) // 2],
+        lambda text: text + text,
+        lambda text: text.replace("91.25", "95.25"),
+        lambda text: "{}",
+        lambda text: json.dumps({"checksum": "", "record": {}}),
+        lambda text: "\0" * len(text),
+    ],
+)
+def test_what_is_no_whole_record_is_corrupt(folder: Path, damage: Callable[[str], str]) -> None:
+    path = folder / record.RECORD
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(CorruptRecord, match=r"record\.json: "):
+        record.read(folder)
+    assert record.status(folder) is None
+
+
+def test_a_sound_checksum_over_a_foreign_record(folder: Path) -> None:
+    body = '{"format":2}'
+    (folder / record.RECORD).write_text(f"{record._head(body)}{body}}}\n")
+    with pytest.raises(CorruptRecord, match="1"):
+        record.read(folder)
+
+
+def test_no_record_is_none(tmp_path: Path) -> None:
+    assert record.read(tmp_path) is None
+    assert record.status(tmp_path) is None
+    assert list(record.read_all(tmp_path / "absent")) == []
+
+
+def test_only_a_finished_run_has_an_accuracy(records: Any) -> None:
+    campaign = records.begin([CELL], seeds=3)
+    diverged = records.leave(campaign, CELL, 1, 20.0, status="diverged", error="not finite")
+    failed = records.leave(campaign, CELL, 2, None)
+    for path in (diverged, failed):
+        found = record.read(path)
+        assert found is not None
+        assert found.accuracy is None
+
+
+def test_records_set_aside_keep_their_order(folder: Path) -> None:
+    sound = (folder / record.RECORD).read_bytes()
+    record.set_aside(folder, "failed")
+    assert record.read(folder) is None
+    (folder / record.RECORD).write_bytes(sound)
+    record.set_aside(folder, "failed")
+    assert sorted(path.name for path in folder.glob("record*")) == [
+        "record-failed-1.json",
+        "record-failed-2.json",
+    ]

@@ -1,0 +1,170 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from replicate.data import ImageData
+from replicate.errors import UserError
+from replicate.models import Classifier, build_model
+from replicate.spec import Spec
+from replicate.training import Epoch, engine, train
+from replicate.training import run as run_module
+from replicate.training.run import Run
+
+MakeSpec = Callable[..., Spec]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "able", "precision"),
+    [
+        ("auto", True, "bfloat16"),
+        ("auto", False, "float32"),
+        ("float32", True, "float32"),
+        ("bfloat16", True, "bfloat16"),
+    ],
+)
+def test_precision(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, able: bool, precision: str
+) -> None:
+    monkeypatch.setattr(engine, "_computes_bfloat16", lambda _: able)
+    assert engine.choose(wanted, 1).precision == precision
+
+
+def test_a_precision_the_machine_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="precision bfloat16: this machine's cpu lacks it"):
+        engine.choose("bfloat16", 1)
+
+
+def test_compiles_only_where_it_pays_and_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", sys.executable)  # stands for any program that exists
+    monkeypatch.setattr("sysconfig.get_path", lambda _: "/include")
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/include/Python.h")
+    long = engine.BREAK_EVEN_IMAGES
+    assert engine.choose("float32", long).compiled
+    short = engine.choose("float32", long - 1)
+    assert not short.compiled
+    assert short.reason == f"{long - 1} images to train, pays from {long}"
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    assert engine.choose("float32", long).reason == "no Python headers"
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert engine.choose("float32", long).reason == "no C++ compiler (no-such-compiler)"
+
+
+def test_start_sets_threads_and_full_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = torch.get_num_threads()
+    try:
+        engine.start(threads=3)
+        assert engine.choose("float32", 1).threads == 3
+        engine.start()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+FAULTS = """
+import resource, torch
+from replicate.training import engine
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**24)  # 64 MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults(); returned = faults(); engine.start(); faults(); print(returned, faults())
+"""
+
+
+def test_freed_memory_is_kept() -> None:
+    """Otherwise ten tensors of 64 MiB fault in 16,000 pages each, or 32 huge ones."""
+    output = subprocess.run(
+        [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True
+    ).stdout
+    returned, kept = map(int, output.split())
+    assert returned > 200
+    assert kept < returned / 10
+
+
+def test_maps_stay_channels_last(make_spec: MakeSpec, data: ImageData) -> None:
+    run = Run(make_spec(sac=True), 0, data, engine.choose("float32", 1))
+    images = run.test_images[:5].permute(0, 3, 1, 2).float()
+    for feature_map in run.model.trunk(images):
+        assert feature_map.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_images_are_not_copied_and_read_only_ones_do_not_warn(data: ImageData) -> None:
+    tensor = engine.choose("float32", 1).tensor(data.train.images)
+    assert tensor.dtype == torch.uint8
+    assert np.shares_memory(tensor.numpy(), data.train.images)
+
+
+def test_seeded_restores_the_callers_generator() -> None:
+    chosen = engine.choose("float32", 1)
+    before = torch.get_rng_state()
+    draws = []
+    for seed in (1, 1, 2):
+        with chosen.seeded(seed):
+            draws.append(torch.rand(4))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class SmallTrunk(nn.Module):
+    """One convolution, to the size of the real last map: it compiles in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 64, 3, stride=4, padding=1), nn.BatchNorm2d(64)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (torch.relu(self.norm(self.conv(x))),)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_compiled_runs_resume_bit_for_bit_and_share_their_graphs(
+    make_spec: MakeSpec, data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph to train, one to evaluate; short batches, resuming and other pools add none."""
+    from torch._dynamo.utils import counters
+
+    monkeypatch.setattr(engine, "BREAK_EVEN_IMAGES", 0)
+    monkeypatch.setattr(engine, "_computes_bfloat16", lambda _: True)
+    monkeypatch.setattr(run_module, "_EVALUATION_BATCH", 50)
+
+    def build(spec: Spec) -> Classifier:
+        model = build_model(spec)
+        model.trunk = SmallTrunk()
+        return model
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            raise Stop
+
+    monkeypatch.setattr(run_module, "build_model", build)
+    torch._dynamo.reset()
+    counters.clear()
+    spec = make_spec(precision="bfloat16", dropout=0.25)
+    whole = train(spec, 0, data, checkpoint=tmp_path / "whole.pt")
+    file = tmp_path / "checkpoint.pt"
+    with pytest.raises(Stop):
+        train(spec, 0, data, checkpoint=file, on_epoch=stop, checkpoint_seconds=0)
+    resumed = train(spec, 0, data, checkpoint=file)
+    other = make_spec(pool="avg", precision="bfloat16")
+    train(other, 1, data, checkpoint=tmp_path / "other.pt")
+    assert counters["stats"]["unique_graphs"] == 2
+    assert resumed.resumed_from == [2]
+    assert [e.loss for e in resumed.epochs] == [e.loss for e in whole.epochs]
+    assert np.array_equal(resumed.pools[0], whole.pools[0])
