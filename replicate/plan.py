@@ -8,9 +8,11 @@ from typing import Literal
 
 from replicate.catalogue import Cell
 from replicate.results import record
-from replicate.spec import Spec
+from replicate.spec import Dataset, Generated, Spec
 
 State = Literal["done", "diverged", "failed", "started", "new"]
+Images = tuple[Dataset, Generated | None]
+"""What a run's images are: runs with equal values share a cache entry."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class Run:
     @cached_property
     def id(self) -> str:
         return self.spec.run_id(self.seed)
+
+    @property
+    def images(self) -> Images:
+        return self.spec.dataset, self.spec.generated
 
     @cached_property
     def folder_name(self) -> str:

@@ -15,7 +15,7 @@ from replicate.dispatch import display, provenance, status
 from replicate.dispatch.pool import Pool, Size, presence
 from replicate.dispatch.worker import Shift, claimed
 from replicate.errors import UserError
-from replicate.plan import Run
+from replicate.plan import Images, Run
 from replicate.results import aggregate, record
 
 FAILURES = 1
@@ -63,16 +63,15 @@ def _check_results(campaign: Campaign) -> None:
     aggregate.refuse_to_forget(campaign)
 
 
-def _prepare(campaign: Campaign, options: Options, console: Console) -> dict[str, Path]:
-    """Every data set of the runs still to do, as a cache entry."""
+def _prepare(campaign: Campaign, options: Options, console: Console) -> dict[Images, Path]:
+    """The images of all runs still to do, as cache entries."""
     from replicate.data import prepare
 
     left = plan.to_do(campaign.runs, campaign.runs_folder, "failed")
-    specs = {run.spec.dataset.name: run.spec for run in left}
     entries = {}
-    for name, spec in specs.items():
-        with console.status(f"preparing {name}"):
-            entries[name] = prepare(spec, options.data_dir, options.cache_dir).resolve()
+    for images, spec in {run.images: run.spec for run in left}.items():
+        with console.status(f"preparing {spec.dataset.name}"):
+            entries[images] = prepare(spec, options.data_dir, options.cache_dir).resolve()
     return entries
 
 
@@ -86,7 +85,7 @@ def _reopen_failed(campaign: Campaign) -> None:
 
 
 def _train(
-    campaign: Campaign, left: Sequence[Run], entries: dict[str, Path], options: Options, console: Console
+    campaign: Campaign, left: Sequence[Run], entries: dict[Images, Path], options: Options, console: Console
 ) -> bool:
     """Run the pool to its end; False if the user interrupted it."""
     size = pool_size(options, len(left))

@@ -21,7 +21,7 @@ from replicate import atomic
 from replicate.dispatch import provenance
 from replicate.dispatch.provenance import Code
 from replicate.errors import UserError
-from replicate.plan import Run, to_do
+from replicate.plan import Images, Run, to_do
 from replicate.results import record
 from replicate.results.record import Provenance, Record
 from replicate.training.outcome import Epoch, Outcome
@@ -33,8 +33,8 @@ class Shift:
 
     worker: str
     runs_folder: Path
-    entries: dict[str, Path]
-    """The prepared images of each data set."""
+    entries: dict[Images, Path]
+    """Where the prepared images of each spec are."""
     code: Code
     threads: int
     checkpoint_seconds: float
@@ -145,7 +145,7 @@ class _Attempt:
         from replicate.data import load
         from replicate.training import train
 
-        data = load(self.shift.entries[self.run.spec.dataset.name])
+        data = load(self.shift.entries[self.run.images])
         outcome = train(
             self.run.spec,
             self.run.seed,
