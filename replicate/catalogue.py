@@ -72,8 +72,8 @@ def select(names: Sequence[str], patterns: Iterable[str]) -> list[str]:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    folder = pattern.rstrip("/")
-    return name == folder or name.startswith(folder + "/") or fnmatch.fnmatchcase(name, pattern)
+    own = pattern.rstrip("/")
+    return fnmatch.fnmatchcase(name, own) or fnmatch.fnmatchcase(name, f"{own}/*")
 
 
 def load(

@@ -214,7 +214,7 @@ def test_settings_cannot_touch_what_is_not_training(project: Path, key: str) -> 
 
 @pytest.mark.parametrize(
     ("pattern", "count"),
-    [("table1", 16), ("table1/cifar10", 4), ("*/flexpool-reg", 8), (CELL, 1), ("table2/cifar100/", 4)],
+    [("table1", 16), ("table1/cifar10", 4), ("*/flexpool-reg", 8), (CELL, 1), ("table2/cifar100/", 4), ("table*/cifar10", 8)],
 )
 def test_selects_by_name_folder_and_glob(project: Path, pattern: str, count: int) -> None:
     assert len(catalogue.select(catalogue.cell_names(project), [pattern])) == count
