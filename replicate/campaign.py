@@ -63,7 +63,9 @@ def read(root: Path, name: str) -> Request | None:
         return None
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         reason = str(error).replace("\n", " ")
-        raise UserError(f"{path}: cannot be read ({reason}); restore it, or delete it and run again") from None
+        raise UserError(
+            f"{path}: cannot be read ({reason}); restore it, or delete it and run again"
+        ) from None
 
 
 def resolve(root: Path, request: Request) -> Campaign:
@@ -81,7 +83,9 @@ def opened(root: Path, name: str) -> Campaign:
     request = read(root, name)
     if request is None:
         begun = ", ".join(names(root)) or "none yet"
-        raise UserError(f"no campaign {name!r} in {root / 'results'}: {begun}; begin one with `replicate run`")
+        raise UserError(
+            f"no campaign {name!r} in {root / 'results'}: {begun}; begin one with `replicate run`"
+        )
     return resolve(root, request)
 
 
@@ -120,4 +124,6 @@ def request(values: dict[str, Any]) -> Request:
 
 def save(campaign: Campaign) -> None:
     campaign.results.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(campaign.results / "campaign.json", campaign.request.model_dump_json(indent=1) + "\n")
+    atomic.write_text(
+        campaign.results / "campaign.json", campaign.request.model_dump_json(indent=1) + "\n"
+    )

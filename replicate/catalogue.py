@@ -67,7 +67,9 @@ def select(names: Sequence[str], patterns: Iterable[str]) -> list[str]:
     for pattern in patterns:
         if not any(_matches(name, pattern) for name in names):
             near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.5) or names[:3]
-            raise UserError(f"no cell matches {pattern!r}: for example {', '.join(near)}; see `replicate list`")
+            raise UserError(
+                f"no cell matches {pattern!r}: for example {', '.join(near)}; see `replicate list`"
+            )
     return [name for name in names if any(_matches(name, pattern) for pattern in patterns)]
 
 
@@ -146,7 +148,9 @@ def _extended(document: Document) -> list[str]:
     names = document.value.get("extends", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         line = document.line(["extends"])
-        raise UserError(f"{document.path}:{line}: extends: expected a list of file names, got {names!r}")
+        raise UserError(
+            f"{document.path}:{line}: extends: expected a list of file names, got {names!r}"
+        )
     return names
 
 
@@ -168,7 +172,9 @@ def _as_documents(settings: Mapping[str, str]) -> Iterator[Document]:
         if key.split(".")[0] not in SETTABLE:
             raise UserError(f"--set {key}: not a setting; it must begin with {', '.join(SETTABLE)}")
         document = strictyaml.parse(text, Path(f"--set {key}"))
-        yield Document(document.path, _nested({tuple(key.split(".")): document.value}), document.root)
+        yield Document(
+            document.path, _nested({tuple(key.split(".")): document.value}), document.root
+        )
         if key != "training.precision":
             yield Document(document.path, {"protocol": {"comparable": False}}, document.root)
 
@@ -235,5 +241,9 @@ def _fields(keys: Keys) -> list[str]:
     for key in keys:
         annotation = part.model_fields[key].annotation
         options = getattr(annotation, "__args__", (annotation,))
-        part = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+        part = next(
+            option
+            for option in options
+            if isinstance(option, type) and issubclass(option, BaseModel)
+        )
     return list(part.model_fields)

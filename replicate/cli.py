@@ -17,7 +17,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Replicate the tables of the FlexPooling paper (VISAPP 2023): specs in, report out.",
 )
-data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The data sets: what is there, fetch it, check it.")
+data_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The data sets: what is there, fetch it, check it.",
+)
 app.add_typer(data_app, name="data")
 
 Cells = Annotated[
@@ -29,7 +33,8 @@ Cells = Annotated[
 ]
 Root = Annotated[Path, typer.Option(help="Folder with experiments/, results/ and reports/.")]
 CampaignName = Annotated[
-    str | None, typer.Option("--campaign", help="Name of the results. Default: the protocol's name.")
+    str | None,
+    typer.Option("--campaign", help="Name of the results. Default: the protocol's name."),
 ]
 ProtocolName = Annotated[
     str | None, typer.Option("--protocol", help="How to train: a file of experiments/protocols.")
@@ -39,13 +44,27 @@ Seeds = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of every spec, such as training.epochs=1."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a value of every spec, such as training.epochs=1.",
+    ),
 ]
 Precision = Annotated[
-    str | None, typer.Option(help="float32, bfloat16 or auto; short for --set training.precision=...")
+    str | None,
+    typer.Option(help="float32, bfloat16 or auto; short for --set training.precision=..."),
 ]
+RetryFailed = Annotated[bool, typer.Option(help="Train failed runs again.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes. Default: one a GPU, or one a core.")
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of each. Default: cores / workers.")
+]
+CheckpointSeconds = Annotated[float, typer.Option(min=0, help="Least time between checkpoints.")]
 DataDir = Annotated[
-    Path, typer.Option(envvar="REPLICATE_DATA_DIR", help="Where the images are, or are downloaded to.")
+    Path,
+    typer.Option(envvar="REPLICATE_DATA_DIR", help="Where the images are, or are downloaded to."),
 ]
 CacheDir = Annotated[
     Path, typer.Option(envvar="REPLICATE_CACHE_DIR", help="Where decoded images are kept.")
@@ -114,7 +133,9 @@ def show(
     for found in catalogue.load(root, names, protocol, _settings(settings, None)):
         values = found.spec.model_dump(mode="json")
         rows.append((found.name, "", ""))
-        for keys, origin in sorted(found.origins.items(), key=lambda item: list(values).index(item[0][0])):
+        for keys, origin in sorted(
+            found.origins.items(), key=lambda item: list(values).index(item[0][0])
+        ):
             value: Any = values
             for key in keys:
                 value = value[key]
@@ -139,7 +160,9 @@ def check(root: Root = HERE) -> None:
     if problems:
         raise UserError("\n".join(problems))
     protocols = ", ".join(catalogue.protocols(root))
-    print(f"{len(names)} cells are sound under {protocols}, and match the paper's tables one to one.")
+    print(
+        f"{len(names)} cells are sound under {protocols}, and the tables' match the paper one to one."
+    )
 
 
 @app.command()
@@ -168,7 +191,7 @@ def plan(
 
     asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision))
     seen = statuses.look(asked.runs, asked.runs_folder)
-    left = plans.to_do(asked.runs, asked.runs_folder, *(["failed"] if retry_failed else []))
+    left = plans.to_do(asked.runs, asked.runs_folder, retry_failed)
     for run in left:
         print(run)
     print(f"campaign {asked.request.name}: {summary(seen)}; {len(left)} to do.")
@@ -183,12 +206,10 @@ def run(
     campaign: CampaignName = None,
     settings: Settings = None,
     precision: Precision = None,
-    retry_failed: Annotated[bool, typer.Option(help="Train failed runs again.")] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes. Default: one a GPU, or one a core.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of each. Default: cores / workers.")] = None,
-    checkpoint_seconds: Annotated[float, typer.Option(min=0, help="Least time between checkpoints.")] = 30,
+    retry_failed: RetryFailed = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    checkpoint_seconds: CheckpointSeconds = 30,
     data_dir: DataDir = DATA,
     cache_dir: CacheDir = CACHE,
     root: Root = HERE,
@@ -203,7 +224,9 @@ def run(
 
 @app.command()
 def status(
-    campaign: Annotated[str | None, typer.Argument(help="A campaign. Default: all of them.")] = None,
+    campaign: Annotated[
+        str | None, typer.Argument(help="A campaign. Default: all of them.")
+    ] = None,
     root: Root = HERE,
 ) -> None:
     """Show what runs are doing and why any of them failed. Writes nothing."""
@@ -237,13 +260,77 @@ def aggregate(
 
 
 @app.command()
-def report(
-    campaign: Annotated[str, typer.Argument(help="A campaign.")], root: Root = HERE
-) -> None:
+def report(campaign: Annotated[str, typer.Argument(help="A campaign.")], root: Root = HERE) -> None:
     """Write the report of a campaign from its CSV files and the specs."""
     from replicate.report.render import render
 
     print(render(root, campaign))
+
+
+@app.command()
+def audit(root: Root = HERE) -> None:
+    """Hold the paper's claims against its own printed numbers. Trains nothing, writes nothing."""
+    from replicate.audit import audit
+
+    print(audit(root))
+
+
+@app.command()
+def power(
+    campaign: Annotated[
+        str | None, typer.Argument(help="A campaign. Default: all of them.")
+    ] = None,
+    root: Root = HERE,
+) -> None:
+    """Show how many seeds each cell needs before its verdict can be anything but inconclusive."""
+    from replicate.power import power
+
+    print(power(root, campaign))
+
+
+@app.command()
+def sensitivity(
+    entry: Annotated[str, typer.Argument(help="A point that the paper leaves open: A01 to A18.")],
+    protocol: Annotated[str, typer.Option(help="How to train.")] = "paper",
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Train seeds 0 to N-1.")] = 3,
+    campaign: Annotated[
+        str | None, typer.Option(help="Name of the results. Default: such as paper-a03.")
+    ] = None,
+    settings: Settings = None,
+    precision: Precision = None,
+    retry_failed: RetryFailed = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    checkpoint_seconds: CheckpointSeconds = 30,
+    data_dir: DataDir = DATA,
+    cache_dir: CacheDir = CACHE,
+    root: Root = HERE,
+) -> None:
+    """Train the other readings of an open point beside its cell, and show what the choice changes."""
+    from replicate import sensitivity
+    from replicate.dispatch import local
+
+    options = local.Options(workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir)
+    given = _settings(settings, precision)
+    asked = sensitivity.plan(root, entry, protocol, seeds, campaign, given)
+    sys.exit(sensitivity.run(asked, options))
+
+
+@app.command()
+def export(
+    campaign: Annotated[str, typer.Argument(help="A campaign.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The archive. Default: <campaign>.tar.gz, here.")
+    ] = None,
+    root: Root = HERE,
+) -> None:
+    """Pack specs, records, CSV files, environment and report: all to compute every number again."""
+    from replicate.export import export
+
+    path, corrupt = export(root, campaign, output)
+    for line in corrupt:
+        print(f"left out: {line}", file=sys.stderr)
+    print(path)
 
 
 @data_app.command("list")
@@ -317,7 +404,9 @@ def _settings(pairs: list[str] | None, precision: str | None) -> dict[str, str]:
     for pair in [*(pairs or []), *([f"training.precision={precision}"] if precision else [])]:
         key, equals, value = pair.partition("=")
         if not equals or not key or key in settings:
-            raise UserError(f"--set {pair!r}: expected KEY=VALUE, each key once, such as training.epochs=1")
+            raise UserError(
+                f"--set {pair!r}: expected KEY=VALUE, each key once, such as training.epochs=1"
+            )
         settings[key] = value
     return settings
 

@@ -43,7 +43,9 @@ class Table(Part):
     def _rows_are_full(self) -> Self:
         for row, values in self.rows.items():
             if len(values) != len(self.columns):
-                raise ValueError(f"row {row} has {len(values)} numbers for {len(self.columns)} columns")
+                raise ValueError(
+                    f"row {row} has {len(values)} numbers for {len(self.columns)} columns"
+                )
         return self
 
 
@@ -59,7 +61,9 @@ class Tables(Part):
         return list[str](self._table(table).columns)
 
     def value(self, table: int, row: str, column: str) -> Decimal:
-        found = next(one for one in self.cells() if (one.table, one.row, one.column) == (table, row, column))
+        found = next(
+            one for one in self.cells() if (one.table, one.row, one.column) == (table, row, column)
+        )
         return Decimal(found.value)
 
     def cells(self) -> Iterator[Published]:
@@ -90,8 +94,14 @@ def problems(tables: Tables, cells: Iterable["Cell"]) -> list[str]:
     """Where printed numbers and specs do not match one to one."""
     printed = {cell_name(published): published for published in tables.cells()}
     found = {cell.name: cell.spec for cell in cells if not cell.name.startswith("extensions/")}
-    lines = [f"experiments/{name}.yaml: missing: the paper prints {printed[name].value} there" for name in printed.keys() - found]
-    lines += [f"experiments/{name}.yaml: the paper's tables have no such cell" for name in found.keys() - printed]
+    lines = [
+        f"experiments/{name}.yaml: missing: the paper prints {printed[name].value} there"
+        for name in printed.keys() - found
+    ]
+    lines += [
+        f"experiments/{name}.yaml: the paper's tables have no such cell"
+        for name in found.keys() - printed
+    ]
     for name in printed.keys() & found:
         lines += _differences(name, printed[name], found[name])
     return sorted(lines)

@@ -54,9 +54,10 @@ def state(run: Run, runs_folder: Path) -> State:
     return "started" if (folder / record.ATTEMPTS).exists() else "new"
 
 
-def to_do(runs: Iterable[Run], runs_folder: Path, *states: State) -> list[Run]:
-    """The runs without a result, and those in the other states named."""
-    return [run for run in runs if state(run, runs_folder) in {"new", "started", *states}]
+def to_do(runs: Iterable[Run], runs_folder: Path, retry_failed: bool = False) -> list[Run]:
+    """The runs without a result; failed ones only on request."""
+    open_states = {"new", "started", "failed"} if retry_failed else {"new", "started"}
+    return [run for run in runs if state(run, runs_folder) in open_states]
 
 
 def cost(runs: Sequence[Run], runs_folder: Path) -> str:

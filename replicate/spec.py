@@ -1,4 +1,4 @@
-"""What a run is: frozen, typed, complete. Nothing here has a default, so every value has a file it came from.
+"""What a run is: frozen, typed, complete. Nothing has a default, so every value came from a file.
 
 The vocabulary (cell, method, protocol, spec, run) is that of the README.
 """
@@ -16,7 +16,9 @@ Title = Annotated[str, Field(min_length=1, max_length=100)]
 Count = Annotated[int, Field(ge=1)]
 Range = Annotated[tuple[float, float], Field(strict=False)]
 Printed = Annotated[str, Field(pattern=r"^\d{1,3}\.\d{1,4}$")]
-Weights = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)]
+Weights = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)
+]
 
 
 class Part(BaseModel):
@@ -66,7 +68,9 @@ class Dataset(Part):
             "pad": self.size >= self.stored_size,
         }
         if not possible[self.fit]:
-            raise ValueError(f"fit {self.fit!r} cannot turn {self.stored_size} pixels into {self.size}")
+            raise ValueError(
+                f"fit {self.fit!r} cannot turn {self.stored_size} pixels into {self.size}"
+            )
         return self
 
 

@@ -60,7 +60,9 @@ def parse(text: str, path: Path) -> Document:
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        anchored = any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, Loader=yaml.SafeLoader))
+        anchored = any(
+            isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, Loader=yaml.SafeLoader)
+        )
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UserError(f"{path}:{line}: not valid YAML: {error.problem}") from None
@@ -104,7 +106,10 @@ def _problems(node: yaml.Node | None, keys: tuple[str, ...]) -> Iterator[tuple[i
                 yield line, f"{place}: a key must be text, write it in quotes"
                 continue
             if key.value in seen:
-                yield line, f"{'.'.join((*keys, key.value))}: duplicate key, first on line {seen[key.value]}"
+                yield (
+                    line,
+                    f"{'.'.join((*keys, key.value))}: duplicate key, first on line {seen[key.value]}",
+                )
             seen.setdefault(key.value, line)
             yield from _problems(value, (*keys, key.value))
 
@@ -117,7 +122,9 @@ def _scalar_problem(node: yaml.ScalarNode) -> str | None:
     core = next((name for name, pattern in _CORE.items() if pattern.fullmatch(text)), "str")
     if kind not in (*_CORE, "str", "timestamp"):
         return f"{kind!r} is not used here: write plain text, numbers, true, false or null"
-    same = kind == core and (kind != "int" or int(text, 0 if "x" in text else 10) == _construct(node))
+    same = kind == core and (
+        kind != "int" or int(text, 0 if "x" in text else 10) == _construct(node)
+    )
     if same:
         return None
     return f"{text!r} is ambiguous in YAML: {_advice(text, kind, core)}"
@@ -127,9 +134,13 @@ def _advice(text: str, kind: str, core: str) -> str:
     if core == "float":
         return f"write {_as_float(text)} for a number, or quotes for text"
     if kind == "bool":
-        return f"write {'true' if text.lower() in ('yes', 'on', 'y') else 'false'}, or quotes for text"
+        return (
+            f"write {'true' if text.lower() in ('yes', 'on', 'y') else 'false'}, or quotes for text"
+        )
     if core == "int" or kind in ("int", "float"):
-        return "write a decimal number without a leading zero, colon or underscore, or quotes for text"
+        return (
+            "write a decimal number without a leading zero, colon or underscore, or quotes for text"
+        )
     return "write it in quotes"
 
 

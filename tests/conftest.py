@@ -142,7 +142,7 @@ class Records:
         provenance: dict[str, Any] | None = None,
         **changes: Any,
     ) -> Path:
-        """Write one run's record; without an accuracy it is a failed one. Returns the run's folder."""
+        """Write a run's record, of a failed one without an accuracy; returns the run's folder."""
         (run,) = (run for run in campaign.runs if (run.cell, run.seed) == (cell, seed))
         folder = campaign.runs_folder / run.folder_name
         folder.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,9 @@ def test_specs_and_printed_tables_match_one_to_one(project: Path, protocol: str)
         ("extends", "its parts describe table1/cifar10/avgpool"),
     ],
 )
-def test_a_cell_that_differs_from_the_paper_is_found(project: Path, change: str, problem: str) -> None:
+def test_a_cell_that_differs_from_the_paper_is_found(
+    project: Path, change: str, problem: str
+) -> None:
     path = project / "experiments" / f"{CELL}.yaml"
     text = path.read_text()
     if change == "missing":
@@ -112,28 +114,60 @@ def test_short_is_paper_with_ten_epochs(project: Path) -> None:
 
 
 BROKEN = {
-    "text for a number": ("weight_decay: 0.0", "weight_decay: 5e-4", "'5e-4' is ambiguous in YAML: write 5.0e-4"),
+    "text for a number": (
+        "weight_decay: 0.0",
+        "weight_decay: 5e-4",
+        "'5e-4' is ambiguous in YAML: write 5.0e-4",
+    ),
     "quoted number": ("weight_decay: 0.0", 'weight_decay: "5.0e-4"', "valid number, got '5.0e-4'"),
     "no for false": ("flip: true", "flip: no", "'no' is ambiguous in YAML: write false"),
     "octal": ("epochs: 100", "epochs: 0100", "'0100' is ambiguous"),
-    "duplicate key": ("epochs: 100", "epochs: 100\n  epochs: 10", "training.epochs: duplicate key, first on line"),
-    "unknown key": ("epochs: 100", "epoch: 100", "training.epoch: unknown key; valid keys: epochs, batch_size"),
-    "unknown part": ("training:", "trainning:", "trainning: unknown key; valid keys: protocol, dataset"),
+    "duplicate key": (
+        "epochs: 100",
+        "epochs: 100\n  epochs: 10",
+        "training.epochs: duplicate key, first on line",
+    ),
+    "unknown key": (
+        "epochs: 100",
+        "epoch: 100",
+        "training.epoch: unknown key; valid keys: epochs, batch_size",
+    ),
+    "unknown part": (
+        "training:",
+        "trainning:",
+        "trainning: unknown key; valid keys: protocol, dataset",
+    ),
     "fraction of an epoch": ("epochs: 100", "epochs: 1.5", "valid integer, got 1.5"),
     "no epochs": ("epochs: 100", "epochs: 0", "greater than or equal to 1, got 0"),
     "negative rate": ("learning_rate: 0.1", "learning_rate: -0.1", "greater than 0, got -0.1"),
     "infinite rate": ("learning_rate: 0.1", "learning_rate: .inf", "finite number, got inf"),
     "bool for a number": ("weight_decay: 0.0", "weight_decay: false", "valid number, got False"),
-    "unknown optimiser": ("optimizer: adam", "optimizer: lamb", "should be 'adam' or 'sgd', got 'lamb'"),
-    "range the wrong way": ("[0.8, 1.2]", "[1.2, 0.8]", "augmentation: scale_range must be 0 < low <= high"),
-    "part is a value": ("augmentation:", "augmentation: 3\nx:", "augmentation: input should be a valid dictionary"),
+    "unknown optimiser": (
+        "optimizer: adam",
+        "optimizer: lamb",
+        "should be 'adam' or 'sgd', got 'lamb'",
+    ),
+    "range the wrong way": (
+        "[0.8, 1.2]",
+        "[1.2, 0.8]",
+        "augmentation: scale_range must be 0 < low <= high",
+    ),
+    "part is a value": (
+        "augmentation:",
+        "augmentation: 3\nx:",
+        "augmentation: input should be a valid dictionary",
+    ),
     "not a mapping": (None, "- a\n- b\n", "expected a mapping of keys"),
     "broken YAML": (None, "training: [", "not valid YAML"),
     "empty": (None, "", "expected a mapping of keys, got None"),
     "missing base": ("protocol:", "extends: [nothing.yaml]\nprotocol:", "extends: no file"),
     "base outside": ("protocol:", "extends: [../../../x.yaml]\nprotocol:", "lies outside"),
     "circle": ("protocol:", "extends: [paper.yaml]\nprotocol:", "a circle"),
-    "extends a word": ("protocol:", "extends: short.yaml\nprotocol:", "expected a list of file names"),
+    "extends a word": (
+        "protocol:",
+        "extends: short.yaml\nprotocol:",
+        "expected a list of file names",
+    ),
     "code": ("epochs: 100", "epochs: !!python/object/apply:os.system ['true']", "is not used here"),
 }
 
@@ -214,14 +248,21 @@ def test_settings_cannot_touch_what_is_not_training(project: Path, key: str) -> 
 
 @pytest.mark.parametrize(
     ("pattern", "count"),
-    [("table1", 16), ("table1/cifar10", 4), ("*/flexpool-reg", 8), (CELL, 1), ("table2/cifar100/", 4), ("table*/cifar10", 8)],
+    [
+        ("table1", 16),
+        ("table1/cifar10", 4),
+        ("*/flexpool-reg", 8),
+        (CELL, 1),
+        ("table2/cifar100/", 4),
+        ("table*/cifar10", 8),
+    ],
 )
 def test_selects_by_name_folder_and_glob(project: Path, pattern: str, count: int) -> None:
     assert len(catalogue.select(catalogue.cell_names(project), [pattern])) == count
 
 
 def test_an_unknown_cell_is_answered_with_near_ones(project: Path) -> None:
-    with pytest.raises(UserError, match="for example .*table1/cifar10/flexpool"):
+    with pytest.raises(UserError, match=r"for example .*table1/cifar10/flexpool"):
         catalogue.select(catalogue.cell_names(project), ["table1/cifar10/flxpool"])
 
 
@@ -235,20 +276,28 @@ def test_identity_is_what_changes_the_numbers(spec: Spec) -> None:
         return spec.model_copy(update={part: getattr(spec, part).model_copy(update=values)})
 
     same = [changed("dataset", title="Another title"), changed("protocol", name="other")]
-    other = [changed("training", epochs=99), changed("loss", penalty_weight=0.5), changed("dataset", size=64)]
+    other = [
+        changed("training", epochs=99),
+        changed("loss", penalty_weight=0.5),
+        changed("dataset", size=64),
+    ]
     assert {one.run_id(0) for one in same} == {spec.run_id(0)}
     assert len({one.run_id(0) for one in [spec, *other]} | {spec.run_id(1)}) == 5
 
 
 def test_the_shipped_schema_is_that_of_the_types() -> None:
     path = Path(__file__).parents[1] / "experiments" / "spec.schema.json"
-    assert json.loads(path.read_text()) == file_schema(), "make it again: replicate schema > experiments/spec.schema.json"
+    assert json.loads(path.read_text()) == file_schema(), (
+        "make it again: replicate schema > experiments/spec.schema.json"
+    )
 
 
 def test_every_shipped_spec_file_satisfies_the_schema_it_names(project: Path) -> None:
     folder = project / "experiments"
     schema = json.loads((folder / "spec.schema.json").read_text())
-    files = [path for path in folder.rglob("*.yaml") if "paper" not in path.relative_to(folder).parts]
+    files = [
+        path for path in folder.rglob("*.yaml") if "paper" not in path.relative_to(folder).parts
+    ]
     assert len(files) >= 32 + 4 + 4 + 3 + 2
     for path in files:
         named = path.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")

@@ -79,7 +79,10 @@ def test_every_command_explains_itself(replicate: Replicate, command: str) -> No
         ("run --protocol smoke --set epochs", "--set 'epochs': expected KEY=VALUE"),
         ("run --protocol smoke --set training.epochs=1 --set training.epochs=2", "each key once"),
         ("run --protocol smoke --set training.epochs=5e-4", "write 5.0e-4"),
-        ("run --protocol smoke --precision fp64", "should be 'auto', 'float32' or 'bfloat16', got 'fp64'"),
+        (
+            "run --protocol smoke --precision fp64",
+            "should be 'auto', 'float32' or 'bfloat16', got 'fp64'",
+        ),
         ("run --protocol smoke --root nowhere", "nowhere/experiments: no such folder"),
         ("run --protocol paper --data-dir there", ""),
         ("show table1/cifar10/flexpol", "no cell matches 'table1/cifar10/flexpol'"),
@@ -99,10 +102,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert code == 2
     assert message in err
     assert len(err.splitlines()) == 1, err
-    assert not (project / "results").exists() or not list((project / "results").glob("*/campaign.json"))
+    assert not (project / "results").exists() or not list(
+        (project / "results").glob("*/campaign.json")
+    )
 
 
-@pytest.mark.parametrize("arguments", ["run --seeds 0", "run --seeds x", "nonsense", "run --worker 2"])
+@pytest.mark.parametrize(
+    "arguments", ["run --seeds 0", "run --seeds x", "nonsense", "run --worker 2"]
+)
 def test_typer_refuses_what_is_no_option(replicate: Replicate, arguments: str) -> None:
     code, _, err = replicate(*arguments.split())
     assert code == 2

@@ -91,7 +91,9 @@ def test_an_empty_file_is_nothing(tmp_path: Path) -> None:
     ("content", "message"),
     [(b"a: \xff", "not UTF-8 text"), (b"#" * (MAX_BYTES + 1), "larger than")],
 )
-def test_refuses_files_that_are_no_text_of_ours(tmp_path: Path, content: bytes, message: str) -> None:
+def test_refuses_files_that_are_no_text_of_ours(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(content)
     with pytest.raises(UserError, match=message):
@@ -99,5 +101,5 @@ def test_refuses_files_that_are_no_text_of_ours(tmp_path: Path, content: bytes, 
 
 
 def test_names_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="absent.yaml: cannot be read: No such file"):
+    with pytest.raises(UserError, match=r"absent\.yaml: cannot be read: No such file"):
         read(tmp_path / "absent.yaml")

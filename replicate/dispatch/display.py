@@ -21,9 +21,14 @@ def follow(console: Console, look: Callable[[], list[Seen]], tick: Callable[[], 
         _follow_lines(console, look, tick)
 
 
-def _follow_live(console: Console, look: Callable[[], list[Seen]], tick: Callable[[], bool]) -> None:
+def _follow_live(
+    console: Console, look: Callable[[], list[Seen]], tick: Callable[[], bool]
+) -> None:
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left {task.fields[left]}")
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left {task.fields[left]}"),
     )
     seen = look()
     task = bar.add_task("", total=float(len(seen)), left="?")
@@ -32,14 +37,18 @@ def _follow_live(console: Console, look: Callable[[], list[Seen]], tick: Callabl
         while True:
             working = tick()
             seen = look()
-            bar.update(task, description=summary(seen), completed=_behind(seen), left=clock.left(seen))
+            bar.update(
+                task, description=summary(seen), completed=_behind(seen), left=clock.left(seen)
+            )
             live.update(Group(bar, _running(seen)))
             if not working:
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _follow_lines(console: Console, look: Callable[[], list[Seen]], tick: Callable[[], bool]) -> None:
+def _follow_lines(
+    console: Console, look: Callable[[], list[Seen]], tick: Callable[[], bool]
+) -> None:
     known = {one.run.id for one in look() if one.share == 1}
     while True:
         working = tick()

@@ -67,7 +67,7 @@ def _prepare(campaign: Campaign, options: Options, console: Console) -> dict[Ima
     """The images of all runs still to do, as cache entries."""
     from replicate.data import prepare
 
-    left = plan.to_do(campaign.runs, campaign.runs_folder, "failed")
+    left = plan.to_do(campaign.runs, campaign.runs_folder, retry_failed=True)
     entries = {}
     for images, spec in {run.images: run.spec for run in left}.items():
         with console.status(f"preparing {spec.dataset.name}"):
@@ -85,7 +85,11 @@ def _reopen_failed(campaign: Campaign) -> None:
 
 
 def _train(
-    campaign: Campaign, left: Sequence[Run], entries: dict[Images, Path], options: Options, console: Console
+    campaign: Campaign,
+    left: Sequence[Run],
+    entries: dict[Images, Path],
+    options: Options,
+    console: Console,
 ) -> bool:
     """Run the pool to its end; False if the user interrupted it."""
     size = pool_size(options, len(left))
@@ -102,7 +106,9 @@ def _train(
         pool = Pool(left, shift, size, logs=own)
         try:
             pool.start()
-            display.follow(console, lambda: status.look(campaign.runs, campaign.runs_folder), pool.tick)
+            display.follow(
+                console, lambda: status.look(campaign.runs, campaign.runs_folder), pool.tick
+            )
         except KeyboardInterrupt:
             return False
         finally:

@@ -59,7 +59,9 @@ def details(seen: Iterable[Seen], runs_folder: Path) -> list[str]:
             lines.append(f"{one.run}: {one.doing}, {_epoch(one)}")
         elif one.doing in ("failed", "diverged"):
             found = record.read(runs_folder / one.run.folder_name)
-            ended.setdefault(f"{one.doing}: {found.error if found else 'no record'}", []).append(one)
+            ended.setdefault(f"{one.doing}: {found.error if found else 'no record'}", []).append(
+                one
+            )
     for reason, same in ended.items():
         place = runs_folder / same[0].run.folder_name / record.RECORD
         others = f" and {len(same) - 1} more" if same[1:] else ""

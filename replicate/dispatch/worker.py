@@ -23,7 +23,7 @@ from replicate.dispatch.provenance import Code
 from replicate.errors import UserError
 from replicate.plan import Images, Run, to_do
 from replicate.results import record
-from replicate.results.record import Provenance, Record
+from replicate.results.record import Record
 from replicate.training.outcome import Epoch, Outcome
 
 

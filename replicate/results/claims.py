@@ -20,7 +20,7 @@ JUDGED = ("agrees", "above", "below", "inconclusive")
 
 
 @dataclass(frozen=True)
-class Tested:
+class Retest:
     """One claim on replicated numbers."""
 
     finding: Finding
@@ -34,7 +34,7 @@ class Tested:
         return sum(bool(gain.low > 0 or gain.high < 0) for _, gain in self.gains)
 
 
-def claims_on_runs(results: "Results") -> list[Tested]:
+def claims_on_runs(results: "Results") -> list[Retest]:
     """Every claim about what the method does; those about the printed page are not among them."""
     tables = results.paper
     all_claims = claims.read_claims(results.campaign.root)
@@ -47,7 +47,7 @@ def claims_on_runs(results: "Results") -> list[Tested]:
         return paired_gain(by_seed.get(cells[pair.of], {}), by_seed.get(cells[pair.over], {}))
 
     return [
-        Tested(found, tuple((pair, gain(pair)) for pair in claims.compared(tables, found.claim)))
+        Retest(found, tuple((pair, gain(pair)) for pair in claims.compared(tables, found.claim)))
         for found in claims.retest(tables, means, all_claims)
     ]
 

@@ -11,14 +11,25 @@ from pathlib import Path
 
 from replicate.results import record
 
-TINY = ("--protocol", "smoke", "--set", "generated.train_images=100", "--set", "generated.test_images=100")
+TINY = (
+    "--protocol",
+    "smoke",
+    "--set",
+    "generated.train_images=100",
+    "--set",
+    "generated.test_images=100",
+)
 
 
 class Command:
     """A `replicate` command under way in a project."""
 
     def __init__(self, project: Path, *arguments: str) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "replicate", *arguments],
             cwd=project,
@@ -48,7 +59,9 @@ def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
 
 def progress(runs: Path) -> dict[str, int]:
     """The latest epoch of every run under way, by folder name."""
-    found = {path.parent.name: record.progress(path.parent) for path in runs.glob(f"*/{record.PROGRESS}")}
+    found = {
+        path.parent.name: record.progress(path.parent) for path in runs.glob(f"*/{record.PROGRESS}")
+    }
     return {name: one["epoch"] for name, one in found.items() if one}
 
 

@@ -90,7 +90,7 @@ def test_workers_that_die_at_once_are_not_replaced_without_end(
     monkeypatch.setattr(pool, "work", dies)
     one = Pool(runs, shift, Size(workers=1, threads=1, gpus=0), logs=tmp_path / "logs")
     one.start()
-    with pytest.raises(UserError, match="workers die before they begin a run: .*no such library"):
+    with pytest.raises(UserError, match=r"workers die before they begin a run: .*no such library"):
         wait_for(lambda: not one.tick())
 
 

@@ -86,7 +86,9 @@ def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) ->
     assert (folder / "record-failed-1.json").exists(), "the earlier failure is kept"
 
 
-def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(project: Path, command: Start) -> None:
+def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(
+    project: Path, command: Start
+) -> None:
     arguments = [CELL, *TINY, "--set", "training.epochs=60", "--checkpoint-seconds", "0"]
     first = command("run", *arguments)
     wait_for(lambda: progress(_runs(project)))
@@ -101,7 +103,7 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(project: Path
     wait_for(lambda: max(progress(_runs(project)).values(), default=0) > reached)
     second.interrupt()
     second.end(60)
-    (log,) = [path for path in _runs(project).glob(f"*/{record.ATTEMPTS}")]
+    (log,) = _runs(project).glob(f"*/{record.ATTEMPTS}")
     assert len(log.read_text().splitlines()) == 2
 
 
@@ -126,7 +128,9 @@ def test_two_commands_at_once_share_the_runs(project: Path, command: Start) -> N
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"checksum": "0", "record": {}}\n'])
-def test_a_corrupt_record_is_set_aside_and_done_again(project: Path, command: Start, content: str) -> None:
+def test_a_corrupt_record_is_set_aside_and_done_again(
+    project: Path, command: Start, content: str
+) -> None:
     arguments = [CELL, *TINY, "--set", "training.epochs=1"]
     command("run", *arguments).end()
     before = _csv(project)
@@ -145,13 +149,18 @@ def test_status_and_plan_write_nothing(project: Path, command: Start) -> None:
         code, output = command(*arguments).end()
         assert code == 0, output
         assert "1 of 1 done" in output or "1 of 32 done" in output
-    assert {path: path.stat().st_mtime_ns for path in project.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in project.rglob("*") if path.is_file()
+    } == before
 
 
 def test_a_campaign_keeps_its_protocol_and_settings(project: Path, command: Start) -> None:
     command("run", CELL, *TINY, "--set", "training.epochs=1").end()
     code, output = command("run", CELL, "--protocol", "short", "--campaign", "smoke").end()
     assert code == 2
-    assert "campaign 'smoke' was begun with protocol smoke, not short: choose another --campaign" in output
+    assert (
+        "campaign 'smoke' was begun with protocol smoke, not short: choose another --campaign"
+        in output
+    )
     request = json.loads((project / "results" / "smoke" / "campaign.json").read_text())
     assert request["protocol"] == "smoke"

@@ -40,7 +40,9 @@ def test_every_flipped_bit_is_seen(folder: Path) -> None:
     path = folder / record.RECORD
     sound = path.read_bytes()
     for index in range(len(sound)):
-        path.write_bytes(sound[:index] + bytes([sound[index] ^ (1 << index % 7)]) + sound[index + 1 :])
+        path.write_bytes(
+            sound[:index] + bytes([sound[index] ^ (1 << index % 7)]) + sound[index + 1 :]
+        )
         with pytest.raises(CorruptRecord):
             record.read(folder)
     path.write_bytes(sound)

@@ -92,11 +92,13 @@ def test_freed_memory_is_kept() -> None:
     assert kept < returned / 10
 
 
-def test_maps_stay_channels_last(make_spec: MakeSpec, data: ImageData) -> None:
+def test_weights_and_maps_are_channels_last(make_spec: MakeSpec, data: ImageData) -> None:
     run = Run(make_spec(sac=True), 0, data, engine.choose("float32", 1))
-    images = run.test_images[:5].permute(0, 3, 1, 2).float()
-    for feature_map in run.model.trunk(images):
-        assert feature_map.is_contiguous(memory_format=torch.channels_last)
+    maps = run.model.trunk(run.test_images[:5].permute(0, 3, 1, 2).float())
+    weights = [parameter for parameter in run.model.parameters() if parameter.ndim == 4]
+    assert len(weights) == 19 + 3  # convolutions and pools
+    for tensor in (*maps, *weights):
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_images_are_not_copied_and_read_only_ones_do_not_warn(data: ImageData) -> None:

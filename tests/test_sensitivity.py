@@ -1,0 +1,198 @@
+"""Every reading of the ledger as a spec, and what it changes, paired by seed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate import catalogue, ledger, sensitivity
+from replicate.errors import UserError
+from replicate.ledger import Alternative, Entry
+from replicate.report.read import read
+from replicate.report.render import as_markdown
+from replicate.report.sections import document
+from replicate.results import aggregate
+
+ROOT = Path(__file__).parents[1]
+PAIRS = [
+    pytest.param(entry, alternative, id=sensitivity.cell_name(entry, alternative))
+    for entry in ledger.read_ledger(ROOT)
+    for alternative in entry.alternatives
+]
+Replicate = Callable[..., tuple[int, str, str]]
+
+
+def test_every_alternative_has_one_spec_and_every_spec_an_alternative() -> None:
+    named = [pair.id for pair in PAIRS]
+    folder = f"{sensitivity.FOLDER}/"
+    found = [name for name in catalogue.cell_names(ROOT) if name.startswith(folder)]
+    assert sorted(found) == sorted(named)
+    assert len(set(named)) == len(named) == 25
+
+
+@pytest.mark.parametrize("protocol", catalogue.protocols(ROOT))
+@pytest.mark.parametrize(("entry", "alternative"), PAIRS)
+def test_a_spec_differs_from_its_cell_in_that_one_point(
+    entry: Entry, alternative: Alternative, protocol: str
+) -> None:
+    names = [str(entry.cell), sensitivity.cell_name(entry, alternative)]
+    base, other = (cell.spec for cell in catalogue.load(ROOT, names, protocol))
+    assert other.published is None, "the printed number is the base cell's"
+    unpublished = base.model_copy(update={"published": None})
+    assert ledger.differences(unpublished, other) == alternative.changes.keys()
+    assert other == ledger.apply(unpublished, alternative)
+    assert other.run_id(0) != base.run_id(0)
+
+
+def test_a_spec_with_a_second_change_is_seen(project: Path) -> None:
+    """The test above can fail."""
+    path = project / "experiments/extensions/sensitivity/a03-10.yaml"
+    path.write_text(path.read_text() + "training:\n  epochs: 99\n")
+    names = ["table1/cifar10/flexpool-reg", "extensions/sensitivity/a03-10"]
+    base, other = (cell.spec for cell in catalogue.load(project, names, "paper"))
+    unpublished = base.model_copy(update={"published": None})
+    assert ledger.differences(unpublished, other) == {"loss.penalty_weight", "training.epochs"}
+
+
+def test_the_campaign_is_the_cell_and_its_alternatives(project: Path) -> None:
+    found = sensitivity.plan(project, "a03", "short", 3, None, {})
+    assert found.request.name == "short-a03"
+    assert found.request.seeds == 3
+    assert {cell.name for cell in found.cells} == {
+        "table1/cifar10/flexpool-reg",
+        *(f"extensions/sensitivity/a03-{slug}" for slug in ("1e-3", "1e-2", "1e-1", "10")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("A12", "A12 has no alternative to run: Every record holds the best epoch too."),
+        ("A14", "A14 has no alternative to run: More seeds are no other setting"),
+        ("A15", "A15 has no alternative to run: No cell of the tables uses it"),
+        ("A19", "no ledger entry 'A19': choose from A01, A02"),
+        ("A18 --precision float32", "--set training.precision: A18 is about this very value"),
+        ("A11 --set training.weight_decay=0.0001", "A11 is about this very value"),
+        ("A03 --protocol papr", "no protocol 'papr'"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(
+    replicate: Replicate, project: Path, arguments: str, message: str
+) -> None:
+    code, _, err = replicate("sensitivity", *arguments.split())
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not (project / "results").exists()
+
+
+@pytest.fixture
+def weighed(records: Any) -> Any:
+    """Three seeds of A11's cell and its readings; 1e-4 is 1.0, 1.2 and 1.4 points higher."""
+    campaign = sensitivity.plan(records.root, "A11", "paper", 3, "made", {})
+    campaign = records.begin([cell.name for cell in campaign.cells], seeds=3)
+    base = "table1/cifar10/flexpool"
+    for seed in range(3):
+        level = 90.0 + seed
+        records.leave(campaign, base, seed, level)
+        records.leave(campaign, "extensions/sensitivity/a11-1e-4", seed, level + 1.0 + 0.2 * seed)
+        records.leave(
+            campaign, "extensions/sensitivity/a11-5e-4", seed, level + (0.1, -0.1, 0)[seed]
+        )
+    aggregate.aggregate(campaign)
+    return campaign
+
+
+def test_effects_by_hand(weighed: Any) -> None:
+    """Differences 1.0, 1.2, 1.4: mean 1.2, sd 0.2, t(2) = 4.3027: ± 0.497. The levels of the seeds,
+    far wider apart, leave no trace."""
+    one, five = sensitivity.effects(read(weighed.root, "made"))
+    assert (one.entry.id, one.alternative.slug, one.base) == (
+        "A11",
+        "1e-4",
+        "table1/cifar10/flexpool",
+    )
+    assert (one.base_mean, one.mean) == pytest.approx((91.0, 92.2))
+    assert one.gain.n == 3
+    assert one.gain.mean == pytest.approx(1.2)
+    assert (one.gain.low, one.gain.high) == pytest.approx((1.2 - 0.4968, 1.2 + 0.4968), abs=1e-4)
+    assert one.p == pytest.approx(2 * one.gain.p)
+    assert one.verdict == "gain"
+    assert five.gain.mean == pytest.approx(0, abs=1e-9)
+    assert five.verdict == "no evidence"
+
+
+def test_the_table_says_what_the_choice_changes(weighed: Any) -> None:
+    text = sensitivity.table(sensitivity.effects(read(weighed.root, "made")))
+    assert text.startswith("A11, Weight decay. table1/cifar10/flexpool; changes in points")
+    (row,) = (line for line in text.splitlines() if line.startswith("Weight decay 0.0001"))
+    assert row.split()[3:] == ["92.20", "+1.20", "+0.70", "to", "+1.70", "3", "0.018", "gain"]
+    assert "default: None." in text
+
+
+def test_the_report_of_such_a_campaign_can_be_written(weighed: Any) -> None:
+    report = as_markdown(document(read(weighed.root, "made"))).decode()
+    assert "extensions/sensitivity/a11-1e-4" in report.replace("\\", "")
+
+
+def test_missing_seeds_and_lone_cells(records: Any) -> None:
+    base, other = "table1/cifar10/flexpool", "extensions/sensitivity/a11-1e-4"
+    campaign = records.begin([base, other], seeds=2)
+    records.leave(campaign, base, 0, 90.0)
+    records.leave(campaign, base, 1, 91.0)
+    records.leave(campaign, other, 0, 90.5)
+    records.leave(campaign, other, 1, None)
+    aggregate.aggregate(campaign)
+    found = sensitivity.effects(read(campaign.root, "made"))
+    (effect,) = found
+    assert effect.verdict == "incomplete (1/2 seeds)"
+    assert "needs 2 pairs" in sensitivity.table(found)
+
+
+def test_numbers_that_mean_nothing_get_no_verdict(records: Any) -> None:
+    base, other = "table1/cifar10/flexpool", "extensions/sensitivity/a11-1e-4"
+    campaign = records.begin([base, other], protocol="smoke")
+    for seed in range(2):
+        records.leave(campaign, base, seed, 10.0 + seed)
+        records.leave(campaign, other, seed, 20.0 + seed)
+    aggregate.aggregate(campaign)
+    (effect,) = sensitivity.effects(read(campaign.root, "made"))
+    assert effect.verdict == "not comparable"
+
+
+def test_a_campaign_of_the_tables_has_no_effects(records: Any) -> None:
+    campaign = records.begin(["table1/cifar10/flexpool"])
+    aggregate.aggregate(campaign)
+    assert sensitivity.effects(read(campaign.root, "made")) == []
+
+
+def test_entries_are_found_in_either_case(project: Path) -> None:
+    entries = ledger.read_ledger(project)
+    assert sensitivity.find(entries, "a03") is sensitivity.find(entries, "A03")
+    with pytest.raises(UserError):
+        sensitivity.find(entries, "3")
+
+
+@pytest.mark.slow
+def test_it_trains_and_shows_the_change(
+    replicate: Replicate, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way on generated images, but for the report's pictures."""
+    reported = []
+
+    def render(root: Path, name: str) -> None:
+        reported.append(name)
+
+    monkeypatch.setattr("replicate.report.render.render", render)
+    small = ["training.epochs=1", "generated.train_images=100", "generated.test_images=50"]
+    settings = [part for pair in small for part in ("--set", pair)]
+    code, out, _ = replicate(
+        *("sensitivity", "A02", "--protocol", "smoke", "--seeds", "1", "--workers", "1", *settings)
+    )
+    assert code == 0
+    assert reported == ["smoke-a02"]
+    assert (project / "results/smoke-a02/cells.csv").is_file()
+    (row,) = (line for line in out.splitlines() if line.startswith("Softmax over the positions"))
+    assert "needs 2 pairs" in row
+    assert "not comparable" in row
