@@ -34,7 +34,7 @@ class Need:
     range: Interval
     """Where the true sd is, with 95 % confidence."""
     rounding: float
-    """Half a unit of the published number's last digit; 0 where nothing is published."""
+    """Half a unit of the published number's last digit."""
     seconds: float
     """Mean time of a run; nan where none is known."""
 
@@ -61,7 +61,7 @@ def power(root: Path, name: str | None = None) -> str:
 
 
 def needs(cells: pd.DataFrame, provenance: pd.DataFrame) -> list[Need]:
-    """One for each cell.
+    """One for each cell with a published number: the others have no verdict.
 
     Args:
         cells: of cells.csv, `published` as text; provenance: of provenance.csv.
@@ -74,10 +74,10 @@ def needs(cells: pd.DataFrame, provenance: pd.DataFrame) -> list[Need]:
             n=int(cell["n"]),
             sd=float(cell["sd"]),
             range=sd_interval(float(cell["sd"]), int(cell["n"])),
-            rounding=half_unit(cell["published"]) if isinstance(cell["published"], str) else 0.0,
+            rounding=half_unit(cell["published"]),
             seconds=float(seconds.get(cell["cell"], np.nan)),
         )
-        for _, cell in cells.iterrows()
+        for _, cell in cells[cells["published"].notna()].iterrows()
     ]
 
 

@@ -74,6 +74,9 @@ def test_the_same_content_gives_the_same_bytes(campaign: Campaign, tmp_path: Pat
         export.export(campaign.root, "made", path)
         next(campaign.runs_folder.glob("*-s0-*/record.json")).touch()
     assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].read_bytes()[4:8] == bytes(4), "gzip's own time stamp"
+    with tarfile.open(paths[0]) as archive:
+        assert {(entry.mtime, entry.uid, entry.uname) for entry in archive} == {(0, 0, "")}
 
 
 @pytest.mark.usefixtures("unreported")

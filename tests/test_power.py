@@ -15,14 +15,14 @@ CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
 Replicate = Callable[..., tuple[int, str, str]]
 
 
-def need(sd: float, n: int, published: str | None = "91.91") -> power.Need:
+def need(sd: float, n: int) -> power.Need:
     cells = pd.DataFrame(
         {
             "cell": [CELL],
             "verdict": ["inconclusive"],
             "n": [n],
             "sd": [sd],
-            "published": [published],
+            "published": ["91.91"],
         }
     )
     provenance = pd.DataFrame({"cell": [CELL, CELL], "seconds": [3600.0, 7200.0]})
@@ -82,9 +82,12 @@ def test_never_begins_where_it_says() -> None:
     assert statistics.seeds_needed(limit * 0.999) is not None
 
 
-def test_without_a_published_number_nothing_is_rounded() -> None:
-    assert need(0.3, 3, None).rounding == 0
-    assert need(0.3, 3).rounding == pytest.approx(0.005)
+def test_a_cell_without_a_published_number_has_no_verdict_to_wait_for(records: Any) -> None:
+    campaign = records.begin([CELL, "extensions/sensitivity/a11-1e-4"])
+    aggregate.aggregate(campaign)
+    text = power.power(campaign.root, "made")
+    assert CELL in text
+    assert "extensions" not in text
 
 
 def test_the_table_of_a_campaign(records: Any, replicate: Replicate) -> None:

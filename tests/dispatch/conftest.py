@@ -22,4 +22,4 @@ def command(project: Path) -> Iterator[Callable[..., Command]]:
     for one in begun:
         with suppress(ProcessLookupError):
             os.killpg(one.process.pid, signal.SIGKILL)
-        one.process.wait()
+        one.process.communicate()

@@ -1,7 +1,9 @@
 """The pool's own decisions, with workers that do nothing but die."""
 
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -94,30 +96,34 @@ def test_workers_that_die_at_once_are_not_replaced_without_end(
         wait_for(lambda: not one.tick())
 
 
-def test_a_claim_ends_with_its_process(tmp_path: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        with claimed(tmp_path):
-            (tmp_path / "held").touch()
-            os.kill(os.getpid(), 9)
-    os.waitpid(child, 0)
-    assert (tmp_path / "held").exists()
-    assert not is_claimed(tmp_path)
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds `tmp_path`."""
+    code = (
+        "import pathlib, sys, time\n"
+        "from replicate.dispatch.worker import claimed\n"
+        "with claimed(pathlib.Path(sys.argv[1])) as mine:\n"
+        "    print(mine, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        yield process
+        process.kill()
 
 
-def test_a_claim_keeps_others_out(tmp_path: Path) -> None:
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with claimed(tmp_path) as mine:
-            os.write(write, b"1" if mine else b"0")
-            os.read(read, 1)
-            os._exit(0)
-    wait_for(lambda: is_claimed(tmp_path), 10)
+def test_a_claim_keeps_others_out(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    assert is_claimed(tmp_path)
     with claimed(tmp_path) as mine:
         assert not mine
-    os.kill(child, 9)
-    os.waitpid(child, 0)
+
+
+def test_a_claim_ends_with_its_process(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    assert not is_claimed(tmp_path)
     with claimed(tmp_path) as mine:
         assert mine
 
