@@ -28,7 +28,7 @@ def _imported(statement: str) -> set[str]:
         "import replicate",
         "import replicate.cli",
         "import replicate.catalogue, replicate.plan, replicate.campaign, replicate.results.record",
-        "import replicate.dispatch.status, replicate.claims, replicate.ledger",
+        "import replicate.dispatch.status, replicate.audit, replicate.sensitivity",
     ],
 )
 def test_what_starts_quickly_imports_nothing_heavy(statement: str) -> None:
@@ -60,6 +60,7 @@ def test_help_answers_at_once() -> None:
     "command",
     [
         *("list", "show", "check", "schema", "plan", "run", "status", "aggregate", "report"),
+        *("audit", "power", "sensitivity", "export"),
         *("data list", "data prepare", "data verify"),
     ],
 )

@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from replicate.report.style import COLOURS, INK, panels, styled, title
+from replicate.report.style import COLOURS, INK, absent, panels, styled, title
 
 
 @styled
@@ -17,7 +18,9 @@ def curves(epochs: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, mark: 
     """
     status = runs[["cell", "run_id", "status"]]
     places = cells[["cell", "table", "row", "column"]].reset_index(drop=True)
-    history = epochs.merge(status, on=["cell", "run_id"]).merge(places[places["table"].notna()], on="cell")
+    history = epochs.merge(status, on=["cell", "run_id"]).merge(
+        places[places["table"].notna()], on="cell"
+    )
     tables = sorted(history["table"].unique())
     rows = [row for row in dict.fromkeys(places["row"]) if row in set(history["row"])]
     figure, axes = panels(len(tables), len(rows), 2.4, 2.1, sharex=True, sharey="col")
@@ -28,8 +31,11 @@ def curves(epochs: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, mark: 
     for row, top, bottom in zip(rows, axes[0], axes[-1], strict=True):
         top.set_title(row)
         bottom.set_xlabel("Epoch")
+        bottom.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     title(figure, "Test accuracy per epoch", mark)
-    figure.legend(handles=_legend(history), loc="outside lower center", ncols=3)
+    figure.legend(
+        handles=_legend(history), loc="outside lower center", ncols=5 if len(rows) > 3 else 2
+    )
     return figure
 
 
@@ -38,16 +44,25 @@ def _panel(panel: Axes, history: pd.DataFrame) -> None:
         own = history[history["column"] == column]
         done = own[own["status"] == "done"].groupby("epoch")["accuracy"].agg(["mean", "min", "max"])
         if len(done):
-            panel.fill_between(done.index, done["min"], done["max"], color=colour, alpha=0.2, linewidth=0)
+            panel.fill_between(
+                done.index, done["min"], done["max"], color=colour, alpha=0.2, linewidth=0
+            )
             panel.plot(done.index, done["mean"], color=colour, linewidth=1.3)
         for _, run in own[own["status"] == "diverged"].groupby("run_id"):
             panel.plot(run["epoch"], run["accuracy"], ":", color=colour, linewidth=1.2)
-            panel.plot(run["epoch"].iloc[-1], run["accuracy"].iloc[-1], "x", color=colour, markersize=5)
+            panel.plot(
+                run["epoch"].iloc[-1], run["accuracy"].iloc[-1], "x", color=colour, markersize=5
+            )
+    if not panel.lines:
+        absent(panel)
 
 
 def _legend(history: pd.DataFrame) -> list[Line2D]:
     present = set(history["column"])
-    lines = [Line2D([], [], color=colour, label=column) for column, colour in COLOURS.items() if column in present]
+    columns = [column for column in COLOURS if column in present]
+    lines = [Line2D([], [], color=COLOURS[column], label=column) for column in columns]
     if "diverged" in set(history["status"]):
-        lines.append(Line2D([], [], color=INK, linestyle=":", marker="x", label="a run that diverged"))
+        lines.append(
+            Line2D([], [], color=INK, linestyle=":", marker="x", label="a run that diverged")
+        )
     return lines

@@ -79,7 +79,12 @@ class Document:
 
     @property
     def figures(self) -> list[Figure]:
-        return [block for section in self.sections for block in section.blocks if isinstance(block, Figure)]
+        return [
+            block
+            for section in self.sections
+            for block in section.blocks
+            if isinstance(block, Figure)
+        ]
 
 
 def entry(*lines: str, sort: float | None = None, tone: str = "") -> Entry:
@@ -89,6 +94,9 @@ def entry(*lines: str, sort: float | None = None, tone: str = "") -> Entry:
 def plain_rows(rows: Sequence[Sequence[object]]) -> tuple[tuple[Entry, ...], ...]:
     """Rows of plain values; numbers sort as numbers."""
     return tuple(
-        tuple(entry(str(value), sort=value if isinstance(value, int | float) else None) for value in row)
+        tuple(
+            entry(str(value), sort=value if isinstance(value, int | float) else None)
+            for value in row
+        )
         for row in rows
     )

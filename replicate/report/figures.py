@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from replicate.paper import Table
-from replicate.report.style import COLOURS, INK, SHORT, limit, panels, styled, title
+from replicate.report.read import records
+from replicate.report.style import COLOURS, FAINT, INK, SHORT, limit, panels, styled, title
 
 GROUPS = ("Fashion-MNIST", "CIFAR10", "CIFAR100", "ImageNet")
 """Order of the groups in the paper's Figures 2 and 4; its tables have another."""
@@ -51,10 +52,14 @@ def _bar_panel(panel: Axes, table: Table, group: str, ours: pd.DataFrame) -> Non
     colours = [COLOURS[column] for column in table.columns]
     panel.bar(x - 0.2, published, 0.36, color="white", edgecolor=colours, hatch="////")
     panel.bar(x + 0.2, ours["mean"], 0.36, color=colours)
-    panel.errorbar(x + 0.2, ours["mean"], _arms(ours), fmt="none", ecolor=INK, elinewidth=1, capsize=2.5)
+    panel.errorbar(
+        x + 0.2, ours["mean"], _arms(ours), fmt="none", ecolor=INK, elinewidth=1, capsize=2.5
+    )
     limit(panel, [*published, *ours.to_numpy().ravel()])
     for place in x[ours["mean"].isna()]:
-        panel.plot(place + 0.2, 0.03, "x", color=INK, markersize=5, transform=panel.get_xaxis_transform())
+        panel.plot(
+            place + 0.2, 0.03, "x", color=INK, markersize=5, transform=panel.get_xaxis_transform()
+        )
     panel.set_title(group)
     panel.set_xticks(x, [SHORT[column] for column in table.columns])
     panel.tick_params(axis="x", length=0)
@@ -85,7 +90,9 @@ def trend(tables: Sequence[Table], cells: pd.DataFrame, mark: str = "") -> Figur
         panel.set_title(row)
         limit(panel, shown[row])
     title(figure, "Accuracy across the columns of Tables 1 and 2", mark)
-    hollow = Line2D([], [], color="#888888", linestyle="--", marker="D", markerfacecolor="white", label="published")
+    hollow = Line2D(
+        [], [], color=FAINT, linestyle="--", marker="D", markerfacecolor="white", label="published"
+    )
     filled = Line2D([], [], color=INK, marker="o", label="replicated (mean, 95 % interval)")
     figure.legend(handles=[hollow, filled], loc="outside lower center", ncols=2)
     return figure
@@ -94,14 +101,14 @@ def trend(tables: Sequence[Table], cells: pd.DataFrame, mark: str = "") -> Figur
 def _trend_panel(panel: Axes, table: Table, published: list[float], ours: pd.DataFrame) -> None:
     x = np.arange(len(published))
     colours = [COLOURS[column] for column in table.columns]
-    panel.plot(x - 0.1, published, "--", color="#888888", linewidth=1)
+    panel.plot(x - 0.1, published, "--", color=FAINT, linewidth=1)
     panel.plot(x + 0.1, ours["mean"], color=INK, linewidth=1)
     arms = _arms(ours)
     for index, colour in enumerate(colours):
-        panel.plot(x[index] - 0.1, published[index], "D", markersize=5, color=colour, markerfacecolor="white")
-        panel.errorbar(
-            x[index] + 0.1, ours["mean"].iloc[index], arms[:, [index]], fmt="o", markersize=5, color=colour, capsize=2.5
-        )
+        look = {"color": colour, "markersize": 5}
+        panel.plot(x[index] - 0.1, published[index], "D", markerfacecolor="white", **look)
+        mean = ours["mean"].iloc[index]
+        panel.errorbar(x[index] + 0.1, mean, arms[:, [index]], fmt="o", capsize=2.5, **look)
     panel.set_xlim(-0.5, len(published) - 0.5)
     panel.set_xticks(x, [SHORT[column] for column in table.columns])
 
@@ -122,7 +129,9 @@ def forest(gains: pd.DataFrame, mark: str = "") -> Figure:
         panel.set_xlabel("Gain over AvgPool (percentage points)")
     title(figure, "Gain over AvgPool, paired by seed", mark)
     filled = Line2D([], [], color=INK, marker="o", label="replicated (mean, 95 % interval)")
-    hollow = Line2D([], [], color=INK, marker="D", markerfacecolor="white", linestyle="", label="published")
+    hollow = Line2D(
+        [], [], color=INK, marker="D", markerfacecolor="white", linestyle="", label="published"
+    )
     figure.legend(handles=[filled, hollow], loc="outside lower center", ncols=2)
     return figure
 
@@ -131,14 +140,24 @@ def _forest_panel(panel: Axes, gains: pd.DataFrame) -> None:
     rows = list(dict.fromkeys(gains["row"]))
     y = np.arange(len(gains)) + 0.6 * gains["row"].map(rows.index).to_numpy()
     panel.axvline(0, color=INK, linewidth=0.8)
-    for place, gain in zip(y, gains.itertuples(), strict=True):
-        colour = COLOURS[str(gain.column)]
-        panel.plot([gain.low, gain.high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
-        panel.plot(gain.gain, place, "o", color=colour, markersize=6)
-        panel.plot(gain.published, place, "D", color=colour, markerfacecolor="white", markersize=5)
-    labels = [f"{gain.row}  {' '.join(SHORT[str(gain.column)].split())}" for gain in gains.itertuples()]
+    for place, gain in zip(y, records(gains), strict=True):
+        colour = COLOURS[gain["column"]]
+        panel.plot(
+            [gain["low"], gain["high"]],
+            [place, place],
+            color=colour,
+            linewidth=2,
+            solid_capstyle="butt",
+        )
+        panel.plot(gain["gain"], place, "o", color=colour, markersize=6)
+        panel.plot(
+            gain["published"], place + 0.3, "D", color=colour, markerfacecolor="white", markersize=4
+        )
+    labels = [
+        f"{gain['row']}  {SHORT[gain['column']]}".replace("\n", " ") for gain in records(gains)
+    ]
     panel.set_yticks(y, labels)
     panel.tick_params(axis="y", length=0)
-    panel.invert_yaxis()
+    panel.set_ylim(y.max() + 0.8, y.min() - 0.6)
     panel.grid(axis="x")
     panel.grid(visible=False, axis="y")

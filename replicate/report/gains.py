@@ -20,16 +20,20 @@ def gains(results: Results) -> pd.DataFrame:
 
     Columns: cell, table, row, column, n, gain, low, high, p (Holm's, over the table), verdict, published.
     """
-    frames = [pd.DataFrame(_of_table(results, table)) for table in results.paper.tables]
-    measured = [frame[frame["n"] >= 2] for frame in frames if not frame.empty]
-    return pd.concat(measured, ignore_index=True)
+    found = pd.DataFrame(
+        [gain for table in results.paper.tables for gain in _of_table(results, table)]
+    )
+    return found[found["n"] >= 2].reset_index(drop=True)
 
 
 def _of_table(results: Results, table: paper.Table) -> Iterator[dict[str, Any]]:
     places = [(row, column) for row in table.rows for column in table.columns if column != BASELINE]
     found = [_paired(results, table, row, column) for row, column in places]
-    for (row, column), gain, p in zip(places, found, statistics.holm([gain.p for gain in found]), strict=True):
-        printed = float(_printed(table, row, column).value) - float(_printed(table, row, BASELINE).value)
+    corrected = statistics.holm([gain.p for gain in found])
+    for (row, column), gain, p in zip(places, found, corrected, strict=True):
+        printed = float(_printed(table, row, column).value) - float(
+            _printed(table, row, BASELINE).value
+        )
         yield {
             "cell": paper.cell_name(_printed(table, row, column)),
             "table": table.table,
@@ -47,7 +51,8 @@ def _of_table(results: Results, table: paper.Table) -> Iterator[dict[str, Any]]:
 
 def _paired(results: Results, table: paper.Table, row: str, column: str) -> statistics.Gain:
     method, baseline = (
-        _by_seed(results, paper.cell_name(_printed(table, row, name))) for name in (column, BASELINE)
+        _by_seed(results, paper.cell_name(_printed(table, row, name)))
+        for name in (column, BASELINE)
     )
     return statistics.paired_gain(method, baseline)
 

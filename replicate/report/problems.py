@@ -1,11 +1,11 @@
 """What went wrong in a campaign, and whether its numbers may be compared with the paper's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
 from replicate.report.document import Block, Section, Table, Text, plain_rows
-from replicate.report.read import Results
+from replicate.report.read import Results, records
 
 ORIGINS = {
     "source": "source of the images",
@@ -27,8 +27,10 @@ ERROR_LENGTH = 300
 def mark(results: Results) -> str:
     """Why no number of this campaign may be compared with the paper's; empty where they may."""
     specs = [cell.spec for cell in results.campaign.cells]
-    reasons = [f"protocol {spec.protocol.name} ({spec.protocol.title})" for spec in specs if not spec.protocol.comparable]
-    if any(spec.generated for spec in specs) or "generated" in set(results.runs["source"]):
+    protocols = [spec.protocol for spec in specs if not spec.protocol.comparable]
+    reasons = [f"protocol {protocol.name} ({protocol.title})" for protocol in protocols]
+    generated = any(spec.generated for spec in specs) or "generated" in set(results.runs["source"])
+    if generated and not any("generated" in reason for reason in reasons):
         reasons.append("generated images")
     reasons += [f"setting {key}={value}" for key, value in results.request.settings.items()]
     return "; ".join(dict.fromkeys(reasons))
@@ -52,25 +54,38 @@ def _counts(results: Results) -> str:
             f"Of {asked} runs {done} finished, {diverged} diverged, {failed} failed "
             f"and {asked - done - diverged - failed} are missing."
         )
-    outside = len(set(results.paper.cell_names()) - set(cells.index))
-    return text + (f" {outside} of the paper's 32 cells are not part of this campaign." if outside else "")
+    names = set(results.paper.cell_names())
+    outside = len(names - set(cells.index))
+    if outside:
+        text += f" {outside} of the paper's {len(names)} cells are not part of this campaign."
+    return text
 
 
 def _tables(results: Results) -> Iterator[Table]:
-    yield from _listed("Failed and diverged runs", ("Cell", "What", "Runs", "Seeds", "Error"), _ended(results.runs))
+    yield from _listed(
+        "Failed and diverged runs", ("Cell", "What", "Runs", "Seeds", "Error"), _ended(results.runs)
+    )
     yield from _listed(
         "Cells without all their runs",
         ("Cell", "Finished", "Asked", "Failed", "Diverged", "Missing seeds"),
         _incomplete(results),
     )
-    stale = [(cell.cell, cell.verdict) for cell in results.cells.itertuples() if str(cell.verdict).startswith("stale")]
+    stale = [
+        (cell["cell"], cell["verdict"])
+        for cell in records(results.cells)
+        if cell["verdict"].startswith("stale")
+    ]
     yield from _listed("Cells whose spec changed after they were run", ("Cell", "Verdict"), stale)
     yield from _listed(
-        "Mixed origins: seeds that were not made alike", ("Cell or data set", "What differs", "Values"), _mixed(results)
+        "Mixed origins: seeds that were not made alike",
+        ("Cell or data set", "What differs", "Values"),
+        _mixed(results),
     )
 
 
-def _listed(caption: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> Iterator[Table]:
+def _listed(
+    caption: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]
+) -> Iterator[Table]:
     if rows:
         yield Table(caption, columns, plain_rows(rows), folded=len(rows) > LONG)
 
@@ -78,8 +93,13 @@ def _listed(caption: str, columns: tuple[str, ...], rows: list[tuple[object, ...
 def _ended(runs: pd.DataFrame) -> list[tuple[object, ...]]:
     """Failed and diverged runs, those of one cell with one error together."""
     bad = runs[runs["status"].isin(["failed", "diverged"])]
-    groups = bad.groupby(["cell", "status", "error"], sort=False)["seed"]
-    return [(cell, status, len(seeds), _series(seeds), _short(error)) for (cell, status, error), seeds in groups]
+    alike: dict[tuple[str, str, str], list[int]] = {}
+    for run in records(bad):
+        alike.setdefault((run["cell"], run["status"], _short(run["error"])), []).append(run["seed"])
+    return [
+        (cell, what, len(seeds), _series(seeds), error)
+        for (cell, what, error), seeds in alike.items()
+    ]
 
 
 def _short(error: str) -> str:
@@ -90,17 +110,18 @@ def _short(error: str) -> str:
 def _incomplete(results: Results) -> list[tuple[object, ...]]:
     ran = results.runs.groupby("cell")["seed"].agg(set)
     rows: list[tuple[object, ...]] = []
-    for cell in results.cells.itertuples():
-        if cell.n < cell.asked:
-            missing = sorted(set(range(cell.asked)) - ran.get(cell.cell, set()))
-            rows.append((cell.cell, cell.n, cell.asked, cell.failed, cell.diverged, _series(missing) or "none"))
+    for cell in records(results.cells):
+        if cell["n"] < cell["asked"]:
+            missing = set(range(cell["asked"])) - ran.get(cell["cell"], set())
+            counts = [cell[name] for name in ("cell", "n", "asked", "failed", "diverged")]
+            rows.append((*counts, _series(missing) or "none"))
     return rows
 
 
-def _series(seeds: "pd.Series[int] | list[int]") -> str:
+def _series(seeds: Iterable[int]) -> str:
     """Seeds as text, neighbours joined: 0-3, 5."""
     runs: list[list[int]] = []
-    for seed in sorted(map(int, seeds)):
+    for seed in sorted(seeds):
         if runs and seed == runs[-1][-1] + 1:
             runs[-1].append(seed)
         else:
@@ -113,7 +134,9 @@ def origins(results: Results) -> pd.DataFrame:
     own = ["cell", "dataset", "seed", "run_id", "source", "fingerprint", "precision"]
     made = [name for name in ORIGINS if name not in own]
     joined = results.done[own].merge(
-        results.provenance[["cell", "run_id", "dirty", "threads", *made]], on=["cell", "run_id"], how="left"
+        results.provenance[["cell", "run_id", "dirty", "threads", *made]],
+        on=["cell", "run_id"],
+        how="left",
     )
     joined["commit"] += joined["dirty"].map({"True": " with uncommitted changes"}).fillna("")
     return joined.drop(columns="dirty").astype({"seed": int}).fillna("unknown")
@@ -121,8 +144,10 @@ def origins(results: Results) -> pd.DataFrame:
 
 def _mixed(results: Results) -> list[tuple[object, ...]]:
     found = origins(results)
-    rows = list(_differing(found, "cell", list(ORIGINS)))
-    return rows + list(_differing(found.drop_duplicates(["dataset", "cell", "fingerprint"]), "dataset", ["fingerprint"]))
+    return [
+        *_differing(found, "cell", list(ORIGINS)),
+        *_differing(found, "dataset", ["fingerprint"]),
+    ]
 
 
 def _differing(found: pd.DataFrame, by: str, names: list[str]) -> Iterator[tuple[object, ...]]:

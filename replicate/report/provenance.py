@@ -6,7 +6,9 @@ from replicate.report.document import Block, Section, Table, Text, plain_rows
 from replicate.report.problems import ORIGINS, origins
 from replicate.report.read import Results
 
-COMMON = {name: what for name, what in ORIGINS.items() if name != "fingerprint"} | {"threads": "threads"}
+COMMON = {name: what for name, what in ORIGINS.items() if name != "fingerprint"} | {
+    "threads": "threads"
+}
 DIGITS = 16
 """Of a fingerprint, enough to tell any two apart."""
 
@@ -24,7 +26,11 @@ def section(results: Results) -> Section:
 
 
 def _uniform(found: pd.DataFrame) -> str:
-    same = [f"{what} {found[name].iloc[0]}" for name, what in COMMON.items() if found[name].nunique() == 1]
+    same = [
+        f"{what} {found[name].iloc[0]}"
+        for name, what in COMMON.items()
+        if found[name].nunique() == 1
+    ]
     return f"The same in all {len(found)} finished runs: {', '.join(same) or 'nothing'}."
 
 
@@ -36,7 +42,9 @@ def _differences(found: pd.DataFrame) -> list[Table]:
         for value, own in found.groupby(name)
     ]
     columns = ("What", "Value", "Runs", "Cells")
-    return [Table("What differs between the finished runs", columns, plain_rows(rows))] if rows else []
+    return (
+        [Table("What differs between the finished runs", columns, plain_rows(rows))] if rows else []
+    )
 
 
 def _images(found: pd.DataFrame) -> Table:

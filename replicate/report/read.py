@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -88,6 +89,11 @@ def read(root: Path, name: str) -> Results:
         pools=frames["pools.csv.gz"],
         maps=frames["maps.csv.gz"],
     )
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries by column name."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _frame(path: Path) -> pd.DataFrame:

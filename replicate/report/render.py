@@ -31,13 +31,15 @@ def render(root: Path, campaign: str) -> Path:
     report = document(read(root, campaign))
     folder = root / "reports" / campaign
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    pictures = {(figure.name, kind): picture(figure.drawing, kind) for figure in report.figures for kind in ("png", "svg")}
-    for (name, kind), content in pictures.items():
-        _write(folder / "figures" / f"{name}.{kind}", content)
-    _write(folder / "report.html", as_html(report, {name: svg for (name, kind), svg in pictures.items() if kind == "svg"}))
+    vector = {figure.name: picture(figure.drawing, "svg") for figure in report.figures}
+    files = {f"{name}.svg": content for name, content in vector.items()}
+    files |= {f"{figure.name}.png": picture(figure.drawing, "png") for figure in report.figures}
+    for name, content in files.items():
+        _write(folder / "figures" / name, content)
+    _write(folder / "report.html", as_html(report, vector))
     _write(folder / "tables.tex", as_tex(report))
     _write(folder / "report.md", as_markdown(report))
-    _remove_others(folder / "figures", {f"{name}.{kind}" for name, kind in pictures})
+    _remove_others(folder / "figures", set(files))
     return folder / "report.md"
 
 
@@ -51,7 +53,8 @@ def as_html(report: Document, pictures: dict[str, bytes]) -> bytes:
     Args:
         pictures: each figure's SVG by its name.
     """
-    inline = {name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in pictures.items()}
+    encoded = {name: base64.b64encode(svg).decode() for name, svg in pictures.items()}
+    inline = {name: f"data:image/svg+xml;base64,{text}" for name, text in encoded.items()}
     return _filled("report.html.jinja", html.escape, report=report, pictures=inline)
 
 

@@ -4,7 +4,16 @@ import shlex
 from collections.abc import Iterator
 
 from replicate.report import curves, figures, problems, provenance, tables, weights
-from replicate.report.document import Block, Commands, Document, Figure, Section, Table, Text
+from replicate.report.document import (
+    Block,
+    Commands,
+    Document,
+    Figure,
+    Section,
+    Table,
+    Text,
+    plain_rows,
+)
 from replicate.report.gains import gains, shown
 from replicate.report.read import Results
 from replicate.results.statistics import MARGIN, VERDICTS
@@ -28,28 +37,32 @@ def document(results: Results) -> Document:
         _commands(results),
     )
     title = f"FlexPooling replicated: campaign {results.request.name}"
-    return Document(title, mark, accuracies, tuple(section for section in sections if section.blocks))
+    return Document(
+        title, mark, accuracies, tuple(section for section in sections if section.blocks)
+    )
 
 
 def _summary(results: Results, mark: str) -> Section:
     cells, request = results.cells, results.request
     inside = cells.index.isin(results.paper.cell_names())
     sentences = [
-        f"{inside.sum()} of the paper's 32 cells, protocol {request.protocol}, "
-        f"{_counted(request.seeds, 'seed')} each."
+        f"{inside.sum()} of the paper's {len(results.paper.cell_names())} cells, "
+        f"protocol {request.protocol}, {_counted(request.seeds, 'seed')} each."
     ]
     if mark:
-        sentences.append(f"No verdicts, since the numbers are not comparable with the paper's: {mark}.")
+        sentences.append(
+            f"No verdicts, since the numbers are not comparable with the paper's: {mark}."
+        )
     else:
         counts = cells["verdict"].str.partition(" (")[0].value_counts()
         order = [word for word in VERDICTS if word in counts]
-        sentences.append("Verdicts: " + ", ".join(f"{counts[word]} {word}" for word in order) + ".")
+        sentences.append("Verdicts: " + ", ".join(f"{word} {counts[word]}" for word in order) + ".")
     measured = cells[inside & (cells["n"] > 0)]
-    if len(measured):
+    if len(measured) and not mark:
         worst, top = measured["delta"].idxmin(), measured["delta"].idxmax()
         sentences.append(
-            f"Replicated minus published accuracy goes from {tables.signed(measured['delta'].min(), 2)} points "
-            f"({worst}) to {tables.signed(measured['delta'].max(), 2)} ({top})."
+            "Replicated minus published accuracy goes from "
+            f"{tables.signed(measured['delta'].min(), 2)} points ({worst}) to {tables.signed(measured['delta'].max(), 2)} ({top})."
         )
     return Section("Summary", (Text(" ".join(sentences)),))
 
@@ -65,13 +78,17 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
         "Δ = replicated − published. The verdict compares the published number with the 95 % prediction "
         "interval for one more run."
     )
-    words = sorted({verdict.partition(" (")[0] for verdict in results.cells["verdict"]}, key=list(VERDICTS).index)
-    legend = "; ".join(f"{word}: {VERDICTS[word]}" for word in words) + f". The margin is {MARGIN:g} points."
+    used = {verdict.partition(" (")[0] for verdict in results.cells["verdict"]}
+    words = [word for word in VERDICTS if word in used]
+    caption = f"What the verdicts mean (margin: {MARGIN:g} points)"
+    legend = Table(
+        caption, ("Verdict", "Meaning"), plain_rows([(word, VERDICTS[word]) for word in words])
+    )
     blocks = (
         Text(key),
         *accuracies,
         *tables.others(results),
-        Text(legend[0].upper() + legend[1:]),
+        legend,
     )
     return Section("Tables 1 and 2", blocks)
 
@@ -81,13 +98,11 @@ def _figures(results: Results, mark: str) -> Section:
     blocks = []
     for table, number in zip(paper, (2, 4), strict=True):
         caption = (
-            f"Figure {number} of the paper redrawn from Table {table.table}. Every panel has its own "
-            "y axis, fitted to its values and not starting at zero."
+            f"Figure {number} of the paper redrawn from Table {table.table}. Every panel has its own y axis, "
+            "fitted to its values, which need not start at zero."
         )
         blocks.append(Figure(f"figure{number}", caption, figures.bars(table, cells, mark)))
-    caption = (
-        "The trend across the columns. Both panels of a data set share a y axis, which does not start at zero."
-    )
+    caption = "The trend across the columns. Both panels of a data set share a y axis, fitted to their values."
     blocks.append(Figure("trend", caption, figures.trend(paper, cells, mark)))
     return Section("Figures 2 and 4, and the trend", tuple(blocks))
 
@@ -95,7 +110,8 @@ def _figures(results: Results, mark: str) -> Section:
 def _gains(results: Results, mark: str) -> Section:
     found = gains(results)
     if found.empty:
-        return Section("Gains over AvgPool", (Text("No gain has two paired seeds yet: an interval needs two."),))
+        none = Text("No gain has two paired seeds yet: an interval needs two.")
+        return Section("Gains over AvgPool", (none,))
     key = (
         "Mean difference to AvgPool over the seeds that both have, with its 95 % t interval (pairs), "
         "in percentage points."
@@ -103,7 +119,7 @@ def _gains(results: Results, mark: str) -> Section:
     if not mark:
         key += " p values are corrected by Holm's method over the table."
     drawing = figures.forest(found, mark)
-    caption = "Gains over AvgPool with 95 % t intervals; hollow: the published gain, of one run each."
+    caption = "Gains over AvgPool. Means with 95 % t intervals; hollow: the published gains, of one run each."
     blocks = (Text(key), *tables.grids(results, "Gains, Table {}", shown(found, not mark)))
     return Section("Gains over AvgPool", (*blocks, Figure("gains", caption, drawing)))
 
@@ -113,7 +129,7 @@ def _curves(results: Results, mark: str) -> Section:
     if not drawn.any():
         return Section("Learning curves", ())
     caption = (
-        "Test accuracy after every epoch: mean of the finished seeds, shaded from the lowest to the highest. "
+        "Learning curves. Mean test accuracy of the finished seeds, shaded from the lowest to the highest. "
         "The panels of a data set share a y axis."
     )
     drawing = curves.curves(results.epochs[drawn], results.runs, results.cells, mark)
@@ -129,8 +145,8 @@ def _sums(results: Results, mark: str) -> Iterator[Block]:
     if found.empty:
         return
     caption = (
-        "Distance of every channel's weight sum from 1, the value that average pooling has and Eq. 2 asks for "
-        "(boxes: quartiles over channels and seeds; whiskers: 5 % to 95 %; logarithmic axis)."
+        "Channel sums. Distance of each channel's weight sum from 1, the value that average pooling has and "
+        "Eq. 2 asks for (logarithmic axis). Boxes: quartiles over channels and seeds; whiskers: 5 to 95 %."
     )
     yield Figure("sums", caption, weights.sums(results.pools, results.cells, mark))
     yield tables.channel_sums(results)
@@ -138,20 +154,22 @@ def _sums(results: Results, mark: str) -> Iterator[Block]:
 
 def _maps(results: Results, mark: str) -> Iterator[Block]:
     found = weights.placed(results.maps, results.cells)
-    for table, stage in sorted({(int(t), int(s)) for t, s in zip(found["table"], found["stage"], strict=True)}):
+    drawn = found[["table", "stage"]].astype(int).drop_duplicates()
+    for table, stage in sorted(drawn.itertuples(index=False, name=None)):
         caption = (
-            f"Mean weight at each position, Table {table}, stage {stage}, over channels and seeds, in units of "
-            "average pooling's weight. White is 1; red is more and blue less, as far as the range below each map."
+            f"Weight maps, Table {table}, stage {stage}. Mean over channels and seeds, in units of average "
+            "pooling's weight: white is 1, red more and blue less, as far as the range below each map."
         )
         drawing = weights.maps(results.maps, results.cells, table, stage, mark)
         yield Figure(f"maps-table{table}-stage{stage}", caption, drawing, folded=stage < 3)
 
 
 def _best(results: Results) -> Section:
-    key = (
-        "Optimistic: the best epoch is chosen on the test set. It is shown beside the last epoch and used nowhere."
+    key = Text(
+        "Optimistic: the best epoch is chosen on the test set. It is shown here and used nowhere."
     )
-    return Section("Last and best epoch", (Text(key), *tables.grids(results, "Last and best epoch, Table {}", tables.best)))
+    caption = "Last epoch, and the best one (optimistic), Table {}"
+    return Section("Last and best epoch", (key, *tables.grids(results, caption, tables.best)))
 
 
 def _cost(results: Results) -> Section:
@@ -159,14 +177,23 @@ def _cost(results: Results) -> Section:
     if made.empty:
         return Section("Cost", ())
     again = int((made["attempts"] > 1).sum())
-    text = f"{tables.duration(made['seconds'].sum())} of training and evaluation in {_counted(len(made), 'run')}"
+    spent = tables.duration(made["seconds"].sum())
+    text = f"{spent} of training and evaluation in {_counted(len(made), 'run')}"
     text += f", {again} of them in more than one attempt." if again else "."
-    return Section("Cost", (Text(text), *tables.grids(results, "Mean time and speed of a run, Table {}", tables.cost(made))))
+    grids = tables.grids(results, "Mean time and speed of a run, Table {}", tables.cost(made))
+    return Section("Cost", (Text(text), *grids))
 
 
 def _commands(results: Results) -> Section:
     request = results.request
-    ending = ["--protocol", request.protocol, "--seeds", str(request.seeds), "--campaign", request.name]
+    ending = [
+        "--protocol",
+        request.protocol,
+        "--seeds",
+        str(request.seeds),
+        "--campaign",
+        request.name,
+    ]
     for key, value in request.settings.items():
         ending += ["--set", f"{key}={value}"]
     lines = tuple(shlex.join(["replicate", "run", cell, *ending]) for cell in results.cells.index)

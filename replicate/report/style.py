@@ -2,6 +2,7 @@
 
 import functools
 import io
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec
 
@@ -9,6 +10,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 # Okabe and Ito's palette, safe for colour-blind readers, as near as it comes to the paper's colours.
 COLOURS = {
@@ -24,12 +26,17 @@ SHORT = {
     "FlexPool + Reg + Dropout": "+ Reg\n+ DO",
 }
 INK = "#222222"
+FAINT = "#888888"
+NARROWEST = 5.5
+"""Inches: room for the legends of a figure with one panel."""
+LETTERS = 11
+"""Of a title, per inch."""
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.labelsize": 9,
-    "axes.edgecolor": "#888888",
+    "axes.edgecolor": FAINT,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -65,26 +72,35 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapped
 
 
-def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
+def panels(
+    rows: int, columns: int, width: float, height: float, **options: Any
+) -> tuple[Figure, np.ndarray]:
     """A figure of `rows` x `columns` axes, each about `width` x `height` inches, without pyplot's state."""
-    figure = Figure(figsize=(columns * width, rows * height + 0.9), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.08)  # type: ignore[union-attr]
+    size = (max(columns * width, NARROWEST), rows * height + 0.9)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08))
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def title(figure: Figure, text: str, mark: str) -> None:
     """The figure's own title, and why it may not be compared: a picture is passed on without its report."""
-    figure.suptitle(text + (f"\nNOT COMPARABLE WITH THE PAPER: {mark}" if mark else ""))
+    lines = [*text.splitlines(), *([f"NOT COMPARABLE WITH THE PAPER: {mark}"] if mark else [])]
+    wide = int(figure.get_figwidth() * LETTERS)
+    figure.suptitle("\n".join(textwrap.fill(line, wide) for line in lines))
+
+
+def absent(axes: Axes) -> None:
+    """Say that a panel has nothing to show."""
+    axes.text(
+        0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", va="center", fontsize=8
+    )
 
 
 def limit(axes: Axes, values: Iterable[float], least: float = 1.0) -> None:
-    """Fit the y axis to percentages, and to no less than `least` points, so that differences show."""
-    finite = np.array([value for value in values if np.isfinite(value)])
-    if not finite.size:
-        finite = np.array([0.0, 100.0])
-    low, high = float(finite.min()), float(finite.max())
-    pad = max(0.08 * (high - low), (least - (high - low)) / 2)
-    axes.set_ylim(max(low - pad, 0.0), min(high + pad, 100.5))
+    """Fit the y axis to percentages: to no less than `least` points, and from zero where they differ much."""
+    finite = [value for value in values if np.isfinite(value)] or [0.0, 100.0]
+    low, high = min(finite), max(finite)
+    pad = max(0.12 * (high - low), (least - (high - low)) / 2)
+    axes.set_ylim(0.0 if low < high / 2 else low - pad, min(high + pad, 100.5))
 
 
 def picture(figure: Figure, kind: str) -> bytes:

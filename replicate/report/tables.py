@@ -1,17 +1,20 @@
 """The tables of a report, all in the paper's layout: a row per data set, a column per method."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from replicate import paper
 from replicate.report.document import Entry, Table, entry
-from replicate.report.read import Results
+from replicate.report.read import Results, records
 from replicate.report.weights import placed
 from replicate.spec import Published
 
-Row = pd.Series
+Row = Mapping[str, Any]
+"""A row of cells.csv."""
+NOT_RUN = {"n": 0, "failed": 0, "diverged": 0, "mixed": "", "verdict": "not run"}
 SILENT = {"not comparable", "not run", "failed"}
 """Verdicts that the caption or the entry's first line says already."""
 
@@ -29,24 +32,15 @@ def grids(
     results: Results, caption: str, content: Callable[[Row, Published], Entry]
 ) -> Iterator[Table]:
     """A table per table of the paper; cells that are not in the campaign read `not run`."""
+    found = {row["cell"]: row for row in records(results.cells)}
     for table in results.paper.tables:
-        rows = [
-            (entry(row), *(_filled(results, table, row, column, content) for column in table.columns))
-            for row in table.rows
-        ]
-        yield Table(
-            f"{caption.format(table.table)}: {table.title}", ("Data set", *table.columns), tuple(rows)
-        )
-
-
-def _filled(
-    results: Results, table: paper.Table, row: str, column: str, content: Callable[[Row, Published], Entry]
-) -> Entry:
-    value = table.rows[row][table.columns.index(column)]
-    published = Published(table=table.table, row=row, column=column, value=value)  # type: ignore[arg-type]
-    name = paper.cell_name(published)
-    blank = pd.Series({"n": 0, "failed": 0, "diverged": 0, "verdict": "not run", "cell": name})
-    return content(results.cells.loc[name] if name in results.cells.index else blank, published)
+        rows: dict[str, list[Entry]] = {row: [entry(row)] for row in table.rows}
+        for published in results.paper.cells():
+            if published.table == table.table:
+                name = paper.cell_name(published)
+                rows[published.row].append(content(found.get(name, {"cell": name, **NOT_RUN}), published))
+        title = f"{caption.format(table.table)}: {table.title}"
+        yield Table(title, ("Data set", *table.columns), tuple(map(tuple, rows.values())))
 
 
 def accuracy(cell: Row, published: Published) -> Entry:
@@ -57,7 +51,9 @@ def accuracy(cell: Row, published: Published) -> Entry:
         second += f", Δ {signed(cell['mean'] - published.accuracy, digits)}"
     verdict = "" if cell["verdict"] in SILENT else cell["verdict"]
     tone = (verdict or "none").split()[0]
-    return entry(_ours(cell, digits), second, _unfinished(cell), verdict, sort=cell.get("mean"), tone=tone)
+    return entry(
+        _ours(cell, digits), second, _unfinished(cell), _mixed(cell), verdict, sort=cell.get("mean"), tone=tone
+    )
 
 
 def _ours(cell: Row, digits: int) -> str:
@@ -74,12 +70,18 @@ def _unfinished(cell: Row) -> str:
     return ", ".join(f"{cell[what]} {what}" for what in ("failed", "diverged") if cell[what])
 
 
+def _mixed(cell: Row) -> str:
+    return f"mixed {cell['mixed']}" if cell["mixed"] else ""
+
+
 def best(cell: Row, published: Published) -> Entry:
     """The last epoch's mean, and the best epoch's beside it."""
     if not cell["n"]:
         return entry(_ours(cell, 2))
     gain = cell["best_mean"] - cell["mean"]
-    return entry(f"{cell['mean']:.2f}", f"best {cell['best_mean']:.2f}, {signed(gain, 2)}", sort=gain)
+    return entry(
+        f"{cell['mean']:.2f}", f"best {cell['best_mean']:.2f}, {signed(gain, 2)}", sort=gain
+    )
 
 
 def cost(provenance: pd.DataFrame) -> Callable[[Row, Published], Entry]:
@@ -111,19 +113,27 @@ def duration(seconds: float) -> str:
 def channel_sums(results: Results) -> Table:
     """Eq. 2's sums by cell and stage: their spread over channels and seeds."""
     found = placed(results.pools, results.cells)
-    order = list(results.cells.index)
+    found["cell"] = pd.Categorical(found["cell"], results.cells.index)
     rows = []
-    for (cell, stage), own in sorted(found.groupby(["cell", "stage"]), key=lambda item: (order.index(item[0][0]), item[0][1])):
+    for (cell, stage), own in found.groupby(["cell", "stage"], observed=True):
         sums = own["sum"]
-        low, middle, high = (f"{value:.3f}" for value in sums.quantile([0.05, 0.5, 0.95]))
+        low, middle, high = (
+            f"{value:.3f}".replace("-", "−") for value in sums.quantile([0.05, 0.5, 0.95])
+        )
         penalty = ((sums - 1) ** 2).sum() / own["run_id"].nunique()
         rows.append(
             (
-                entry(cell), entry(str(stage)), entry(middle, sort=sums.median()),
+                entry(str(cell)), entry(str(stage)), entry(middle, sort=sums.median()),
                 entry(f"{low} to {high}"), entry(f"{penalty:.3g}", sort=penalty),
             )
         )  # fmt: skip
-    columns = ("Cell", "Stage", "Median sum", "5 % to 95 % of the channels", "R of Eq. 2, mean over seeds")
+    columns = (
+        "Cell",
+        "Stage",
+        "Median sum",
+        "5 % to 95 % of the channels",
+        "R of Eq. 2, mean over seeds",
+    )
     return Table("Sums of each channel's weights", columns, tuple(rows), folded=True)
 
 
@@ -131,8 +141,12 @@ def others(results: Results) -> Iterator[Table]:
     """Cells that stand in no table of the paper."""
     extra = results.cells[~results.cells.index.isin(results.paper.cell_names())]
     rows = tuple(
-        (entry(row["cell"]), entry(_ours(row, 2), sort=row["mean"]), entry(_unfinished(row) or row["verdict"]))
-        for _, row in extra.iterrows()
+        (
+            entry(row["cell"]),
+            entry(_ours(row, 2), sort=row["mean"]),
+            entry(_unfinished(row) or row["verdict"]),
+        )
+        for row in records(extra)
     )
     if rows:
         yield Table("Cells outside the paper's tables", ("Cell", "Accuracy (%)", "Note"), rows)

@@ -7,10 +7,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from replicate.report.style import COLOURS, SHORT, panels, styled, title
+from replicate.report.style import COLOURS, SHORT, absent, panels, styled, title
 
 SMALLEST = 1e-6
 """Distances from 1 below this are drawn here: a sum of exactly 1 has no place on a logarithmic axis."""
+
+SCALE = "white: as average pooling; red: more; blue: less"
 
 
 def placed(frame: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -40,10 +42,12 @@ def sums(pools: pd.DataFrame, cells: pd.DataFrame, mark: str = "") -> Figure:
             _box_panel(panel, found[(found["table"] == table) & (found["set"] == name)])
     for name, panel in zip(sets, axes[0], strict=True):
         panel.set_title(name)
-    title(figure, "Do a channel's weights sum to 1? Distance from 1 of every channel and seed", mark)
+    title(
+        figure, "Do a channel's weights sum to 1? Distance from 1 of every channel and seed", mark
+    )
     methods = [method for method in COLOURS if method in set(found["method"])]
     handles = [Patch(facecolor=COLOURS[method], label=method) for method in methods]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3 if len(sets) > 2 else 2)
     return figure
 
 
@@ -52,6 +56,10 @@ def _present(cells: pd.DataFrame, found: pd.DataFrame) -> list[str]:
 
 
 def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
+    if found.empty:
+        panel.set_xticks([])
+        absent(panel)
+        return
     methods = [method for method in COLOURS if method in set(found["method"])]
     stages = sorted(found["stage"].unique())
     for offset, method in enumerate(methods):
@@ -61,8 +69,8 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
             positions=np.arange(len(stages)) + 0.26 * (offset - (len(methods) - 1) / 2),
             widths=0.2, whis=(5, 95), showfliers=False, patch_artist=True, medianprops={"color": "white"},
         )  # fmt: skip
-        for box in boxes["boxes"]:
-            box.set(facecolor=COLOURS[method], edgecolor=COLOURS[method])
+        for line in [*boxes["boxes"], *boxes["whiskers"], *boxes["caps"]]:
+            line.set_color(COLOURS[method])
     panel.set_yscale("log")
     panel.set_xticks(range(len(stages)), [f"stage {stage}" for stage in stages])
     panel.set_xlim(-0.6, len(stages) - 0.4)
@@ -70,7 +78,9 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
 
 
 @styled
-def maps(weights: pd.DataFrame, cells: pd.DataFrame, table: int, stage: int, mark: str = "") -> Figure:
+def maps(
+    weights: pd.DataFrame, cells: pd.DataFrame, table: int, stage: int, mark: str = ""
+) -> Figure:
     """Mean weight at every position, in units of average pooling's 1/(H·W): methods down, data sets across.
 
     Args:
@@ -87,7 +97,7 @@ def maps(weights: pd.DataFrame, cells: pd.DataFrame, table: int, stage: int, mar
             _map_panel(panel, found[(found["method"] == method) & (found["set"] == name)])
     for name, panel in zip(sets, axes[0], strict=True):
         panel.set_title(name)
-    title(figure, f"Where FlexPool looks: Table {table}, stage {stage}", mark)
+    title(figure, f"Where FlexPool looks: Table {table}, stage {stage}\n{SCALE}", mark)
     return figure
 
 
@@ -95,10 +105,12 @@ def _map_panel(panel: Axes, found: pd.DataFrame) -> None:
     panel.set(xticks=[], yticks=[])
     panel.grid(visible=False)
     if found.empty:
-        panel.set_xlabel("not run", fontsize=8)
+        absent(panel)
         return
     grid = found.pivot_table(index="row", columns="column", values="weight").to_numpy()
     relative = grid * grid.size
     reach = max(float(np.abs(relative - 1).max()), 1e-6)
-    panel.imshow(relative, cmap="RdBu_r", norm=Normalize(1 - reach, 1 + reach), interpolation="nearest")
+    panel.imshow(
+        relative, cmap="RdBu_r", norm=Normalize(1 - reach, 1 + reach), interpolation="nearest"
+    )
     panel.set_xlabel(f"1 ± {reach:.2g}", fontsize=8)

@@ -37,7 +37,7 @@ VERDICTS = {
     "incomplete": "fewer seeds finished than were asked for, or a seed failed or diverged",
     "failed": "every seed failed or diverged",
     "not run": "no seed was started",
-    "stale": "the spec or the published number changed after the runs",
+    "stale": "the spec changed after the runs",
     "not comparable": "its protocol or data are not the paper's, or nothing is published",
 }
 """The closed vocabulary of a cell, for legends."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from replicate.results import record
 from tests.dispatch.processes import TINY, Command, last_attempts, progress, wait_for
@@ -127,18 +126,16 @@ def test_two_commands_at_once_share_the_runs(project: Path, command: Start) -> N
         assert len(log.read_text().splitlines()) == 1, "trained once"
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"checksum": "0", "record": {}}\n'])
-def test_a_corrupt_record_is_set_aside_and_done_again(
-    project: Path, command: Start, content: str
-) -> None:
+def test_a_corrupt_record_is_set_aside_and_done_again(project: Path, command: Start) -> None:
     arguments = [CELL, *TINY, "--set", "training.epochs=1"]
     command("run", *arguments).end()
     before = _csv(project)
     (path,) = _runs(project).glob(f"*/{record.RECORD}")
-    path.write_text(content)
+    cut = path.read_text()[:-100]
+    path.write_text(cut)
     code, output = command("run", *arguments).end()
     assert code == 0, output
-    assert (path.parent / "record-corrupt-1.json").read_text() == content
+    assert (path.parent / "record-corrupt-1.json").read_text() == cut
     assert _csv(project) == before
 
 

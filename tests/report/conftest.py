@@ -1,6 +1,8 @@
 """Campaigns made of synthetic CSV files, with the real specs beside them."""
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,17 @@ import pandas as pd
 import pytest
 
 from replicate import catalogue, paper
+from replicate.report import read
 from replicate.results import statistics
 
 ROOT = Path(__file__).parents[2]
 CELLS = paper.read_tables(ROOT).cell_names()
 SIDES = {1: 32, 2: 16, 3: 8}
 
+Rows = dict[str, list[dict[str, Any]]]
 Fate = tuple[str, str]
-"""Status and error of a run that is not done; status "missing" leaves it out."""
+"""Status and error of a run; status "missing" leaves it out."""
+DONE = ("done", "")
 
 
 class Maker:
@@ -38,7 +43,13 @@ class Maker:
         edit: Callable[[dict[str, pd.DataFrame]], None] = lambda frames: None,
     ) -> Path:
         cells, settings = list(cells), settings or {}
-        request = {"name": name, "protocol": protocol, "settings": settings, "cells": cells, "seeds": seeds}
+        request = {
+            "name": name,
+            "protocol": protocol,
+            "settings": settings,
+            "cells": cells,
+            "seeds": seeds,
+        }
         resolved = catalogue.load(self.root, cells, protocol, settings)
         frames = _frames(resolved, seeds, fates or {})
         edit(frames)
@@ -55,21 +66,29 @@ def make(tmp_path: Path) -> Maker:
     return Maker(tmp_path)
 
 
-def _frames(cells: list[catalogue.Cell], seeds: int, fates: dict[tuple[str, int], Fate]) -> dict[str, pd.DataFrame]:
-    rows: dict[str, list[dict[str, Any]]] = {
-        name: [] for name in ("cells.csv", "runs.csv", "provenance.csv", "epochs.csv.gz", "pools.csv.gz", "maps.csv.gz")
-    }
+def _frames(
+    cells: list[catalogue.Cell], seeds: int, fates: dict[tuple[str, int], Fate]
+) -> dict[str, pd.DataFrame]:
+    rows: Rows = {name: [] for name in read.COLUMNS}
     for index, cell in enumerate(cells):
         own = [
-            _add_run(rows, cell, seed, fates.get((cell.name, seed), ("done", "")), np.random.default_rng([index, seed]))
+            _add_run(
+                rows,
+                cell,
+                seed,
+                fates.get((cell.name, seed), DONE),
+                np.random.default_rng([index, seed]),
+            )
             for seed in range(seeds)
         ]
         rows["cells.csv"].append(_cell(cell, seeds, [run for run in own if run]))
-    return {name: pd.DataFrame(found) for name, found in rows.items()}
+    return {
+        name: pd.DataFrame(found, columns=list(read.COLUMNS[name])) for name, found in rows.items()
+    }
 
 
 def _add_run(
-    rows: dict[str, list[dict[str, Any]]], cell: catalogue.Cell, seed: int, fate: Fate, rng: np.random.Generator
+    rows: Rows, cell: catalogue.Cell, seed: int, fate: Fate, rng: np.random.Generator
 ) -> dict[str, Any]:
     status, error = fate
     if status == "missing":
@@ -80,7 +99,9 @@ def _add_run(
     end = float(spec.published.value) if spec.published else 60.0
     end = (10.0 + 20 * rng.random() if spec.generated else end + 0.3) + rng.normal(0, 0.25)
     steps = np.arange(1, epochs + 1) / epochs
-    curve = end * (1 - np.exp(-5 * steps)) / (1 - np.exp(-5)) + rng.normal(0, 1, epochs) * (1 - steps)
+    curve = end * (1 - np.exp(-5 * steps)) / (1 - np.exp(-5)) + rng.normal(0, 1, epochs) * (
+        1 - steps
+    )
     ended = {"done": epochs, "diverged": max(epochs // 3, 1), "failed": 0}[status]
     done = status == "done"
     run = {
@@ -89,7 +110,8 @@ def _add_run(
         "accuracy": curve[-1] if done else None, "best_accuracy": curve.max() if done else None,
         "best_epoch": int(curve.argmax()) + 1 if done else None, "epochs": ended,
         "train_loss": 0.1 if done else None, "penalty": 0.0 if done else None,
-        "source": "generated" if spec.generated else "official", "fingerprint": f"{spec.dataset.classes:064x}",
+        "source": "generated" if spec.generated else "official",
+        "fingerprint": hashlib.sha256(spec.dataset.name.encode()).hexdigest(),
         "precision": "float32", "error": error,
     }  # fmt: skip
     rows["runs.csv"].append(run)
@@ -103,8 +125,8 @@ def _add_run(
     )  # fmt: skip
     rows["epochs.csv.gz"] += [
         {
-            **key, "epoch": epoch + 1, "learning_rate": 0.1, "loss": 1.0, "head_losses": "1.0", "penalty": 0.0,
-            "train_accuracy": curve[epoch], "accuracy": curve[epoch], "images_per_second": 12345.6,
+            **key, "epoch": epoch + 1, "learning_rate": 0.1, "loss": 1.0, "head_losses": "1.0",
+            "penalty": 0.0, "train_accuracy": curve[epoch], "accuracy": curve[epoch], "images_per_second": 12345.6,
         }
         for epoch in range(ended)
     ]  # fmt: skip
@@ -113,25 +135,30 @@ def _add_run(
     return run
 
 
-def _add_pools(rows: dict[str, list[dict[str, Any]]], key: dict[str, Any], cell: catalogue.Cell, rng: np.random.Generator) -> None:
+def _add_pools(
+    rows: Rows, key: dict[str, Any], cell: catalogue.Cell, rng: np.random.Generator
+) -> None:
     spread = 0.01 if cell.spec.loss.penalty_weight else 3.0
     for head, stage in enumerate([1, 2, 3] if cell.spec.model.sac else [3], start=1):
         side = SIDES[stage] * cell.spec.dataset.size // 32
         channels = 8 * 2**stage
         sums = rng.normal(1, spread, channels)
-        rows["pools.csv.gz"] += [{**key, "head": head, "channel": c, "sum": s} for c, s in enumerate(sums)]
+        rows["pools.csv.gz"] += [
+            {**key, "head": head, "channel": c, "sum": s} for c, s in enumerate(sums)
+        ]
         y, x = np.mgrid[:side, :side] - (side - 1) / 2
         weights = np.exp(-(x**2 + y**2) / side**2 * 4) * (1 + 0.1 * rng.random((side, side)))
         weights /= weights.sum()
         rows["maps.csv.gz"] += [
-            {**key, "head": head, "row": r, "column": c, "weight": weights[r, c]} for r, c in np.ndindex(side, side)
+            {**key, "head": head, "row": r, "column": c, "weight": weights[r, c]}
+            for r, c in np.ndindex(side, side)
         ]
 
 
 def _cell(cell: catalogue.Cell, asked: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
     spec = cell.spec
     printed = spec.published.value if spec.published else None
-    counts = {status: sum(run["status"] == status for run in runs) for status in ("done", "failed", "diverged")}
+    counts = Counter(run["status"] for run in runs)
     values = [run["accuracy"] for run in runs if run["status"] == "done"]
     best = [run["best_accuracy"] for run in runs if run["status"] == "done"]
     summary, interval = statistics.summary(values), statistics.t_interval(values)
