@@ -24,5 +24,5 @@ def audit(root: Path) -> str:
         rows, HEADERS, tablefmt="simple_grid", disable_numparse=True, maxcolwidths=WIDTHS
     )
     counts = Counter(found.outcome for found in findings)
-    listed = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    listed = ", ".join(f"{outcome} {count}" for outcome, count in counts.most_common())
     return f"{table}\n{len(findings)} claims on the printed numbers: {listed}."

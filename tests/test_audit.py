@@ -25,7 +25,7 @@ def test_all_claims_with_source_finding_and_outcome(replicate: Replicate) -> Non
     held = {"C02", "C04", "C05", "C10", "C11", "C21"}
     names = [f"C{number:02}" for number in range(1, 24)]
     assert outcomes(out) == {name: "holds" if name in held else "fails" for name in names}
-    assert out.splitlines()[-1] == "23 claims on the printed numbers: 17 fails, 6 holds."
+    assert out.splitlines()[-1] == "23 claims on the printed numbers: fails 17, holds 6."
     for words in ("Section 4.4.1", "+0.69", "Consistent improvement with FlexPool"):
         assert words in out
 

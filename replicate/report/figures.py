@@ -4,6 +4,7 @@ Published numbers are hollow everywhere, replicated ones filled; the colour name
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from replicate.paper import Table
+from replicate.paper import Row, Table
 from replicate.report.read import records
 from replicate.report.style import COLOURS, FAINT, INK, SHORT, limit, panels, styled, title
 
-GROUPS = ("Fashion-MNIST", "CIFAR10", "CIFAR100", "ImageNet")
+GROUPS: tuple[Row, ...] = ("Fashion-MNIST", "CIFAR10", "CIFAR100", "ImageNet")
 """Order of the groups in the paper's Figures 2 and 4; its tables have another."""
 
 
@@ -90,9 +91,8 @@ def trend(tables: Sequence[Table], cells: pd.DataFrame, mark: str = "") -> Figur
         panel.set_title(row)
         limit(panel, shown[row])
     title(figure, "Accuracy across the columns of Tables 1 and 2", mark)
-    hollow = Line2D(
-        [], [], color=FAINT, linestyle="--", marker="D", markerfacecolor="white", label="published"
-    )
+    look: dict[str, Any] = {"color": FAINT, "linestyle": "--", "markerfacecolor": "white"}
+    hollow = Line2D([], [], marker="D", label="published", **look)
     filled = Line2D([], [], color=INK, marker="o", label="replicated (mean, 95 % interval)")
     figure.legend(handles=[hollow, filled], loc="outside lower center", ncols=2)
     return figure
@@ -105,7 +105,7 @@ def _trend_panel(panel: Axes, table: Table, published: list[float], ours: pd.Dat
     panel.plot(x + 0.1, ours["mean"], color=INK, linewidth=1)
     arms = _arms(ours)
     for index, colour in enumerate(colours):
-        look = {"color": colour, "markersize": 5}
+        look: dict[str, Any] = {"color": colour, "markersize": 5}
         panel.plot(x[index] - 0.1, published[index], "D", markerfacecolor="white", **look)
         mean = ours["mean"].iloc[index]
         panel.errorbar(x[index] + 0.1, mean, arms[:, [index]], fmt="o", capsize=2.5, **look)
@@ -142,13 +142,7 @@ def _forest_panel(panel: Axes, gains: pd.DataFrame) -> None:
     panel.axvline(0, color=INK, linewidth=0.8)
     for place, gain in zip(y, records(gains), strict=True):
         colour = COLOURS[gain["column"]]
-        panel.plot(
-            [gain["low"], gain["high"]],
-            [place, place],
-            color=colour,
-            linewidth=2,
-            solid_capstyle="butt",
-        )
+        panel.hlines(place, gain["low"], gain["high"], color=colour, linewidth=2)
         panel.plot(gain["gain"], place, "o", color=colour, markersize=6)
         panel.plot(
             gain["published"], place + 0.3, "D", color=colour, markerfacecolor="white", markersize=4

@@ -1,15 +1,17 @@
 """Gains over AvgPool, paired by seed, beside the published ones."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from replicate import paper
 from replicate.report.document import Entry, entry
-from replicate.report.read import Results
-from replicate.report.tables import signed
+from replicate.report.read import Results, records
+from replicate.report.tables import Row, signed
 from replicate.results import statistics
+from replicate.results.aggregate import accuracies
 from replicate.spec import Published
 
 BASELINE = "AvgPool"
@@ -20,63 +22,51 @@ def gains(results: Results) -> pd.DataFrame:
 
     Columns: cell, table, row, column, n, gain, low, high, p (Holm's, over the table), verdict, published.
     """
-    found = pd.DataFrame(
-        [gain for table in results.paper.tables for gain in _of_table(results, table)]
-    )
+    by_seed = accuracies(results.cells, results.runs)
+    tables = itertools.groupby(results.paper.cells(), lambda cell: cell.table)
+    rows = [
+        row for _, own in tables for row in _of_table(list(own), by_seed, results.request.seeds)
+    ]
+    found = pd.DataFrame(rows)
     return found[found["n"] >= 2].reset_index(drop=True)
 
 
-def _of_table(results: Results, table: paper.Table) -> Iterator[dict[str, Any]]:
-    places = [(row, column) for row in table.rows for column in table.columns if column != BASELINE]
-    found = [_paired(results, table, row, column) for row, column in places]
-    corrected = statistics.holm([gain.p for gain in found])
-    for (row, column), gain, p in zip(places, found, corrected, strict=True):
-        printed = float(_printed(table, row, column).value) - float(
-            _printed(table, row, BASELINE).value
-        )
+def _of_table(
+    cells: list[Published], by_seed: Mapping[str, Mapping[int, float]], seeds: int
+) -> Iterator[dict[str, Any]]:
+    bases = {cell.row: cell for cell in cells if cell.column == BASELINE}
+    pairs = [(cell, bases[cell.row]) for cell in cells if cell.column != BASELINE]
+    measured = [
+        statistics.paired_gain(*(by_seed.get(paper.cell_name(one), {}) for one in pair))
+        for pair in pairs
+    ]
+    corrected = statistics.holm([gain.p for gain in measured])
+    for (cell, base), gain, p in zip(pairs, measured, corrected, strict=True):
         yield {
-            "cell": paper.cell_name(_printed(table, row, column)),
-            "table": table.table,
-            "row": row,
-            "column": column,
+            "cell": paper.cell_name(cell),
+            "table": cell.table,
+            "row": cell.row,
+            "column": cell.column,
             "n": gain.n,
             "gain": gain.mean,
             "low": gain.low,
             "high": gain.high,
             "p": p,
-            "verdict": statistics.gain_verdict(gain, p, results.request.seeds),
-            "published": printed,
+            "verdict": statistics.gain_verdict(gain, p, seeds),
+            "published": cell.accuracy - base.accuracy,
         }
 
 
-def _paired(results: Results, table: paper.Table, row: str, column: str) -> statistics.Gain:
-    method, baseline = (
-        _by_seed(results, paper.cell_name(_printed(table, row, name)))
-        for name in (column, BASELINE)
-    )
-    return statistics.paired_gain(method, baseline)
-
-
-def _by_seed(results: Results, cell: str) -> dict[int, float]:
-    own = results.done[results.done["cell"] == cell]
-    return dict(zip(own["seed"].astype(int), own["accuracy"].astype(float), strict=True))
-
-
-def _printed(table: paper.Table, row: str, column: str) -> Published:
-    value = table.rows[row][table.columns.index(column)]
-    return Published(table=table.table, row=row, column=column, value=value)  # type: ignore[arg-type]
-
-
-def shown(found: pd.DataFrame, judged: bool) -> Callable[[pd.Series, Published], Entry]:
+def shown(found: pd.DataFrame, judged: bool) -> Callable[[Row, Published], Entry]:
     """The gain with its interval; p and verdict only where numbers may be judged."""
-    by_cell = found.set_index("cell")
+    by_cell = {gain["cell"]: gain for gain in records(found)}
 
-    def content(cell: pd.Series, published: Published) -> Entry:
+    def content(cell: Row, published: Published) -> Entry:
         if published.column == BASELINE:
             return entry("baseline")
-        if cell["cell"] not in by_cell.index:
+        if cell["cell"] not in by_cell:
             return entry("fewer than 2 pairs")
-        own = by_cell.loc[cell["cell"]]
+        own = by_cell[cell["cell"]]
         interval = f"{signed(own['low'], 2)} to {signed(own['high'], 2)} ({own['n']})"
         verdict = f"p = {own['p']:.2g}, {own['verdict']}" if judged else ""
         return entry(

@@ -1,6 +1,6 @@
 """What went wrong in a campaign, and whether its numbers may be compared with the paper's."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
@@ -62,29 +62,19 @@ def _counts(results: Results) -> str:
 
 
 def _tables(results: Results) -> Iterator[Table]:
-    yield from _listed(
-        "Failed and diverged runs", ("Cell", "What", "Runs", "Seeds", "Error"), _ended(results.runs)
-    )
-    yield from _listed(
-        "Cells without all their runs",
-        ("Cell", "Finished", "Asked", "Failed", "Diverged", "Missing seeds"),
-        _incomplete(results),
-    )
-    stale = [
-        (cell["cell"], cell["verdict"])
-        for cell in records(results.cells)
-        if cell["verdict"].startswith("stale")
-    ]
-    yield from _listed("Cells whose spec changed after they were run", ("Cell", "Verdict"), stale)
-    yield from _listed(
-        "Mixed origins: seeds that were not made alike",
-        ("Cell or data set", "What differs", "Values"),
-        _mixed(results),
-    )
+    columns: tuple[str, ...] = ("Cell", "What", "Runs", "Seeds", "Error")
+    yield from _listed("Failed and diverged runs", columns, _ended(results.runs))
+    columns = ("Cell", "Finished", "Asked", "Failed", "Diverged", "Missing seeds")
+    yield from _listed("Cells without all their runs", columns, _incomplete(results))
+    stale = results.cells[results.cells["verdict"] == "stale"]
+    rows = [(name,) for name in stale["cell"]]
+    yield from _listed("Cells whose spec changed after they were run", ("Cell",), rows)
+    columns = ("Cell or data set", "What differs", "Values")
+    yield from _listed("Mixed origins: seeds that were not made alike", columns, _mixed(results))
 
 
 def _listed(
-    caption: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]
+    caption: str, columns: tuple[str, ...], rows: Sequence[Sequence[object]]
 ) -> Iterator[Table]:
     if rows:
         yield Table(caption, columns, plain_rows(rows), folded=len(rows) > LONG)
@@ -139,7 +129,7 @@ def origins(results: Results) -> pd.DataFrame:
         how="left",
     )
     joined["commit"] += joined["dirty"].map({"True": " with uncommitted changes"}).fillna("")
-    return joined.drop(columns="dirty").astype({"seed": int}).fillna("unknown")
+    return joined.drop(columns="dirty").astype({"seed": int}).fillna("").replace("", "unknown")
 
 
 def _mixed(results: Results) -> list[tuple[object, ...]]:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from replicate.report.document import Block, Section, Table, Text, plain_rows
 from replicate.report.problems import ORIGINS, origins
-from replicate.report.read import Results
+from replicate.report.read import Results, records
 
 COMMON = {name: what for name, what in ORIGINS.items() if name != "fingerprint"} | {
     "threads": "threads"
@@ -42,13 +42,17 @@ def _differences(found: pd.DataFrame) -> list[Table]:
         for value, own in found.groupby(name)
     ]
     columns = ("What", "Value", "Runs", "Cells")
-    return (
-        [Table("What differs between the finished runs", columns, plain_rows(rows))] if rows else []
-    )
+    table = Table("What differs between the finished runs", columns, plain_rows(rows))
+    return [table] if rows else []
 
 
 def _images(found: pd.DataFrame) -> Table:
-    groups = found.groupby(["dataset", "source", "fingerprint"], sort=False)
-    rows = [(name, source, mark[:DIGITS], len(own)) for (name, source, mark), own in groups]
+    alike = (
+        found.groupby(["dataset", "source", "fingerprint"], sort=False).size().reset_index(name="n")
+    )
+    rows = [
+        (one["dataset"], one["source"], one["fingerprint"][:DIGITS], one["n"])
+        for one in records(alike)
+    ]
     columns = ("Data set", "Source", f"Fingerprint (first {DIGITS} digits of SHA-256)", "Runs")
     return Table("Images", columns, plain_rows(rows))

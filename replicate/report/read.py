@@ -16,10 +16,11 @@ COLUMNS: dict[str, dict[str, str]] = {
         "method": "str", "protocol": "str", "published": "str", "asked": "int", "n": "int",
         "failed": "int", "diverged": "int", "mean": "float", "sd": "float", "low": "float",
         "high": "float", "best_mean": "float", "delta": "float", "verdict": "str",
+        "mixed": "str",
     },
     "runs.csv": {
         "cell": "str", "table": "float", "dataset": "str", "method": "str", "protocol": "str",
-        "seed": "int", "run_id": "str", "status": "str", "accuracy": "float", "best_accuracy": "float",
+        "seed": "int", "run_id": "str", "status": "str", "stale": "str", "accuracy": "float", "best_accuracy": "float",
         "best_epoch": "float", "epochs": "float", "train_loss": "float", "penalty": "float",
         "source": "str", "fingerprint": "str", "precision": "str", "error": "str",
     },

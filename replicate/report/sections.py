@@ -3,7 +3,16 @@
 import shlex
 from collections.abc import Iterator
 
-from replicate.report import curves, figures, problems, provenance, tables, weights
+from replicate.report import (
+    ambiguities,
+    claims,
+    curves,
+    figures,
+    problems,
+    provenance,
+    tables,
+    weights,
+)
 from replicate.report.document import (
     Block,
     Commands,
@@ -32,6 +41,8 @@ def document(results: Results) -> Document:
         _curves(results, mark),
         _learned(results, mark),
         _best(results),
+        claims.section(results),
+        ambiguities.section(results),
         _cost(results),
         provenance.section(results),
         _commands(results),
@@ -59,10 +70,11 @@ def _summary(results: Results, mark: str) -> Section:
         sentences.append("Verdicts: " + ", ".join(f"{word} {counts[word]}" for word in order) + ".")
     measured = cells[inside & (cells["n"] > 0)]
     if len(measured) and not mark:
-        worst, top = measured["delta"].idxmin(), measured["delta"].idxmax()
+        delta = measured["delta"]
+        low, high = (tables.signed(value, 2) for value in (delta.min(), delta.max()))
         sentences.append(
-            "Replicated minus published accuracy goes from "
-            f"{tables.signed(measured['delta'].min(), 2)} points ({worst}) to {tables.signed(measured['delta'].max(), 2)} ({top})."
+            f"Replicated minus published accuracy goes from {low} points ({delta.idxmin()}) "
+            f"to {high} ({delta.idxmax()})."
         )
     return Section("Summary", (Text(" ".join(sentences)),))
 
@@ -84,25 +96,21 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
     legend = Table(
         caption, ("Verdict", "Meaning"), plain_rows([(word, VERDICTS[word]) for word in words])
     )
-    blocks = (
-        Text(key),
-        *accuracies,
-        *tables.others(results),
-        legend,
-    )
-    return Section("Tables 1 and 2", blocks)
+    return Section("Tables 1 and 2", (Text(key), *accuracies, *tables.others(results), legend))
 
 
 def _figures(results: Results, mark: str) -> Section:
     paper, cells = results.paper.tables, results.cells
-    blocks = []
+    blocks: list[Block] = []
     for table, number in zip(paper, (2, 4), strict=True):
         caption = (
             f"Figure {number} of the paper redrawn from Table {table.table}. Every panel has its own y axis, "
             "fitted to its values, which need not start at zero."
         )
         blocks.append(Figure(f"figure{number}", caption, figures.bars(table, cells, mark)))
-    caption = "The trend across the columns. Both panels of a data set share a y axis, fitted to their values."
+    caption = (
+        "The trend across the columns. The panels of a data set share a y axis, fitted to them."
+    )
     blocks.append(Figure("trend", caption, figures.trend(paper, cells, mark)))
     return Section("Figures 2 and 4, and the trend", tuple(blocks))
 
@@ -120,8 +128,8 @@ def _gains(results: Results, mark: str) -> Section:
         key += " p values are corrected by Holm's method over the table."
     drawing = figures.forest(found, mark)
     caption = "Gains over AvgPool. Means with 95 % t intervals; hollow: the published gains, of one run each."
-    blocks = (Text(key), *tables.grids(results, "Gains, Table {}", shown(found, not mark)))
-    return Section("Gains over AvgPool", (*blocks, Figure("gains", caption, drawing)))
+    grids = tables.grids(results, "Gains, Table {}", shown(found, not mark))
+    return Section("Gains over AvgPool", (Text(key), *grids, Figure("gains", caption, drawing)))
 
 
 def _curves(results: Results, mark: str) -> Section:
@@ -197,7 +205,7 @@ def _commands(results: Results) -> Section:
     for key, value in request.settings.items():
         ending += ["--set", f"{key}={value}"]
     lines = tuple(shlex.join(["replicate", "run", cell, *ending]) for cell in results.cells.index)
-    again = shlex.join(["replicate", "report", "--campaign", request.name])
+    again = shlex.join(["replicate", "report", request.name])
     blocks = (
         Text("The whole campaign, and this report from its CSV files:"),
         Commands("", (shlex.join(["replicate", "run", *_whole(results), *ending]), again)),

@@ -38,7 +38,9 @@ def grids(
         for published in results.paper.cells():
             if published.table == table.table:
                 name = paper.cell_name(published)
-                rows[published.row].append(content(found.get(name, {"cell": name, **NOT_RUN}), published))
+                rows[published.row].append(
+                    content(found.get(name, {"cell": name, **NOT_RUN}), published)
+                )
         title = f"{caption.format(table.table)}: {table.title}"
         yield Table(title, ("Data set", *table.columns), tuple(map(tuple, rows.values())))
 
@@ -52,7 +54,13 @@ def accuracy(cell: Row, published: Published) -> Entry:
     verdict = "" if cell["verdict"] in SILENT else cell["verdict"]
     tone = (verdict or "none").split()[0]
     return entry(
-        _ours(cell, digits), second, _unfinished(cell), _mixed(cell), verdict, sort=cell.get("mean"), tone=tone
+        _ours(cell, digits),
+        second,
+        _unfinished(cell),
+        _mixed(cell),
+        verdict,
+        sort=cell.get("mean"),
+        tone=tone,
     )
 
 
@@ -86,12 +94,13 @@ def best(cell: Row, published: Published) -> Entry:
 
 def cost(provenance: pd.DataFrame) -> Callable[[Row, Published], Entry]:
     """Mean time and speed of a cell's runs."""
-    means = provenance.groupby("cell")[["seconds", "images_per_second"]].mean()
+    means = provenance.groupby("cell", as_index=False)[["seconds", "images_per_second"]].mean()
+    by_cell = {row["cell"]: row for row in records(means)}
 
     def content(cell: Row, published: Published) -> Entry:
-        if cell["cell"] not in means.index:
+        if cell["cell"] not in by_cell:
             return entry(_ours(cell, 2))
-        seconds, speed = means.loc[cell["cell"]]
+        seconds, speed = (by_cell[cell["cell"]][name] for name in ("seconds", "images_per_second"))
         speed_text = f"{speed:,.0f} images/s" if np.isfinite(speed) else ""
         return entry(duration(seconds), speed_text, sort=seconds)
 

@@ -106,7 +106,7 @@ def _add_run(
     done = status == "done"
     run = {
         **key, "table": spec.published.table if spec.published else None, "dataset": spec.dataset.name,
-        "method": spec.method.name, "protocol": spec.protocol.name, "status": status,
+        "method": spec.method.name, "protocol": spec.protocol.name, "status": status, "stale": False,
         "accuracy": curve[-1] if done else None, "best_accuracy": curve.max() if done else None,
         "best_epoch": int(curve.argmax()) + 1 if done else None, "epochs": ended,
         "train_loss": 0.1 if done else None, "penalty": 0.0 if done else None,
@@ -126,7 +126,8 @@ def _add_run(
     rows["epochs.csv.gz"] += [
         {
             **key, "epoch": epoch + 1, "learning_rate": 0.1, "loss": 1.0, "head_losses": "1.0",
-            "penalty": 0.0, "train_accuracy": curve[epoch], "accuracy": curve[epoch], "images_per_second": 12345.6,
+            "penalty": 0.0, "train_accuracy": curve[epoch],
+            "accuracy": curve[epoch], "images_per_second": 12345.6,
         }
         for epoch in range(ended)
     ]  # fmt: skip
@@ -174,5 +175,5 @@ def _cell(cell: catalogue.Cell, asked: int, runs: list[dict[str, Any]]) -> dict[
         "published": printed, "asked": asked, "n": counts["done"], "failed": counts["failed"],
         "diverged": counts["diverged"], "mean": summary.mean, "sd": summary.sd, "low": interval.low,
         "high": interval.high, "best_mean": np.mean(best) if best else None,
-        "delta": summary.mean - float(printed) if printed else None, "verdict": verdict,
+        "delta": summary.mean - float(printed) if printed else None, "verdict": verdict, "mixed": None,
     }  # fmt: skip

@@ -1,0 +1,44 @@
+"""What the paper claims, put to its own numbers and to the replicated ones."""
+
+from collections import Counter
+
+from replicate import claims
+from replicate.report.document import Entry, Section, Table, Text, entry
+from replicate.report.read import Results
+from replicate.results.claims import Retest, claims_on_runs
+
+COLUMNS = ("Claim", "Where", "The paper says", "Its own numbers", "The replicated numbers")
+
+
+def section(results: Results) -> Section:
+    root = results.campaign.root
+    found = claims.audit(results.paper, claims.read_figures(root), claims.read_claims(root))
+    again = {retest.finding.claim.id: retest for retest in claims_on_runs(results)}
+    rows = tuple(
+        (
+            entry(one.claim.id),
+            entry(one.claim.where),
+            entry(one.claim.text),
+            entry(one.outcome, one.says),
+            _retested(again.get(one.claim.id)),
+        )
+        for one in found
+    )
+    counts = Counter(one.outcome for one in found)
+    listed = ", ".join(f"{outcome} {count}" for outcome, count in counts.most_common())
+    text = (
+        f"{len(found)} claims, by rules that were fixed before any run. On the paper's own numbers: {listed}. "
+        "On the replicated means a claim is checked once every cell that it needs is complete and comparable; "
+        "differences are told apart from zero by their 95 % intervals."
+    )
+    table = Table("Claims on the printed and on the replicated numbers", COLUMNS, rows)
+    return Section("The paper's claims", (Text(text), table))
+
+
+def _retested(retest: Retest | None) -> Entry:
+    if retest is None:
+        return entry("speaks of the printed page alone")
+    if retest.finding.outcome == "cannot be checked":
+        return entry(retest.finding.outcome)
+    apart = f"{retest.told_apart} of {len(retest.gains)} differences told apart from zero"
+    return entry(retest.finding.outcome, retest.finding.says, apart)
