@@ -26,7 +26,7 @@ def section(results: Results) -> Section:
     )
     text = (
         f"The paper leaves {len(entries)} points open. Each has one reading here, the same in every cell; "
-        "`replicate sensitivity` runs the others."
+        "the command replicate sensitivity runs the others."
     )
     table = Table("Ledger of ambiguities", COLUMNS, rows, folded=True)
     return Section("What the paper leaves open", (Text(text), table, *_effects(results)))

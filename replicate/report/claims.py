@@ -27,9 +27,10 @@ def section(results: Results) -> Section:
     counts = Counter(one.outcome for one in found)
     listed = ", ".join(f"{outcome} {count}" for outcome, count in counts.most_common())
     text = (
-        f"{len(found)} claims, by rules that were fixed before any run. On the paper's own numbers: {listed}. "
-        "On the replicated means a claim is checked once every cell that it needs is complete and comparable; "
-        "differences are told apart from zero by their 95 % intervals."
+        f"{len(found)} claims, by rules that were fixed before any run. On the paper's own numbers: "
+        f"{listed}. Of the replicated means only those of complete and "
+        "comparable cells count: a claim that they do not settle cannot be checked (yet). Differences "
+        "are told apart from zero by their 95 % intervals."
     )
     table = Table("Claims on the printed and on the replicated numbers", COLUMNS, rows)
     return Section("The paper's claims", (Text(text), table))

@@ -8,6 +8,9 @@ from matplotlib.ticker import MaxNLocator
 
 from replicate.report.style import COLOURS, INK, absent, panels, styled, title
 
+FEW = 10
+"""Up to so many epochs each has a dot: of one epoch there is no line."""
+
 
 @styled
 def curves(epochs: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, mark: str = "") -> Figure:
@@ -31,7 +34,7 @@ def curves(epochs: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, mark: 
     for row, top, bottom in zip(rows, axes[0], axes[-1], strict=True):
         top.set_title(row)
         bottom.set_xlabel("Epoch")
-        bottom.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        bottom.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     title(figure, "Test accuracy per epoch", mark)
     figure.legend(
         handles=_legend(history), loc="outside lower center", ncols=5 if len(rows) > 3 else 2
@@ -47,7 +50,10 @@ def _panel(panel: Axes, history: pd.DataFrame) -> None:
             panel.fill_between(
                 done.index, done["min"], done["max"], color=colour, alpha=0.2, linewidth=0
             )
-            panel.plot(done.index, done["mean"], color=colour, linewidth=1.3)
+            dots = "o" if len(done) <= FEW else ""
+            panel.plot(
+                done.index, done["mean"], marker=dots, markersize=4, color=colour, linewidth=1.3
+            )
         for _, run in own[own["status"] == "diverged"].groupby("run_id"):
             panel.plot(run["epoch"], run["accuracy"], ":", color=colour, linewidth=1.2)
             panel.plot(

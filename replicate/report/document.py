@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import ClassVar
 
 from matplotlib.figure import Figure as Drawing
@@ -88,7 +89,9 @@ class Document:
 
 
 def entry(*lines: str, sort: float | None = None, tone: str = "") -> Entry:
-    return Entry(tuple(line for line in lines if line), sort, tone)
+    """Without its empty lines; a number that is nan has no place among the others."""
+    known = sort is not None and isfinite(sort)
+    return Entry(tuple(line for line in lines if line), sort if known else None, tone)
 
 
 def plain_rows(rows: Sequence[Sequence[object]]) -> tuple[tuple[Entry, ...], ...]:

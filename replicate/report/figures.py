@@ -47,7 +47,7 @@ def in_columns(table: Table, row: str, cells: pd.DataFrame) -> pd.DataFrame:
     return found.set_index("column")[["mean", "low", "high"]].astype(float).reindex(table.columns)
 
 
-def _bar_panel(panel: Axes, table: Table, group: str, ours: pd.DataFrame) -> None:
+def _bar_panel(panel: Axes, table: Table, group: Row, ours: pd.DataFrame) -> None:
     published = [float(value) for value in table.rows[group]]
     x = np.arange(len(published))
     colours = [COLOURS[column] for column in table.columns]

@@ -34,12 +34,13 @@ def gains(results: Results) -> pd.DataFrame:
 def _of_table(
     cells: list[Published], by_seed: Mapping[str, Mapping[int, float]], seeds: int
 ) -> Iterator[dict[str, Any]]:
+
+    def values(cell: Published) -> Mapping[int, float]:
+        return by_seed.get(paper.cell_name(cell), {})
+
     bases = {cell.row: cell for cell in cells if cell.column == BASELINE}
     pairs = [(cell, bases[cell.row]) for cell in cells if cell.column != BASELINE]
-    measured = [
-        statistics.paired_gain(*(by_seed.get(paper.cell_name(one), {}) for one in pair))
-        for pair in pairs
-    ]
+    measured = [statistics.paired_gain(values(cell), values(base)) for cell, base in pairs]
     corrected = statistics.holm([gain.p for gain in measured])
     for (cell, base), gain, p in zip(pairs, measured, corrected, strict=True):
         yield {

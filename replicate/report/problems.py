@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
+from replicate import catalogue
 from replicate.report.document import Block, Section, Table, Text, plain_rows
 from replicate.report.read import Results, records
 
@@ -26,13 +27,16 @@ ERROR_LENGTH = 300
 
 def mark(results: Results) -> str:
     """Why no number of this campaign may be compared with the paper's; empty where they may."""
+    root, request = results.campaign.root, results.request
     specs = [cell.spec for cell in results.campaign.cells]
-    protocols = [spec.protocol for spec in specs if not spec.protocol.comparable]
+    unset = catalogue.load(root, request.cells, request.protocol)
+    protocols = [cell.spec.protocol for cell in unset if not cell.spec.protocol.comparable]
     reasons = [f"protocol {protocol.name} ({protocol.title})" for protocol in protocols]
     generated = any(spec.generated for spec in specs) or "generated" in set(results.runs["source"])
     if generated and not any("generated" in reason for reason in reasons):
         reasons.append("generated images")
-    reasons += [f"setting {key}={value}" for key, value in results.request.settings.items()]
+    if not all(spec.protocol.comparable for spec in specs):
+        reasons += [f"setting {key}={value}" for key, value in request.settings.items()]
     return "; ".join(dict.fromkeys(reasons))
 
 
@@ -62,7 +66,7 @@ def _counts(results: Results) -> str:
 
 
 def _tables(results: Results) -> Iterator[Table]:
-    columns: tuple[str, ...] = ("Cell", "What", "Runs", "Seeds", "Error")
+    columns: tuple[str, ...] = ("What", "Error", "Runs", "Where")
     yield from _listed("Failed and diverged runs", columns, _ended(results.runs))
     columns = ("Cell", "Finished", "Asked", "Failed", "Diverged", "Missing seeds")
     yield from _listed("Cells without all their runs", columns, _incomplete(results))
@@ -81,15 +85,19 @@ def _listed(
 
 
 def _ended(runs: pd.DataFrame) -> list[tuple[object, ...]]:
-    """Failed and diverged runs, those of one cell with one error together."""
-    bad = runs[runs["status"].isin(["failed", "diverged"])]
-    alike: dict[tuple[str, str, str], list[int]] = {}
-    for run in records(bad):
-        alike.setdefault((run["cell"], run["status"], _short(run["error"])), []).append(run["seed"])
+    """Failed and diverged runs, those with one error together."""
+    alike: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for run in records(runs[runs["status"].isin(["failed", "diverged"])]):
+        cells = alike.setdefault((run["status"], _short(run["error"])), {})
+        cells.setdefault(run["cell"], []).append(run["seed"])
     return [
-        (cell, what, len(seeds), _series(seeds), error)
-        for (cell, what, error), seeds in alike.items()
+        (what, error, sum(map(len, cells.values())), _places(cells))
+        for (what, error), cells in alike.items()
     ]
+
+
+def _places(cells: dict[str, list[int]]) -> str:
+    return "; ".join(f"{cell} seed {_series(seeds)}" for cell, seeds in cells.items())
 
 
 def _short(error: str) -> str:

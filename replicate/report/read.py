@@ -9,40 +9,7 @@ import pandas as pd
 from replicate import campaign, paper
 from replicate.campaign import Campaign, Request
 from replicate.errors import UserError
-
-COLUMNS: dict[str, dict[str, str]] = {
-    "cells.csv": {
-        "cell": "str", "table": "float", "row": "str", "column": "str", "dataset": "str",
-        "method": "str", "protocol": "str", "published": "str", "asked": "int", "n": "int",
-        "failed": "int", "diverged": "int", "mean": "float", "sd": "float", "low": "float",
-        "high": "float", "best_mean": "float", "delta": "float", "verdict": "str",
-        "mixed": "str",
-    },
-    "runs.csv": {
-        "cell": "str", "table": "float", "dataset": "str", "method": "str", "protocol": "str",
-        "seed": "int", "run_id": "str", "status": "str", "stale": "str", "accuracy": "float", "best_accuracy": "float",
-        "best_epoch": "float", "epochs": "float", "train_loss": "float", "penalty": "float",
-        "source": "str", "fingerprint": "str", "precision": "str", "error": "str",
-    },
-    "provenance.csv": {
-        "cell": "str", "seed": "int", "run_id": "str", "started": "str", "seconds": "float",
-        "images_per_second": "float", "attempts": "float", "device": "str", "threads": "str",
-        "commit": "str", "dirty": "str", "python": "str", "torch": "str", "torchvision": "str",
-        "numpy": "str",
-    },
-    "epochs.csv.gz": {
-        "cell": "str", "seed": "int", "run_id": "str", "epoch": "int", "learning_rate": "float",
-        "loss": "float", "head_losses": "str", "penalty": "float", "train_accuracy": "float",
-        "accuracy": "float", "images_per_second": "float",
-    },
-    "pools.csv.gz": {
-        "cell": "str", "seed": "int", "run_id": "str", "head": "int", "channel": "int", "sum": "float",
-    },
-    "maps.csv.gz": {
-        "cell": "str", "seed": "int", "run_id": "str", "head": "int", "row": "int", "column": "int",
-        "weight": "float",
-    },
-}  # fmt: skip
+from replicate.results.columns import COLUMNS, Kind
 
 
 @dataclass(frozen=True)
@@ -106,10 +73,13 @@ def _frame(path: Path) -> pd.DataFrame:
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
     if missing := types.keys() - set(frame.columns):
-        raise UserError(f"{path}: has no column {', '.join(sorted(missing))}")
+        columns = ", ".join(sorted(missing))
+        raise UserError(
+            f"{path}: has no column {columns}: make it again with `replicate aggregate`"
+        )
     return frame
 
 
-def _blank(types: dict[str, str]) -> dict[str, list[str]]:
+def _blank(types: dict[str, Kind]) -> dict[str, list[str]]:
     """Nothing between the commas is a missing number, but an empty text."""
     return {name: ["", "nan"] for name, kind in types.items() if kind == "float"}

@@ -19,6 +19,7 @@ TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
     "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", "Δ": r"$\Delta$", "−": "$-$", "×": r"$\times$",
+    "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip
 
 
@@ -65,12 +66,16 @@ def as_tex(report: Document) -> bytes:
 
 def escape_markdown(text: str) -> str:
     """Text that GitHub shows as it is, on one line, in a table too."""
-    line = html.escape(" ".join(text.split()), quote=False)
+    line = html.escape(_one_line(text), quote=False)
     return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", line)
 
 
 def escape_tex(text: str) -> str:
-    return "".join(TEX.get(sign, sign) for sign in " ".join(text.split()))
+    return "".join(TEX.get(sign, sign) for sign in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[ \t\r\n\f\v\x85\u2028\u2029]+", " ", text).strip()
 
 
 def _filled(template: str, escape: Callable[[str], str], **values: object) -> bytes:

@@ -50,9 +50,11 @@ def accuracy(cell: Row, published: Published) -> Entry:
     digits = decimals(published.value)
     second = f"published {published.value}"
     if cell["n"]:
-        second += f", Δ {signed(cell['mean'] - published.accuracy, digits)}"
-    verdict = "" if cell["verdict"] in SILENT else cell["verdict"]
-    tone = (verdict or "none").split()[0]
+        second += f", Δ\N{NO-BREAK SPACE}{signed(cell['mean'] - published.accuracy, digits)}"
+    # How many seeds an incomplete cell has is said behind its mean.
+    verdict = cell["verdict"].partition(" (")[0]
+    if verdict in SILENT:
+        verdict = ""
     return entry(
         _ours(cell, digits),
         second,
@@ -60,7 +62,7 @@ def accuracy(cell: Row, published: Published) -> Entry:
         _mixed(cell),
         verdict,
         sort=cell.get("mean"),
-        tone=tone,
+        tone=verdict,
     )
 
 

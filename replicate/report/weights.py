@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -102,15 +102,18 @@ def maps(
 
 
 def _map_panel(panel: Axes, found: pd.DataFrame) -> None:
-    panel.set(xticks=[], yticks=[])
-    panel.grid(visible=False)
     if found.empty:
+        panel.set(xticks=[], yticks=[])
+        panel.grid(visible=False)
         absent(panel)
         return
     grid = found.pivot_table(index="row", columns="column", values="weight").to_numpy()
     relative = grid * grid.size
+    label = panel.get_ylabel()  # heatmap takes the axes' labels away
     reach = max(float(np.abs(relative - 1).max()), 1e-6)
-    panel.imshow(
-        relative, cmap="RdBu_r", norm=Normalize(1 - reach, 1 + reach), interpolation="nearest"
-    )
+    seaborn.heatmap(
+        relative, cmap="RdBu_r", vmin=1 - reach, vmax=1 + reach, square=True, cbar=False,
+        xticklabels=False, yticklabels=False, rasterized=True, ax=panel,
+    )  # fmt: skip
+    panel.set_ylabel(label)
     panel.set_xlabel(f"1 ± {reach:.2g}", fontsize=8)

@@ -12,7 +12,8 @@ Accuracies are percent and nothing is rounded.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +24,8 @@ from replicate import atomic
 from replicate.campaign import Campaign
 from replicate.errors import UserError
 from replicate.results import origins, record, statistics
+from replicate.results.columns import COLUMNS
 from replicate.results.record import CorruptRecord, Record
-
-RUNS = [
-    *("cell", "table", "dataset", "method", "protocol", "seed", "run_id", "status", "stale"),
-    *("accuracy", "best_accuracy", "best_epoch", "epochs", "train_loss", "penalty"),
-    *("source", "fingerprint", "precision", "error"),
-]
-CELLS = [
-    *("cell", "table", "row", "column", "dataset", "method", "protocol", "published", "asked"),
-    *("n", "failed", "diverged", "mean", "sd", "low", "high", "best_mean", "delta", "verdict"),
-    "mixed",
-]
-PROVENANCE = [
-    *("cell", "seed", "run_id", "started", "seconds", "images_per_second", "attempts", "device"),
-    *("threads", "commit", "dirty", "python", "torch", "torchvision", "numpy"),
-]
-EPOCHS = [
-    *("cell", "seed", "run_id", "epoch", "learning_rate", "loss", "head_losses", "penalty"),
-    *("train_accuracy", "accuracy", "seconds", "images_per_second"),
-]
-POOLS = ["cell", "seed", "run_id", "head", "channel", "sum"]
-MAPS = ["cell", "seed", "run_id", "head", "row", "column", "weight"]
 
 
 def aggregate(campaign: Campaign) -> list[str]:
@@ -56,15 +37,17 @@ def aggregate(campaign: Campaign) -> list[str]:
     refuse_to_forget(campaign)
     sound, corrupt = _read(campaign)
     counted = one_a_seed(campaign, sound)
-    runs = _frame((_run(found, _is_stale(campaign, found)) for _, found in counted), RUNS)
-    provenance = _frame((_provenance(found) for _, found in counted), PROVENANCE)
+    runs = _frame((_run(found, _is_stale(campaign, found)) for _, found in counted), "runs.csv")
+    provenance = _frame((_provenance(found) for _, found in counted), "provenance.csv")
     tables = {
         "runs.csv": runs,
         "cells.csv": cells_table(campaign, runs, provenance),
         "provenance.csv": provenance,
-        "epochs.csv.gz": _frame((row for _, found in counted for row in _epochs(found)), EPOCHS),
-        "pools.csv.gz": _frame((row for one in counted for row in _pools(*one)), POOLS),
-        "maps.csv.gz": _frame((row for one in counted for row in _maps(*one)), MAPS),
+        "epochs.csv.gz": _frame(
+            (row for _, found in counted for row in _epochs(found)), "epochs.csv.gz"
+        ),
+        "pools.csv.gz": _frame((row for one in counted for row in _pools(*one)), "pools.csv.gz"),
+        "maps.csv.gz": _frame((row for one in counted for row in _maps(*one)), "maps.csv.gz"),
     }
     for name, table in tables.items():
         write_csv(table, campaign.results / name)
@@ -113,7 +96,7 @@ def cells_table(campaign: Campaign, runs: pd.DataFrame, provenance: pd.DataFrame
     mixed = origins.mixed(runs, provenance)
     for row in rows:
         row["mixed"] = "; ".join(mixed.get(row["cell"], ())) or None
-    return _frame(rows, CELLS)
+    return _frame(rows, "cells.csv")
 
 
 def accuracies(cells: pd.DataFrame, runs: pd.DataFrame) -> dict[str, dict[int, float]]:
@@ -250,13 +233,15 @@ def _epochs(found: Record) -> Iterator[dict[str, Any]]:
 
 def _pools(folder: Path, found: Record) -> Iterator[dict[str, Any]]:
     for head, weights in enumerate(_weights(folder)):
-        for channel, total in enumerate(weights.sum(axis=(1, 2), dtype=np.float64)):
+        for channel, own in enumerate(weights):
+            total = math.fsum(own.flat)  # exact, so that every processor gives the same digits
             yield {**_key(found), "head": head, "channel": channel, "sum": total}
 
 
 def _maps(folder: Path, found: Record) -> Iterator[dict[str, Any]]:
     for head, weights in enumerate(_weights(folder)):
-        for (row, column), weight in np.ndenumerate(weights.mean(axis=0, dtype=np.float64)):
+        for row, column in np.ndindex(weights.shape[1:]):
+            weight = math.fsum(weights[:, row, column]) / len(weights)
             yield {**_key(found), "head": head, "row": row, "column": column, "weight": weight}
 
 
@@ -273,5 +258,5 @@ def _key(found: Record) -> dict[str, Any]:
     return {"cell": found.cell, "seed": found.seed, "run_id": found.id}
 
 
-def _frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=list(columns))
+def _frame(rows: Iterable[dict[str, Any]], file: str) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(COLUMNS[file]))

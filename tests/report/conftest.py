@@ -13,7 +13,9 @@ import pytest
 
 from replicate import catalogue, paper
 from replicate.report import read
+from replicate.report.read import Results
 from replicate.results import statistics
+from replicate.results.columns import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 CELLS = paper.read_tables(ROOT).cell_names()
@@ -27,6 +29,8 @@ DONE = ("done", "")
 
 class Maker:
     """Writes results/<name>/ below `root` and can be asked to damage it first."""
+
+    cells = CELLS
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -66,10 +70,21 @@ def make(tmp_path: Path) -> Maker:
     return Maker(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def maker() -> type[Maker]:
+    return Maker
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """All 32 cells with three seeds each."""
+    return read.read(Maker(tmp_path_factory.mktemp("full"))(seeds=3), "paper")
+
+
 def _frames(
     cells: list[catalogue.Cell], seeds: int, fates: dict[tuple[str, int], Fate]
 ) -> dict[str, pd.DataFrame]:
-    rows: Rows = {name: [] for name in read.COLUMNS}
+    rows: Rows = {name: [] for name in COLUMNS}
     for index, cell in enumerate(cells):
         own = [
             _add_run(
@@ -82,9 +97,7 @@ def _frames(
             for seed in range(seeds)
         ]
         rows["cells.csv"].append(_cell(cell, seeds, [run for run in own if run]))
-    return {
-        name: pd.DataFrame(found, columns=list(read.COLUMNS[name])) for name, found in rows.items()
-    }
+    return {name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()}
 
 
 def _add_run(

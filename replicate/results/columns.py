@@ -1,0 +1,38 @@
+"""The columns of a campaign's CSV files, in order, with the types that they are read as.
+
+A column of `float` or `str` may have nothing in it, a number that is unknown or no text; one of
+`int` never has.
+"""
+
+from typing import Literal
+
+Kind = Literal["str", "int", "float"]
+RUN: dict[str, Kind] = {"cell": "str", "seed": "int", "run_id": "str"}
+
+COLUMNS: dict[str, dict[str, Kind]] = {
+    "runs.csv": {
+        "cell": "str", "table": "float", "dataset": "str", "method": "str", "protocol": "str",
+        "seed": "int", "run_id": "str", "status": "str", "stale": "str", "accuracy": "float",
+        "best_accuracy": "float", "best_epoch": "float", "epochs": "float", "train_loss": "float",
+        "penalty": "float", "source": "str", "fingerprint": "str", "precision": "str",
+        "error": "str",
+    },
+    "cells.csv": {
+        "cell": "str", "table": "float", "row": "str", "column": "str", "dataset": "str",
+        "method": "str", "protocol": "str", "published": "str", "asked": "int", "n": "int",
+        "failed": "int", "diverged": "int", "mean": "float", "sd": "float", "low": "float",
+        "high": "float", "best_mean": "float", "delta": "float", "verdict": "str", "mixed": "str",
+    },
+    "provenance.csv": {
+        **RUN, "started": "str", "seconds": "float", "images_per_second": "float",
+        "attempts": "float", "device": "str", "threads": "str", "commit": "str", "dirty": "str",
+        "python": "str", "torch": "str", "torchvision": "str", "numpy": "str",
+    },
+    "epochs.csv.gz": {
+        **RUN, "epoch": "int", "learning_rate": "float", "loss": "float", "head_losses": "str",
+        "penalty": "float", "train_accuracy": "float", "accuracy": "float", "seconds": "float",
+        "images_per_second": "float",
+    },
+    "pools.csv.gz": {**RUN, "head": "int", "channel": "int", "sum": "float"},
+    "maps.csv.gz": {**RUN, "head": "int", "row": "int", "column": "int", "weight": "float"},
+}  # fmt: skip

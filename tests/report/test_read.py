@@ -1,0 +1,66 @@
+"""Reading a campaign's CSV files."""
+
+import gzip
+
+import pandas as pd
+import pytest
+
+from replicate.errors import UserError
+from replicate.report.read import read
+from replicate.results.columns import COLUMNS
+
+CELL = "table1/cifar10/flexpool"
+
+
+def test_files_that_are_missing_or_empty_have_no_rows(make) -> None:
+    root = make(cells=[CELL], seeds=2)
+    folder = root / "results" / "paper"
+    for name in ("pools.csv.gz", "runs.csv"):
+        (folder / name).unlink()
+    (folder / "provenance.csv").write_text("")
+    with gzip.open(folder / "maps.csv.gz", "wt") as file:
+        file.write("")
+    results = read(root, "paper")
+    for name, frame in (
+        ("runs.csv", results.runs),
+        ("provenance.csv", results.provenance),
+        ("pools.csv.gz", results.pools),
+        ("maps.csv.gz", results.maps),
+    ):
+        assert frame.empty
+        assert list(frame.columns) == list(COLUMNS[name])
+    assert len(results.epochs) == 200
+
+
+def test_text_stays_text(make) -> None:
+    def edit(frames: dict[str, pd.DataFrame]) -> None:
+        frames["runs.csv"]["run_id"] = ["012345678901", "12345e678901"]
+        frames["runs.csv"]["error"] = ["nan", "NA"]
+
+    results = read(make(cells=[CELL], seeds=2, edit=edit), "paper")
+    assert list(results.runs["run_id"]) == ["012345678901", "12345e678901"]
+    assert list(results.runs["error"]) == ["nan", "NA"]
+    assert results.cells.loc[CELL, "published"] == "91.91"
+    assert results.cells.loc[CELL, "mixed"] == ""
+
+
+def test_a_column_that_is_gone_is_named(make) -> None:
+    def edit(frames: dict[str, pd.DataFrame]) -> None:
+        del frames["cells.csv"]["verdict"]
+
+    root = make(cells=[CELL], seeds=1, edit=edit)
+    with pytest.raises(UserError, match=r"cells\.csv: has no column verdict"):
+        read(root, "paper")
+
+
+@pytest.mark.parametrize("name", ["../paper", "paper/", "", ".."])
+def test_a_campaign_is_the_name_of_a_folder(make, name: str) -> None:
+    with pytest.raises(UserError, match=r"expected the name of a folder|no campaign"):
+        read(make(cells=[CELL], seeds=1), name)
+
+
+def test_cells_csv_must_be_there(make) -> None:
+    root = make(cells=[CELL], seeds=1)
+    (root / "results" / "paper" / "cells.csv").unlink()
+    with pytest.raises(UserError, match=r"cells\.csv: no such file"):
+        read(root, "paper")

@@ -1,0 +1,183 @@
+"""What each section says, of small campaigns; nothing is drawn to a file."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from replicate.report.document import Table
+from replicate.report.read import read
+from replicate.report.render import as_markdown
+from replicate.report.sections import document
+from replicate.results import aggregate
+
+AVERAGE, FLEX, REG = (
+    f"table1/cifar10/{method}" for method in ("avgpool", "flexpool", "flexpool-reg")
+)
+PAIR = [AVERAGE, FLEX]
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures that every report has take a second."""
+    for name in ("bars", "trend"):
+        monkeypatch.setattr(f"replicate.report.figures.{name}", lambda *_: Figure())
+
+
+def markdown(root: Path, name: str = "paper") -> str:
+    return as_markdown(document(read(root, name))).decode()
+
+
+def section(root: Path, title: str, name: str = "paper") -> str:
+    return markdown(root, name).split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(root: Path, caption: str, name: str = "paper") -> list[list[str]]:
+    """The entries of the table whose caption begins so, the lines of each joined by a slash."""
+    blocks = [block for part in document(read(root, name)).sections for block in part.blocks]
+    (table,) = (
+        block for block in blocks if isinstance(block, Table) and block.caption.startswith(caption)
+    )
+    return [[" / ".join(entry.lines) for entry in row] for row in table.rows]
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"^## (.*)$", text, re.MULTILINE)
+
+
+def test_a_stale_cell_enters_no_gain(make) -> None:
+    def edit(frames: dict[str, pd.DataFrame]) -> None:
+        frames["cells.csv"].loc[1, "verdict"] = "stale"
+
+    root = make("fresh", cells=PAIR, seeds=3)
+    make("aged", cells=PAIR, seeds=3, edit=edit)
+    assert "Gains, Table 1" in section(root, "Gains over AvgPool", "fresh")
+    aged = section(root, "Gains over AvgPool", "aged")
+    assert "No gain has two paired seeds yet" in aged
+    assert rows(root, "Cells whose spec changed", "aged") == [[FLEX]]
+
+
+def test_extensions_have_a_table_of_their_own(make) -> None:
+    extra = "extensions/sensitivity/a03-10"
+    root = make(cells=[REG, extra], seeds=2)
+    for caption in ("Table 1", "Table 2"):
+        assert extra not in str(rows(root, caption))
+    (own,) = rows(root, "Cells outside the paper's tables")
+    assert own[0] == extra
+    mean = read(root, "paper").cells.loc[extra, "mean"]
+    assert own[1].startswith(f"{mean:.2f} ± ")
+
+
+def test_the_tables_alone_have_no_extensions(make) -> None:
+    assert "outside the paper's tables" not in markdown(make(cells=PAIR, seeds=1))
+
+
+def test_a_sensitivity_run_shows_what_the_reading_changes(make) -> None:
+    root = make(cells=[REG, "extensions/sensitivity/a03-10"], seeds=2)
+    (change,) = rows(root, "What another reading changes")
+    runs = read(root, "paper").runs.pivot_table(index="seed", columns="cell", values="accuracy")
+    gain = (runs["extensions/sensitivity/a03-10"] - runs[REG]).mean()
+    assert change[0] == f"A03 / {REG}"
+    assert change[1] == "A factor of 10"
+    assert change[3].replace("−", "-") == f"{gain:+.2f}"
+    assert "(2 pairs)" in change[4]
+
+
+def test_every_open_point_has_a_row(make) -> None:
+    found = rows(make(cells=PAIR, seeds=1), "Ledger of ambiguities")
+    assert [row[0][:3] for row in found] == [f"A{number:02d}" for number in range(1, 19)]
+    assert found[2][2] == "A factor of 1, since none is printed."
+    assert found[2][3].startswith("A factor of 0.001; ")
+    assert "What another reading changes" not in markdown(make("none", cells=PAIR, seeds=1), "none")
+
+
+def test_every_claim_has_a_row_and_both_outcomes(make) -> None:
+    row = [f"table1/{name}/{method}" for name in ("cifar10", "fashion-mnist", "cifar100", "tiny-imagenet")
+           for method in ("avgpool", "flexpool")]  # fmt: skip
+    root = make(cells=row, seeds=3)
+    found = {row[0]: row for row in rows(root, "Claims on the printed")}
+    assert list(found) == [f"C{number:02d}" for number in range(1, 24)]
+    assert found["C02"][3].startswith("holds / CIFAR10 +0.28, Fashion-MNIST +0.97")
+    assert re.search(r"^(holds|fails) / .*[0-4] of 4 differences told apart", found["C02"][4])
+    assert found["C04"][4] == "cannot be checked", "Table 2 has not been run"
+    assert found["C11"][4] == "speaks of the printed page alone"
+
+
+def test_a_protocol_that_is_not_comparable_checks_no_claim(make) -> None:
+    root = make("short", protocol="short", cells=PAIR, seeds=2)
+    again = {row[4] for row in rows(root, "Claims on the printed", "short")}
+    assert again == {"cannot be checked", "speaks of the printed page alone"}
+
+
+def test_a_setting_is_why_numbers_cannot_be_compared(make) -> None:
+    root = make(cells=PAIR, seeds=1, settings={"training.epochs": "50"})
+    first = markdown(root).splitlines()[0]
+    assert first == "> **Not comparable with the paper: setting training.epochs=50.**"
+
+
+def test_protocol_and_setting_are_both_named(make) -> None:
+    root = make("short", "short", cells=PAIR, seeds=1, settings={"training.epochs": "1"})
+    first = markdown(root, "short").splitlines()[0]
+    assert first.startswith("> **Not comparable with the paper: protocol short (")
+    assert first.endswith("; setting training.epochs=1.**")
+
+
+def test_the_precision_alone_is_no_reason_against_a_comparison(make) -> None:
+    """As in the specs: the paper names none (A18)."""
+    root = make(cells=PAIR, seeds=1, settings={"training.precision": "bfloat16"})
+    assert markdown(root).startswith("# FlexPooling replicated")
+    assert "Verdicts: inconclusive 2." in section(root, "Summary")
+    assert "--set training.precision=bfloat16" in section(root, "Commands")
+
+
+def test_the_commands_of_the_whole_and_of_each_cell(make) -> None:
+    found = section(make("made", cells=PAIR, seeds=2), "Commands", "made")
+    ending = "--protocol paper --seeds 2 --campaign made"
+    assert re.findall(r"^replicate .*$", found, re.MULTILINE) == [
+        f"replicate run {AVERAGE} {FLEX} {ending}",
+        "replicate report made",
+        f"replicate run {AVERAGE} {ending}",
+        f"replicate run {FLEX} {ending}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "lost"),
+    [
+        (["epochs.csv.gz"], ["Learning curves"]),
+        (["provenance.csv"], ["Cost"]),
+        (["pools.csv.gz", "maps.csv.gz"], ["What FlexPool learned"]),
+    ],
+)
+def test_a_missing_file_costs_its_own_section_alone(
+    make, files: list[str], lost: list[str]
+) -> None:
+    root = make(cells=PAIR, seeds=2)
+    whole = headings(markdown(root))
+    for file in files:
+        (root / "results" / "paper" / file).unlink()
+    assert set(lost) <= set(whole)
+    assert headings(markdown(root)) == [title for title in whole if title not in lost]
+
+
+def test_cells_csv_alone_makes_a_report(make) -> None:
+    root = make(cells=PAIR, seeds=2)
+    for path in (root / "results" / "paper").glob("*.csv*"):
+        if path.name != "cells.csv":
+            path.unlink()
+    assert "No run has finished." in section(root, "Provenance")
+    assert re.match(r"91\.\d\d ± 0\.\d\d \(2\) / published 91\.63", rows(root, "Table 1")[0][1])
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    project: Path, replicate: Callable[..., tuple[int, str, str]], records
+) -> None:
+    aggregate.aggregate(records.begin([AVERAGE], seeds=1))
+    (project / "reports").touch()
+    code, out, err = replicate("report", "made")
+    assert (code, out) == (2, "")
+    assert "reports" in err
+    assert len(err.splitlines()) == 1

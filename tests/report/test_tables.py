@@ -1,0 +1,137 @@
+"""What stands in the entries of the tables."""
+
+import pytest
+
+from replicate.report import problems, tables
+from replicate.report.gains import gains, shown
+from replicate.report.read import Results, read
+from replicate.report.tables import accuracy, duration, signed
+from replicate.spec import Published
+
+PRINTED = Published(table=1, row="CIFAR10", column="FlexPool", value="91.91")
+CELL = {
+    "cell": "table1/cifar10/flexpool", "asked": 5, "n": 5, "failed": 0, "diverged": 0, "mean": 92.004,
+    "sd": 0.1251, "best_mean": 92.1, "verdict": "agrees", "mixed": "",
+}  # fmt: skip
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({}, ("92.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}+0.09", "agrees")),
+        ({"mean": 91.0, "verdict": "below"}, ("91.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}−0.91", "below")),
+        ({"n": 1, "asked": 1, "sd": float("nan"), "verdict": "not comparable"},
+         ("92.00 (1)", f"published 91.91, Δ{NBSP}+0.09")),
+        ({"n": 3, "failed": 1, "diverged": 1, "verdict": "incomplete (3/5 seeds)", "mixed": "torch"},
+         ("92.00 ± 0.13 (3/5)", f"published 91.91, Δ{NBSP}+0.09", "1 failed, 1 diverged",
+          "mixed torch", "incomplete")),
+        ({"n": 0, "diverged": 5, "verdict": "failed"}, ("diverged", "published 91.91", "5 diverged")),
+        ({"n": 0, "failed": 5, "verdict": "failed"}, ("failed", "published 91.91", "5 failed")),
+        ({"n": 0, "verdict": "not run"}, ("not run", "published 91.91")),
+        ({"verdict": "stale"}, ("92.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}+0.09", "stale")),
+    ],
+)  # fmt: skip
+def test_accuracy(changes: dict[str, object], lines: tuple[str, ...]) -> None:
+    assert accuracy({**CELL, **changes}, PRINTED).lines == lines
+
+
+def test_as_many_decimals_as_printed() -> None:
+    entry = accuracy(CELL, PRINTED.model_copy(update={"value": "91.9"}))
+    assert entry.lines[:2] == ("92.0 ± 0.1 (5)", f"published 91.9, Δ{NBSP}+0.1")
+
+
+def test_signed() -> None:
+    assert [signed(value, 1) for value in (-1.25, 0.0, 2.0)] == ["−1.2", "+0.0", "+2.0"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.26, "0.3 s"), (59.4, "59.4 s"), (61.2, "1 min 1 s"), (3599.7, "1 h 0 min"), (90000, "25 h 0 min"),
+     (float("nan"), "unknown")],
+)  # fmt: skip
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_two_tables_with_sixteen_cells_each(full: Results) -> None:
+    found = list(tables.grids(full, "Table {}", accuracy))
+    assert [table.caption for table in found] == [
+        "Table 1: Single classifier",
+        "Table 2: With simple auxiliary classifiers (SAC)",
+    ]
+    for table in found:
+        assert [row[0].lines[0] for row in table.rows] == [
+            "CIFAR10",
+            "Fashion-MNIST",
+            "CIFAR100",
+            "ImageNet",
+        ]
+        assert all(len(row) == 5 for row in table.rows)
+        assert all(item.lines[1].startswith("published") for row in table.rows for item in row[1:])
+    second = found[1].rows[2][4]
+    assert second.lines[1].startswith("published 65.57,")
+    assert second.sort == full.cells.loc["table2/cifar100/flexpool-reg-dropout", "mean"]
+
+
+def test_cells_outside_the_campaign_are_not_run(make) -> None:
+    results = read(make(cells=["table1/cifar10/avgpool"], seeds=1), "paper")
+    entries = [
+        item
+        for table in tables.grids(results, "{}", accuracy)
+        for row in table.rows
+        for item in row[1:]
+    ]
+    assert len(entries) == 32
+    assert sum(item.lines[0] == "not run" for item in entries) == 31
+
+
+def test_gains_are_paired_by_seed(make) -> None:
+    fates = {
+        ("table1/cifar10/avgpool", 0): ("missing", ""),
+        ("table2/cifar10/avgpool", 0): ("failed", "x"),
+    }
+    cells = [f"table{t}/cifar10/{m}" for t in (1, 2) for m in ("avgpool", "flexpool-reg")]
+    results = read(make(cells=cells, seeds=3, fates=fates), "paper")
+    found = gains(results).set_index("cell")
+    assert list(found.index) == ["table1/cifar10/flexpool-reg", "table2/cifar10/flexpool-reg"]
+    assert list(found["n"]) == [2, 2]
+    assert found["published"].tolist() == pytest.approx([0.24, 2.55])
+    by_hand = [
+        float(seed["accuracy"].iloc[1] - seed["accuracy"].iloc[0])
+        for number, seed in results.runs[results.runs["table"] == 1].groupby("seed")
+        if number > 0
+    ]
+    assert found["gain"].iloc[0] == pytest.approx(sum(by_hand) / 2)
+
+
+def test_gains_of_what_is_not_comparable_have_no_verdict(full: Results) -> None:
+    found = gains(full)
+    cell = {"cell": "table1/cifar10/flexpool"}
+    assert "p = " in shown(found, judged=True)(cell, PRINTED).lines[-1]
+    assert shown(found, judged=False)(cell, PRINTED).lines[-1] == "published +0.28"
+    assert shown(found, judged=False)(cell, PRINTED).tone == ""
+
+
+def test_one_seed_has_no_gains(make) -> None:
+    assert gains(read(make("smoke", "smoke", seeds=1), "smoke")).empty
+
+
+@pytest.mark.parametrize(
+    ("seeds", "text"), [([], ""), ([3], "3"), ([0, 1, 2], "0-2"), ([4, 0, 2, 3], "0, 2-4")]
+)
+def test_series_of_seeds(seeds: list[int], text: str) -> None:
+    assert problems._series(seeds) == text
+
+
+def test_channel_sums_by_hand(make) -> None:
+    def edit(frames) -> None:
+        frames["pools.csv.gz"] = frames["pools.csv.gz"].query("channel < 2")
+        frames["pools.csv.gz"]["sum"] = [0.5, 1.0, 2.0, 1.0]  # of two seeds
+
+    results = read(make(cells=["table1/cifar10/flexpool"], seeds=2, edit=edit), "paper")
+    (row,) = tables.channel_sums(results).rows
+    # R is 0.25 for the first seed and 1 for the second.
+    assert [item.lines[0] for item in row] == [
+        "table1/cifar10/flexpool", "3", "1.000", "0.575 to 1.850", "0.625",
+    ]  # fmt: skip
