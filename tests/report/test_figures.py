@@ -121,7 +121,7 @@ def test_maps_are_in_units_of_average_pooling(make) -> None:
 
     results = read(make(cells=[cell], seeds=1, edit=edit), "paper")
     (panel,) = weights.maps(results.maps, results.cells, 1, 3).axes
-    (image,) = panel.images
+    (image,) = panel.collections
     assert image.get_array().shape == (7, 7)
     assert image.get_array()[0, 0] == pytest.approx(3)
     assert image.get_array()[6, 6] == pytest.approx(1)
