@@ -21,6 +21,11 @@ TINY = (
 )
 
 
+def _hear_interrupts() -> None:
+    """A shell that starts tests in the background has them ignore SIGINT, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Command:
     """A `replicate` command under way in a project."""
 
@@ -38,6 +43,7 @@ class Command:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
         )
 
     def end(self, seconds: float = 300) -> tuple[int, str]:

@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(
     first = command("run", *arguments)
     wait_for(lambda: progress(_runs(project)))
     first.interrupt()
-    code, output = first.end(60)
+    code, output = first.end()
     assert code == 130, output
     assert "the same command goes on from here" in output
     assert "interrupted, epoch" in output
@@ -101,7 +101,7 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(
     second = command("run", *arguments)
     wait_for(lambda: max(progress(_runs(project)).values(), default=0) > reached)
     second.interrupt()
-    second.end(60)
+    second.end()
     (log,) = _runs(project).glob(f"*/{record.ATTEMPTS}")
     assert len(log.read_text().splitlines()) == 2
 
