@@ -1,13 +1,16 @@
 """What the paper claims, put to its own numbers and to the replicated ones."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 from replicate import claims
 from replicate.report.document import Entry, Section, Table, Text, entry
 from replicate.report.read import Results
+from replicate.report.tables import signed
 from replicate.results.claims import Retest, claims_on_runs
 
 COLUMNS = ("Claim", "Where", "The paper says", "Its own numbers", "The replicated numbers")
+DIFFERENCES = ("Claim", "Difference, in points", "Mean", "95 % interval", "Pairs of seeds")
 
 
 def section(results: Results) -> Section:
@@ -33,7 +36,25 @@ def section(results: Results) -> Section:
         "are told apart from zero by their 95 % intervals."
     )
     table = Table("Claims on the printed and on the replicated numbers", COLUMNS, rows)
-    return Section("The paper's claims", (Text(text), table))
+    differences = tuple(row for retest in again.values() for row in _differences(retest))
+    behind = Table("The differences behind the claims", DIFFERENCES, differences, folded=True)
+    tables = (table, behind) if differences else (table,)
+    return Section("The paper's claims", (Text(text), *tables))
+
+
+def _differences(retest: Retest) -> Iterator[tuple[Entry, ...]]:
+    """A row for each pair of cells that a claim is about and that was trained with two seeds or more."""
+    if retest.finding.outcome == "cannot be checked":
+        return
+    for pair, gain in retest.gains:
+        if gain.n > 1:
+            yield (
+                entry(retest.finding.claim.id),
+                entry(f"{pair.of} over {pair.over}"),
+                entry(signed(gain.mean, 2), sort=gain.mean),
+                entry(f"{signed(gain.low, 2)} to {signed(gain.high, 2)}", sort=gain.low),
+                entry(str(gain.n), sort=gain.n),
+            )
 
 
 def _retested(retest: Retest | None) -> Entry:

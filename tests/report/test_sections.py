@@ -106,6 +106,22 @@ def test_every_claim_has_a_row_and_both_outcomes(make) -> None:
     assert found["C11"][4] == "speaks of the printed page alone"
 
 
+def test_the_differences_behind_a_claim_stand_below_it(make) -> None:
+    names = ("cifar10", "fashion-mnist", "cifar100", "tiny-imagenet")
+    row = [f"table1/{name}/{method}" for name in names for method in ("avgpool", "flexpool")]
+    root = make(cells=row, seeds=3)
+    behind = [row for row in rows(root, "The differences behind") if row[0] == "C02"]
+    assert len(behind) == 4
+    _, difference, mean, interval, pairs = behind[0]
+    assert difference == "Table 1 CIFAR10 FlexPool over Table 1 CIFAR10 AvgPool"
+    means = read(root, "paper").cells["mean"]
+    expected = means["table1/cifar10/flexpool"] - means["table1/cifar10/avgpool"]
+    assert float(mean.replace("−", "-")) == pytest.approx(expected, abs=0.005)
+    low, high = (float(end.replace("−", "-")) for end in interval.split(" to "))
+    assert low < expected < high
+    assert pairs == "3"
+
+
 def test_a_protocol_that_is_not_comparable_checks_no_claim(make) -> None:
     root = make("short", protocol="short", cells=PAIR, seeds=2)
     again = {row[4] for row in rows(root, "Claims on the printed", "short")}
