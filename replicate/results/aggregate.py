@@ -159,10 +159,10 @@ def _is_stale(campaign: Campaign, found: Record) -> bool:
 def _run(found: Record, stale: bool) -> dict[str, Any]:
     last = found.epochs[-1] if found.epochs else None
     best = found.best
-    table, _, _ = found.cell.partition("/")
+    published = found.spec["published"]
     return {
         **_key(found),
-        "table": table.removeprefix("table") if table != "extensions" else None,
+        "table": str(published["table"]) if published else None,
         "dataset": found.spec["dataset"]["name"],
         "method": found.spec["method"]["name"],
         "protocol": found.spec["protocol"]["name"],
