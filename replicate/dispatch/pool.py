@@ -16,6 +16,7 @@ from pathlib import Path
 
 import submitit
 
+from replicate.dispatch.logs import last_line, tail
 from replicate.dispatch.worker import Shift, attempts, claimed, is_claimed, record_failure, work
 from replicate.errors import UserError
 from replicate.plan import Run, to_do
@@ -99,11 +100,11 @@ class Pool:
         if self._deaths[culprit] < DEATHS_ALLOWED:
             return
         if struck is None:
-            raise UserError(f"workers die before they begin a run: {_last_line(log)}; see {log}")
+            raise UserError(f"workers die before they begin a run: {last_line(log)}; see {log}")
         with claimed(self._shift.runs_folder / struck.folder_name) as mine:
             if mine:
-                error = f"its worker died {DEATHS_ALLOWED} times: {_last_line(log)}; see {log}"
-                record_failure(struck, self._shift, error, _tail(log))
+                error = f"its worker died {DEATHS_ALLOWED} times: {last_line(log)}; see {log}"
+                record_failure(struck, self._shift, error, tail(log))
 
     def _last_worker(self, run: Run) -> str | None:
         begun = attempts(self._shift.runs_folder / run.folder_name)
@@ -122,18 +123,6 @@ def presence(folder: Path) -> Iterator[Path]:
     own.mkdir(parents=True)
     with claimed(own):
         yield own
-
-
-def _tail(log: Path, characters: int = 4000) -> str:
-    try:
-        return log.read_text(encoding="utf-8", errors="replace")[-characters:]
-    except OSError:
-        return ""
-
-
-def _last_line(log: Path) -> str:
-    lines = _tail(log).split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no last words")
 
 
 @contextmanager
