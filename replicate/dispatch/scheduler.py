@@ -19,7 +19,7 @@ ENDED = (
 )
 HOPELESS = re.compile(
     r"Bad|DependencyNeverSatisfied|Invalid|JobHeld|PartitionConfig|PartitionDown|PartitionInactive"
-    r"|PartitionNodeLimit|PartitionTimeLimit|ReqNodeNotAvail|held|AssocMax\w*(PerJob|Minutes)|QOSMax\w*PerJob"
+    r"|PartitionNodeLimit|PartitionTimeLimit|ReqNodeNotAvail|held|AssocMax\w*PerJob|QOSMax\w*PerJob"
     r"|QOSMinGRES|QOSUsageThreshold"
 )
 """Reasons of pending jobs that do not resolve without someone's help."""

@@ -57,23 +57,21 @@ class Standing:
 
 
 def look(campaign: Campaign, submissions: Sequence[Submission]) -> Standing:
-    """Ask squeue once a user, and sacct once for what squeue does not know."""
+    """Ask squeue once a user, and sacct once for what squeue does not know or cannot explain."""
     jobs: dict[str, Job] = {}
     for user in {one.user for one in submissions}:
         found = scheduler.queue(user)
         if found is None:
             return Standing(campaign, submissions, None)
         jobs |= found
-    own = {
-        name
-        for one in submissions
-        for name in [*(task.job for task in one.tasks), one.report]
-        if name
-    }
-    past = scheduler.history(own - set(jobs))
+    own = {task.job for one in submissions for task in one.tasks}
+    own |= {one.report for one in submissions if one.report}
+    # Of a failed job squeue knows no exit code, and not that it was out of memory.
+    failed = {name for name, job in jobs.items() if job.ended and job.state != "COMPLETED"}
+    past = scheduler.history(own & failed | own - set(jobs))
     # Pending or running for sacct alone: slurmctld has lost it.
-    ended = {name: job for name, job in past.items() if job.ended}
-    return Standing(campaign, submissions, {k: v for k, v in (ended | jobs).items() if k in own})
+    jobs |= {name: job for name, job in past.items() if job.ended and name in own}
+    return Standing(campaign, submissions, {name: jobs[name] for name in own & set(jobs)})
 
 
 def lines(standing: Standing, seen: Iterable[Seen]) -> list[str]:
@@ -136,7 +134,7 @@ def _why(job: Job | None, sent: Submission, log: Path) -> str:
         return WHY["CANCELLED"] if sent.cancelled else f"SLURM no longer knows it; it said: {said}"
     if job.state in WHY:
         return WHY[job.state]
-    return f"{job.state.lower()}{f', exit code {job.reason}' if job.reason else ''}: {said}"
+    return f"{job.state.lower()} ({job.reason}): {said}"
 
 
 class Watch:
@@ -173,10 +171,11 @@ class Watch:
 
     def _judge(self, standing: Standing) -> bool:
         left, unknown, stuck = standing.open(), standing.unknown(), standing.stuck()
+        known = [name for name in left if name not in unknown]
         reports = {one.report for one in standing.submissions}
-        tasks = [name for name in left if name not in reports] or left
-        self._lost = self._lost + 1 if left and set(tasks) <= set(unknown) else 0
-        self._stuck = self._stuck + 1 if left and set(tasks) <= {*stuck, *unknown} else 0
+        tasks = [name for name in known if name not in reports] or known
+        self._lost = self._lost + 1 if left and not known else 0
+        self._stuck = self._stuck + 1 if known and set(tasks) <= set(stuck) else 0
         if self._lost or self._stuck:
             self._next = time.monotonic() + min(self._every, 2)
         return bool(left) and max(self._lost, self._stuck) < LOOKS
