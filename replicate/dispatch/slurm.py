@@ -85,62 +85,61 @@ class Plan:
         )
 
 
-def submit(campaign: Campaign, options: Options) -> int:
+def submit(campaign: Campaign, options: Options) -> None:
     """Prepare the data, hand everything to SLURM, and return.
 
     Raises:
         UserError: data or results that cannot be used, or a request that SLURM refuses.
     """
-    console = Console(stderr=True)
-    chosen = profile.read(campaign.root, options.cluster)
-    largest = scheduler.largest_array()
-    busy = _busy(campaign)
+    wanted = plan_of(campaign, options)
+    if wanted is None:
+        return
     local.check_results(campaign)
-    entries = local.prepare(campaign, options.data_dir, options.cache_dir, console)
+    entries = local.prepare(campaign, options.data_dir, options.cache_dir, Console(stderr=True))
     campaigns.save(campaign)
     if options.retry_failed:
         local.reopen_failed(campaign)
-    left = [run for run in plan.to_do(campaign.runs, campaign.runs_folder) if run.id not in busy]
-    if not left:
-        print(_nothing(campaign, busy))
-        return 0
-    wanted = _plan(campaign, left, chosen, largest)
     shift = Shift(
         worker="",
         runs_folder=campaign.runs_folder.resolve(),
         entries=entries,
         code=provenance.code(campaign.root),
-        threads=chosen.cpus,
+        threads=wanted.profile.cpus,
         checkpoint_seconds=options.checkpoint_seconds,
         dispatcher=None,
     )
-    done = _Submitter(campaign, chosen, wanted, shift, snapshot.take(campaign)).submit()
+    done = _Submitter(campaign, wanted, shift, snapshot.take(campaign)).submit()
     print(wanted)
-    print(
-        f"submitted as {', '.join(done.jobs)}; `replicate status {campaign.request.name}` shows them"
-    )
-    return 0
+    name = campaign.request.name
+    print(f"submitted as {', '.join(done.jobs)}; `replicate status {name}` shows them")
 
 
-def dry_run(campaign: Campaign, options: Options) -> int:
+def dry_run(campaign: Campaign, options: Options) -> None:
     """Print the sbatch requests of `submit` and what they cost. Writes nothing."""
-    chosen = profile.read(campaign.root, options.cluster)
-    largest = scheduler.largest_array()
-    busy = _busy(campaign)
-    left = plan.to_do(campaign.runs, campaign.runs_folder, options.retry_failed)
-    left = [run for run in left if run.id not in busy]
-    if not left:
-        print(_nothing(campaign, busy))
-        return 0
-    wanted = _plan(campaign, left, chosen, largest)
+    wanted = plan_of(campaign, options)
+    if wanted is None:
+        return
     code = snapshot.folder(campaign)
     logs = submission.logs(campaign, "slurm-<time>")
     for array in wanted.arrays:
         executor = _tasks_executor(campaign, wanted, code, logs)
         print(_request(executor, len(array)), end="\n\n")
-    print(_request(_report_executor(campaign, chosen, code, logs, ["<tasks>"]), 1), end="\n\n")
+    last = _report_executor(campaign, wanted.profile, code, logs, ["<tasks>"])
+    print(_request(last, 1), end="\n\n")
     print(wanted)
-    return 0
+
+
+def plan_of(campaign: Campaign, options: Options) -> Plan | None:
+    """What is neither done nor queued, packed; None, having said so, where there is nothing."""
+    chosen = profile.read(campaign.root, options.cluster)
+    largest = scheduler.largest_array()
+    busy = _busy(campaign)
+    to_do = plan.to_do(campaign.runs, campaign.runs_folder, options.retry_failed)
+    left = [run for run in to_do if run.id not in busy]
+    if left:
+        return _plan(campaign, left, chosen, largest)
+    print(_nothing(campaign, busy))
+    return None
 
 
 def _plan(campaign: Campaign, left: Sequence[Run], chosen: Profile, largest: int) -> Plan:
@@ -177,7 +176,6 @@ def _nothing(campaign: Campaign, busy: set[str]) -> str:
 @dataclass(frozen=True)
 class _Submitter:
     campaign: Campaign
-    profile: Profile
     plan: Plan
     shift: Shift
     code: Path
@@ -200,7 +198,9 @@ class _Submitter:
             for array in self.plan.arrays:
                 done = done.model_copy(update={"tasks": [*done.tasks, *self._array(array, logs)]})
                 submission.write(self.campaign, done)
-            executor = _report_executor(self.campaign, self.profile, self.code, logs, done.jobs)
+            executor = _report_executor(
+                self.campaign, self.plan.profile, self.code, logs, done.jobs
+            )
             with _outside_jobs():
                 report = executor.submit(Report(self.code, self.campaign.request.name))
         except FailedJobError as error:
@@ -214,7 +214,7 @@ class _Submitter:
         executor = _tasks_executor(self.campaign, self.plan, self.code, logs)
         with _outside_jobs(), executor.batch():
             jobs = [
-                executor.submit(Task(runs, self.shift, self.code, self.profile.minutes, logs))
+                executor.submit(Task(runs, self.shift, self.code, self.plan.profile.minutes, logs))
                 for runs in array
             ]
         return [

@@ -68,7 +68,7 @@ def look(campaign: Campaign, submissions: Sequence[Submission]) -> Standing:
     own |= {one.report for one in submissions if one.report}
     # Of a failed job squeue knows no exit code, and not that it was out of memory.
     failed = {name for name, job in jobs.items() if job.ended and job.state != "COMPLETED"}
-    past = scheduler.history(own & failed | own - set(jobs))
+    past = scheduler.history((own & failed) | (own - set(jobs)))
     # Pending or running for sacct alone: slurmctld has lost it.
     jobs |= {name: job for name, job in past.items() if job.ended and name in own}
     return Standing(campaign, submissions, {name: jobs[name] for name in own & set(jobs)})
