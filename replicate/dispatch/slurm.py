@@ -40,7 +40,7 @@ from replicate.errors import UserError
 from replicate.plan import Run
 
 NOTICE_SECONDS = 120
-"""Before the time limit; SLURM is late or early by up to a minute."""
+"""Before the time limit, or a sixth of it; SLURM may be early or late by half a minute."""
 REPORT = {"timeout_min": 30, "mem_gb": 4, "cpus_per_task": 1}
 
 
@@ -232,7 +232,7 @@ def _tasks_executor(
         "mem_gb": chosen.memory_gb,
         "cpus_per_task": chosen.cpus,
         "slurm_array_parallelism": max(1, chosen.parallel // len(wanted.arrays)),
-        "slurm_signal_delay_s": min(NOTICE_SECONDS, chosen.minutes * 30),
+        "slurm_signal_delay_s": min(NOTICE_SECONDS, chosen.minutes * 10),
         "slurm_constraint": chosen.constraint,
     }
     if chosen.gpus:

@@ -78,7 +78,7 @@ class Task:
     def _idle(self) -> int:
         """How often this job has used up its time without saving anything."""
         counter = self.logs / f"{_job()}_idle.log"
-        whole = time.monotonic() - self._began > self.minutes * 60 / 2
+        whole = time.monotonic() - self._began > self.minutes * 60 / 4
         if self._moments() != self._before or not whole:
             return 0
         with counter.open("a", encoding="utf-8") as file:

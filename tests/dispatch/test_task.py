@@ -69,7 +69,7 @@ def _leave(
     return str(leave.value)
 
 
-@pytest.mark.parametrize(("after", "given_up"), [(500, True), (200, False)])
+@pytest.mark.parametrize(("after", "given_up"), [(500, True), (100, False)])
 def test_a_limit_too_short_for_any_checkpoint_is_given_up(
     one: Task,
     requeued: list[str],
