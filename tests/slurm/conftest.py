@@ -2,12 +2,23 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.slurm.login import CHECKOUT, LONG, QUICK, Login, Rows, cluster, empty_the_queue, missing
+from tests.slurm.login import (
+    CHECKOUT,
+    CLUSTER,
+    LONG,
+    QUICK,
+    Login,
+    Rows,
+    cluster,
+    empty_the_queue,
+    missing,
+)
 
 
 @pytest.fixture(scope="session")
@@ -15,23 +26,15 @@ def running_cluster() -> Iterator[None]:
     lacking = missing()
     if lacking:
         pytest.skip(f"no {', '.join(lacking)}: tests/slurm/cluster.sh install, as root")
-    up = "ctld up" in _status()
+    found = subprocess.run([str(CLUSTER), "status"], capture_output=True, text=True).stdout
     cluster("start")
     with pytest.MonkeyPatch.context() as patch:
         for pair in cluster("env").removeprefix("export ").split():
             patch.setenv(*pair.split("=", 1))
         patch.delenv("SLURM_JOB_ID", raising=False)
         yield
-    if not up:
+    if "ctld up" not in found:  # nor does it stop a cluster that it found running
         cluster("stop")
-
-
-def _status() -> str:
-    import subprocess
-
-    from tests.slurm.login import CLUSTER
-
-    return subprocess.run([str(CLUSTER), "status"], capture_output=True, text=True).stdout
 
 
 @pytest.fixture

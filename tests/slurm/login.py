@@ -19,7 +19,7 @@ PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "srun")
 QUICK = (*TINY, "--set", "training.epochs=1")
 """Runs that take a second."""
 LONG_CELL = "table1/cifar10/flexpool-reg-dropout"
-LONG = (LONG_CELL, *TINY, "--set", "training.epochs=150", "--seeds", "2")
+LONG = (LONG_CELL, *TINY, "--set", "training.epochs=100", "--seeds", "2")
 """Two runs in one task that together take longer than a minute."""
 PROFILE = {
     **{"partition": "main", "account": None, "qos": None, "constraint": None},
