@@ -167,7 +167,7 @@ def test_status_from_another_login(login: Login, long: Rows) -> None:
         ).stdout
     )
     login.wait()
-    assert login.rows() == long
+    assert login.rows() == {run: row for run, row in long.items() if row["seed"] == "0"}
 
 
 def _times(folder: Path) -> dict[Path, int]:
