@@ -10,7 +10,7 @@ from rich.text import Text
 
 from replicate import catalogue
 from replicate.campaign import Campaign
-from replicate.dispatch import display, standing, submission
+from replicate.dispatch import display, standing, submission, waiting
 from replicate.dispatch import status as statuses
 from replicate.dispatch.logs import tail
 from replicate.dispatch.worker import attempts
@@ -55,7 +55,7 @@ def wait(campaign: Campaign, every: float) -> int:
     if not submission.read_all(campaign):
         raise UserError(f"campaign {name!r} has not been submitted: `replicate submit`")
     console = Console(stderr=True)
-    clock = standing.Watch(campaign, every, console.print)
+    clock = waiting.Watch(campaign, every, console.print)
     try:
         display.follow(
             console, lambda: statuses.look(campaign.runs, campaign.runs_folder), clock.tick

@@ -5,15 +5,19 @@ are skipped, the others go on from their checkpoints. It may begin while its fir
 on a node that SLURM has lost sight of: claims keep the two apart.
 """
 
+import signal
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NoReturn
 
 import replicate
 from replicate.dispatch import scheduler
+from replicate.dispatch.deaths import Deaths
 from replicate.dispatch.worker import Shift, work
 from replicate.plan import Run, to_do
 from replicate.results import record
@@ -41,15 +45,36 @@ class Task:
         insist_on(self.code)
         self._began = time.monotonic()
         self._before = self._moments()
-        shift = replace(self.shift, worker=f"slurm-{_job()}")
+        deaths = Deaths(self.runs, self.shift)
         waited = 0.0
-        work(self.runs, shift)
-        while left := to_do(self.runs, shift.runs_folder):
-            if waited >= CLAIM_SECONDS:
+        while left := to_do(self.runs, self.shift.runs_folder):
+            if deaths.free():
+                self._train(deaths)
+            elif waited >= CLAIM_SECONDS:
                 sys.exit(f"{left[0]} is held by another process, such as another job's")
-            time.sleep(5)
-            waited += 5
-            work(left, shift)
+            else:
+                time.sleep(5)
+                waited += 5
+
+    def _train(self, deaths: Deaths) -> None:
+        """In a process of its own: neither a run that crashes it, nor long work in one piece, keeps this one
+        from its duties."""
+        shift = replace(self.shift, worker=f"slurm-{_job()}-{uuid.uuid4().hex[:4]}")
+        process = get_context("fork").Process(target=_work, args=(self.runs, shift))
+        process.start()
+        try:
+            process.join()
+        finally:  # SystemExit comes out of `checkpoint`
+            process.kill()
+            process.join()
+        code = process.exitcode or 0
+        if code == -signal.SIGKILL:
+            sys.exit("the training process was killed, as when it is out of memory")
+        if code < 0:
+            print(f"the training process crashed: {signal.Signals(-code).name}", file=sys.stderr)
+            deaths.bury(shift.worker, self.logs / f"{_job()}_0_log.err")
+        elif code:
+            sys.exit(code)
 
     def checkpoint(self) -> NoReturn:
         """Called on SLURM's notice of the time limit or of preemption: queue this job again, and leave.
@@ -84,6 +109,13 @@ class Task:
         with counter.open("a", encoding="utf-8") as file:
             file.write("nothing was saved\n")
         return len(counter.read_text(encoding="utf-8").splitlines())
+
+
+def _work(runs: Sequence[Run], shift: Shift) -> None:
+    """What SLURM signals is for the task to answer."""
+    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT):
+        signal.signal(number, signal.SIG_IGN)
+    work(runs, shift)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from replicate.campaign import Campaign
-from replicate.dispatch import scheduler, standing, status, submission
+from replicate.dispatch import scheduler, standing, status, submission, waiting
 from replicate.dispatch.scheduler import Job
 from replicate.dispatch.submission import Submission, Task
 from replicate.errors import UserError
@@ -149,22 +149,22 @@ def test_waiting_ends_when_slurm_stays_silent(
     campaign: Campaign, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slurm.queue = None
-    monkeypatch.setattr(standing, "SILENCE_SECONDS", -1)
+    monkeypatch.setattr(waiting, "SILENCE_SECONDS", -1)
     said: list[str] = []
-    assert not standing.Watch(campaign, 0, said.append).tick()
+    assert not waiting.Watch(campaign, 0, said.append).tick()
     assert "has not answered" in said[0]
 
 
-def _watch(campaign: Campaign) -> standing.Watch:
-    return standing.Watch(campaign, 0, lambda line: None)
+def _watch(campaign: Campaign) -> waiting.Watch:
+    return waiting.Watch(campaign, 0, lambda line: None)
 
 
 def _ticks(campaign: Campaign) -> list[bool]:
     watch = _watch(campaign)
-    return [watch.tick() for _ in range(standing.LOOKS)]
+    return [watch.tick() for _ in range(waiting.LOOKS)]
 
 
-RUNNING = [True] * standing.LOOKS
+RUNNING = [True] * waiting.LOOKS
 GIVEN_UP = [*RUNNING[1:], False]
 
 
@@ -172,9 +172,9 @@ GIVEN_UP = [*RUNNING[1:], False]
     ("queue", "history", "expected"),
     [
         ({"5_0": "RUNNING", "5_1": "COMPLETED", "6": "PENDING"}, {}, RUNNING),
-        ({"5_0": "FAILED", "5_1": "COMPLETED", "6": "COMPLETED"}, {}, [False] * standing.LOOKS),
+        ({"5_0": "FAILED", "5_1": "COMPLETED", "6": "COMPLETED"}, {}, [False] * waiting.LOOKS),
         ({"5_0": "FAILED", "5_1": "COMPLETED", "6": "RUNNING"}, {}, RUNNING),
-        ({"6": "COMPLETED"}, {"5_0": "FAILED", "5_1": "TIMEOUT"}, [False] * standing.LOOKS),
+        ({"6": "COMPLETED"}, {"5_0": "FAILED", "5_1": "TIMEOUT"}, [False] * waiting.LOOKS),
         ({}, {}, GIVEN_UP),
         ({}, {"5_0": "RUNNING", "5_1": "PENDING", "6": "PENDING"}, GIVEN_UP),
         ({"6": "RUNNING"}, {}, RUNNING),
@@ -198,6 +198,19 @@ def test_waiting_ends_when_nothing_can_begin(campaign: Campaign, slurm: Slurm) -
     assert _ticks(campaign) == GIVEN_UP
     slurm.queue["5_0"] = Job("RUNNING")
     assert _ticks(campaign) == RUNNING
+
+
+def test_jobs_of_an_interrupted_submission_are_known_by_their_comment(
+    campaign: Campaign, slurm: Slurm
+) -> None:
+    running, pending = Job("RUNNING", comment="slurm-1"), Job("PENDING", comment="slurm-1")
+    slurm.queue = {"5_0": running, "5_1": running, "6": pending, "8": Job("RUNNING", comment="x")}
+    slurm.queue |= {"7_0": pending, "7_1": pending, "9": Job("COMPLETED", comment="slurm-1")}
+    assert _lines(campaign)[1:] == [
+        "a `replicate submit` was interrupted, and left 7 in the queue: "
+        "`replicate cancel made`, then submit again"
+    ]
+    assert standing.cancel(campaign) == ["7", "5", "6"]
 
 
 def test_cancel_ends_what_is_alive_and_remembers(campaign: Campaign, slurm: Slurm) -> None:
