@@ -48,7 +48,7 @@ def run(campaign: Campaign, options: Options) -> int:
         reopen_failed(campaign)
     left = plan.to_do(campaign.runs, campaign.runs_folder)
     interrupted = bool(left) and not _train(campaign, left, entries, options, console)
-    return conclude(campaign, interrupted, console)
+    return _conclude(campaign, interrupted, console)
 
 
 def check_results(campaign: Campaign) -> None:
@@ -130,7 +130,7 @@ def pool_size(options: Options, runs: int) -> Size:
     return Size(workers, threads, gpus)
 
 
-def conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
+def _conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
     """Write CSV files and report from whatever is there, and say what to do next."""
     from replicate.report.render import render
 

@@ -7,8 +7,9 @@ asked for nothing else: the truth about a run is its record.
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def submit(executor: AutoExecutor, work: Sequence[Callable[[], None]]) -> list[s
         Refused: by SLURM.
     """
     try:
-        with _outside_jobs(), executor.batch():
+        with _outside_jobs(), redirect_stderr(StringIO()), executor.batch():
             jobs = [executor.submit(one) for one in work]
     except FailedJobError as error:
         raise Refused(_last_words(error)) from None

@@ -91,14 +91,14 @@ def about_strays(standing: Standing) -> str:
 
 
 def lines(standing: Standing, seen: Iterable[Seen]) -> list[str]:
-    """What SLURM says: counts, then a line for each task that left runs behind or cannot begin."""
+    """What SLURM says: counts, then a line for each reason why tasks left runs behind or cannot begin."""
     if not standing.submissions:
         return []
     if standing.jobs is None:
         return ["SLURM does not answer: what is queued is not known"]
     waiting = {one.run.id: one for one in seen if one.share < 1}
     counts: Counter[str] = Counter()
-    problems = []
+    problems: dict[str, list[_Problem]] = {}
     for sent, task in _latest(standing.submissions):
         missing = [waiting[run] for run in task.runs if run in waiting]
         job = standing.jobs.get(task.job)
@@ -106,10 +106,35 @@ def lines(standing: Standing, seen: Iterable[Seen]) -> list[str]:
         if missing:
             counts[_word(job, again)] += 1
         if missing and (job is None or job.ended or job.stuck):
-            problems.append(_problem(standing.campaign, sent, task, job, missing))
+            log = submission.log(standing.campaign, sent, task.job)
+            what = _what(job, sent, log)
+            problems.setdefault(what, []).append(_Problem(task.job, missing, log))
     summary = ", ".join(f"{number} {word}" for word, number in counts.items())
-    strays = [about_strays(standing)] if standing.strays else []
-    return [*([f"SLURM: tasks {summary}"] if summary else []), *problems, *strays]
+    return [
+        *([f"SLURM: tasks {summary}"] if summary else []),
+        *(_line(what, same) for what, same in problems.items()),
+        *([about_strays(standing)] if standing.strays else []),
+    ]
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """A task with runs that nobody trains."""
+
+    job: str
+    missing: Sequence[Seen]
+    log: Path
+
+
+def _line(what: str, same: Sequence[_Problem]) -> str:
+    runs = [str(one.run) for problem in same for one in problem.missing]
+    tasks = [problem.job for problem in same]
+    place = f"; see {same[0].log}" if same[0].log.exists() else ""
+    return f"{_first(runs)}: task {_first(tasks)} {what}{place}"
+
+
+def _first(names: Sequence[str]) -> str:
+    return f"{names[0]} and {len(names) - 1} more" if names[1:] else names[0]
 
 
 def _latest(submissions: Sequence[Submission]) -> Iterable[tuple[Submission, Task]]:
@@ -132,15 +157,10 @@ def _word(job: Job | None, again: bool) -> str:
     return f"{'queued again' if again else 'queued'}{reason}"
 
 
-def _problem(
-    campaign: Campaign, sent: Submission, task: Task, job: Job | None, missing: Sequence[Seen]
-) -> str:
-    log = submission.log(campaign, sent, task.job)
-    others = f" and {len(missing) - 1} more" if missing[1:] else ""
-    runs = f"{missing[0].run}{others}"
+def _what(job: Job | None, sent: Submission, log: Path) -> str:
     if job is not None and job.stuck:
-        return f"{runs}: task {task.job} cannot begin: {job.reason}; mend it or `replicate cancel`"
-    return f"{runs}: task {task.job} ended without a result: {_why(job, sent, log)}; see {log}"
+        return f"cannot begin: {job.reason}; mend it or `replicate cancel`"
+    return f"ended without a result: {_why(job, sent, log)}"
 
 
 def _why(job: Job | None, sent: Submission, log: Path) -> str:

@@ -130,14 +130,16 @@ class Report:
         conclude(self.code, self.campaign)
 
 
-def conclude(code: Path, name: str) -> int:
-    """CSV files and report by the specs that were submitted; returns the exit code, as `run` does."""
-    from rich.console import Console
-
+def conclude(code: Path, name: str) -> None:
+    """CSV files and report by the specs that were submitted."""
     from replicate import campaign as campaigns
-    from replicate.dispatch import local
+    from replicate.report.render import render
+    from replicate.results import aggregate
 
-    return local.conclude(campaigns.opened(code, name), False, Console(stderr=True))
+    campaign = campaigns.opened(code, name)
+    for line in aggregate.aggregate(campaign):
+        print(f"left out: {line}", file=sys.stderr)
+    render(campaign.root, name)
 
 
 def insist_on(code: Path) -> None:

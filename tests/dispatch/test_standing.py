@@ -115,6 +115,14 @@ def test_a_task_that_left_runs_behind(
     assert line.endswith(f"; see {path}")
 
 
+def test_tasks_with_the_same_end_share_a_line(campaign: Campaign, slurm: Slurm) -> None:
+    slurm.queue = {"5_0": Job("NODE_FAIL"), "5_1": Job("NODE_FAIL")}
+    assert _lines(campaign) == [
+        "SLURM: tasks 2 ended",
+        f"{CELLS[0]} seed 0 and 3 more: task 5_0 and 1 more ended without a result: its node failed",
+    ]
+
+
 def test_a_task_that_slurm_has_forgotten(campaign: Campaign, slurm: Slurm) -> None:
     _log(campaign, "5_1", "my last words\n")
     slurm.queue = {"5_0": Job("RUNNING")}
@@ -218,4 +226,4 @@ def test_cancel_ends_what_is_alive_and_remembers(campaign: Campaign, slurm: Slur
     assert standing.cancel(campaign) == ["5", "6"]
     assert slurm.cancelled == ["5", "6"]
     slurm.queue = {}
-    assert "ended without a result: cancelled;" in _lines(campaign)[1]
+    assert "ended without a result: cancelled" in _lines(campaign)[1]
