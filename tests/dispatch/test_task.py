@@ -121,13 +121,13 @@ def _dies_at_the_first(code: int) -> Callable[[Sequence[Run], Shift], None]:
 def test_a_run_that_crashes_its_process_is_given_up_and_the_next_begins(
     one: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task, "work", _dies_at_the_first(-signal.SIGSEGV))
-    (one.logs / "5_0_0_log.err").write_text("SIGSEGV")
+    monkeypatch.setattr(task, "work", _dies_at_the_first(-signal.SIGTRAP))
+    (one.logs / "5_0_0_log.err").write_text("SIGTRAP")
     one()
     first, second = (record.read(one.shift.runs_folder / run.folder_name) for run in one.runs)
     assert first is not None
     assert first.error is not None
-    assert first.error.startswith("its worker died 2 times: SIGSEGV; see ")
+    assert first.error.startswith("its worker died 2 times: SIGTRAP; see ")
     assert first.provenance.attempts == 2
     assert second is not None
     assert second.error == "its turn came"
