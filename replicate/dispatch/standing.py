@@ -21,6 +21,8 @@ WHY = {
     "PREEMPTED": "preempted, and not queued again",
     "OUT_OF_MEMORY": "out of memory; raise memory_gb in the profile",
 }
+NO_LOG = "0:53"
+"""The exit code that SLURM gives to a job whose output it cannot write."""
 OUT_OF_MEMORY = re.compile(r"exceeded (job )?memory limit|oom.kill|out of memory", re.IGNORECASE)
 
 
@@ -171,6 +173,8 @@ def _why(job: Job | None, sent: Submission, log: Path) -> str:
         return WHY["CANCELLED"] if sent.cancelled else f"SLURM no longer knows it; it said: {said}"
     if job.state in WHY:
         return WHY[job.state]
+    if job.reason == NO_LOG:
+        return "its node could not open its log: is the project on a disk that the nodes see?"
     return f"{job.state.lower()} ({job.reason}): {said}"
 
 

@@ -100,6 +100,7 @@ def test_tasks_whose_runs_have_records_are_not_mentioned(
         (Job("TIMEOUT"), "", "its time limit struck"),
         (Job("CANCELLED"), "", "cancelled"),
         (Job("FAILED", "3:0"), "Traceback\nOSError: full\nsrun: error: n1\n", "failed (3:0): OSError: full"),
+        (Job("FAILED", "0:53"), "", "its node could not open its log"),
         (Job("COMPLETED", "0:0"), "", "completed (0:0): no last words"),
     ],
 )  # fmt: skip
