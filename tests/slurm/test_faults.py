@@ -22,6 +22,12 @@ def _under_way(login: Login, epoch: int = 5) -> None:
     wait_for(lambda: max(progress(login.runs_folder()).values(), default=0) >= epoch)
 
 
+def _goes_on_from_its_checkpoint(login: Login) -> None:
+    (before,) = progress(login.runs_folder()).items()
+    wait_for(lambda: progress(login.runs_folder()) != dict([before]))
+    assert progress(login.runs_folder()).get(before[0], 40) > before[1] >= 5, "it began anew"
+
+
 def _node(login: Login) -> str:
     (folder,) = (login.project / "results" / "smoke" / "logs").glob("slurm-*")
     jobs = slurm("squeue", "-h", "-t", "running", "-o", "%N|%k").splitlines()
@@ -60,6 +66,7 @@ def test_preemption_with_grace_and_without(login: Login, long: Rows) -> None:
     for one in both.values():
         wait_for(lambda one=one: "queued again" in one.good("status", "smoke"), 60)
     for one in both.values():
+        _goes_on_from_its_checkpoint(one)
         one.wait()
         assert one.rows() == long
         assert one.attempts()[-1] == 2
