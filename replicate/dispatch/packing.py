@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from replicate.dispatch.profile import Profile
@@ -65,3 +66,37 @@ def wall_seconds(tasks: Iterable[Sequence[Run]], parallel: int, seconds: Seconds
     for task in tasks:
         heapq.heappush(ends, heapq.heappop(ends) + sum(map(seconds, task)))
     return max(ends)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tasks, and what they cost."""
+
+    profile: Profile
+    arrays: list[Sequence[list[Run]]]
+    seconds: Seconds
+    source: str
+    """Where the predicted time comes from."""
+
+    @property
+    def tasks(self) -> list[list[Run]]:
+        return [task for array in self.arrays for task in array]
+
+    def __str__(self) -> str:
+        runs = [run for task in self.tasks for run in task]
+        hours = sum(map(self.seconds, runs)) / 3600
+        wall = wall_seconds(self.tasks, self.profile.parallel, self.seconds) / 3600
+        unit = (
+            f"{hours * self.profile.gpus:.2f} GPU hours"
+            if self.profile.gpus
+            else f"{hours:.2f} task hours"
+        )
+        return (
+            f"{many(len(runs), 'run')} in {many(len(self.tasks), 'task')}, "
+            f"{many(len(self.arrays), 'job')}: "
+            f"about {unit}, {wall:.2f} hours of wall time once nodes are free ({self.source})"
+        )
+
+
+def many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

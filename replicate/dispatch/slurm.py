@@ -14,6 +14,7 @@ from replicate import campaign as campaigns
 from replicate import plan
 from replicate.campaign import Campaign
 from replicate.dispatch import (
+    explain,
     local,
     packing,
     profile,
@@ -24,7 +25,6 @@ from replicate.dispatch import (
     standing,
     submission,
 )
-from replicate.dispatch.packing import Seconds
 from replicate.dispatch.profile import Profile
 from replicate.dispatch.submission import Submission
 from replicate.dispatch.task import Report, Task
@@ -42,36 +42,6 @@ class Options:
     checkpoint_seconds: float
     data_dir: Path
     cache_dir: Path
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Tasks, and what they cost."""
-
-    profile: Profile
-    arrays: list[Sequence[list[Run]]]
-    seconds: Seconds
-    source: str
-    """Where the predicted time comes from."""
-
-    @property
-    def tasks(self) -> list[list[Run]]:
-        return [task for array in self.arrays for task in array]
-
-    def __str__(self) -> str:
-        runs = [run for task in self.tasks for run in task]
-        hours = sum(map(self.seconds, runs)) / 3600
-        wall = packing.wall_seconds(self.tasks, self.profile.parallel, self.seconds) / 3600
-        unit = (
-            f"{hours * self.profile.gpus:.2f} GPU hours"
-            if self.profile.gpus
-            else f"{hours:.2f} task hours"
-        )
-        return (
-            f"{_many(len(runs), 'run')} in {_many(len(self.tasks), 'task')}, "
-            f"{_many(len(self.arrays), 'job')}: "
-            f"about {unit}, {wall:.2f} hours of wall time once nodes are free ({self.source})"
-        )
 
 
 def submit(campaign: Campaign, options: Options) -> None:
@@ -120,7 +90,7 @@ def dry_run(campaign: Campaign, options: Options) -> None:
     print(wanted)
 
 
-def plan_of(campaign: Campaign, options: Options) -> Plan | None:
+def plan_of(campaign: Campaign, options: Options) -> packing.Plan | None:
     """What is neither done nor queued, packed; None, having said so, where there is nothing."""
     chosen = profile.read(campaign.root, options.cluster)
     largest = scheduler.largest_array()
@@ -133,13 +103,15 @@ def plan_of(campaign: Campaign, options: Options) -> Plan | None:
     return None
 
 
-def _plan(campaign: Campaign, left: Sequence[Run], chosen: Profile, largest: int) -> Plan:
+def _plan(campaign: Campaign, left: Sequence[Run], chosen: Profile, largest: int) -> packing.Plan:
     recorded = plan.speed(campaign.runs_folder)
     speed = recorded or chosen.images_per_second
     source = "recorded" if recorded else "assumed by the profile"
     seconds = packing.seconds_at(speed)
     tasks = packing.pack(left, chosen, seconds)
-    return Plan(chosen, packing.arrays(tasks, largest), seconds, f"{speed:.0f} images/s, {source}")
+    return packing.Plan(
+        chosen, packing.arrays(tasks, largest), seconds, f"{speed:.0f} images/s, {source}"
+    )
 
 
 def _busy(campaign: Campaign) -> set[str]:
@@ -148,7 +120,7 @@ def _busy(campaign: Campaign) -> set[str]:
     if now.jobs is None:
         raise UserError("squeue: SLURM does not answer, so what is queued is not known; try again")
     if now.strays:
-        raise UserError(standing.about_strays(now))
+        raise UserError(explain.about_strays(now))
     alive = {name for name in now.open() if name in now.jobs}
     tasks = [task for earlier in now.submissions for task in earlier.tasks if task.job in alive]
     return {run for task in tasks for run in task.runs}
@@ -157,11 +129,12 @@ def _busy(campaign: Campaign) -> set[str]:
 def _nothing(campaign: Campaign, busy: set[str]) -> str:
     name = campaign.request.name
     if busy:
-        return f"campaign {name}: {_many(len(busy), 'run')} are in the queue already, nothing else is to do"
+        queued = packing.many(len(busy), "run")
+        return f"campaign {name}: {queued} in the queue already, nothing else is to do"
     return f"campaign {name}: nothing is to do; `replicate submit --retry-failed` trains failed runs again"
 
 
-def _send(campaign: Campaign, wanted: Plan, shift: Shift, code: Path) -> Submission:
+def _send(campaign: Campaign, wanted: packing.Plan, shift: Shift, code: Path) -> Submission:
     """One request an array, and the report's; what SLURM has taken is written down at once.
 
     The first writing comes before the first request: jobs that SLURM took while this process died
@@ -198,7 +171,3 @@ def _send(campaign: Campaign, wanted: Plan, shift: Shift, code: Path) -> Submiss
     done = done.model_copy(update={"report": report})
     submission.write(campaign, done)
     return done
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from replicate.campaign import Campaign
-from replicate.dispatch import scheduler, standing, status, submission, waiting
+from replicate.dispatch import explain, scheduler, standing, status, submission, waiting
 from replicate.dispatch.scheduler import Job
 from replicate.dispatch.submission import Submission, Task
 from replicate.errors import UserError
@@ -64,7 +64,7 @@ def _log(campaign: Campaign, job: str, text: str) -> Path:
 
 def _lines(campaign: Campaign) -> list[str]:
     said = standing.look(campaign, submission.read_all(campaign))
-    return standing.lines(said, status.look(campaign.runs, campaign.runs_folder))
+    return explain.lines(said, status.look(campaign.runs, campaign.runs_folder))
 
 
 def test_tasks_are_counted_by_what_slurm_says(campaign: Campaign, slurm: Slurm) -> None:

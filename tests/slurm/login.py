@@ -53,6 +53,16 @@ def slurm(*command: str) -> str:
     return done.stdout
 
 
+def hold_the_nodes(partition: str = "main") -> str:
+    """Occupy the whole cluster; returns the job, to be cancelled."""
+    job = slurm(
+        *("sbatch", "--parsable", "-p", partition, "-N", "3", "--exclusive", "-o", "/dev/null"),
+        *("--wrap", "sleep 600"),
+    ).strip()
+    wait_for(lambda: slurm("squeue", "-h", "-j", job, "-o", "%T").strip() == "RUNNING")
+    return job
+
+
 def empty_the_queue() -> None:
     jobs = set(slurm("squeue", "-h", "-o", "%F").split())
     if jobs:

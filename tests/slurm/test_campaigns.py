@@ -13,6 +13,7 @@ from tests.slurm.login import (
     Login,
     Rows,
     cluster,
+    hold_the_nodes,
     slurm,
 )
 
@@ -33,16 +34,6 @@ def _part(rows: Rows, *cells: str) -> Rows:
     return {run: row for run, row in rows.items() if row["cell"] in cells}
 
 
-def _hold_the_nodes() -> str:
-    """Occupy the whole cluster; returns the job, to be cancelled."""
-    job = slurm(
-        *("sbatch", "--parsable", "-N", "3", "--exclusive", "-o", "/dev/null"),
-        *("--wrap", "sleep 600"),
-    ).strip()
-    wait_for(lambda: slurm("squeue", "-h", "-j", job, "-o", "%T").strip() == "RUNNING")
-    return job
-
-
 def test_all_32_cells_equal_a_local_campaign(login: Login, quick: Rows) -> None:
     output = login.submit(*QUICK, "--wait", parallel=6)
     assert "32 runs in" in output
@@ -55,7 +46,7 @@ def test_all_32_cells_equal_a_local_campaign(login: Login, quick: Rows) -> None:
 
 def test_a_thousand_runs_are_one_array_within_ten_seconds(login: Login) -> None:
     login.submit(FOUR, *QUICK, "--dry-run")
-    held = _hold_the_nodes()
+    held = hold_the_nodes()
     begun = time.monotonic()
     output = login.submit(FOUR, *QUICK, "--seeds", "250", images_per_second=0.02)
     assert time.monotonic() - begun < 10
@@ -65,7 +56,7 @@ def test_a_thousand_runs_are_one_array_within_ten_seconds(login: Login) -> None:
     queued = slurm("squeue", "-h", "-r", "-n", "replicate-smoke", "-o", "%F")
     assert len(set(queued.split())) == 2, "one array and the report"
     assert "queued (" in login.good("status", "smoke")
-    assert "1000 runs are in the queue already" in login.submit(
+    assert "1000 runs in the queue already" in login.submit(
         FOUR, *QUICK, "--seeds", "250", images_per_second=0.02
     )
     login.good("cancel", "smoke")
@@ -122,7 +113,7 @@ def test_without_accounting(login: Login, quick: Rows) -> None:
 
 
 def test_cancelled_jobs_are_named_and_done_when_submitted_again(login: Login, quick: Rows) -> None:
-    held = _hold_the_nodes()
+    held = hold_the_nodes()
     login.submit(*TWO, *QUICK)
     queued = slurm("squeue", "-h", "-r", "-n", "replicate-smoke", "-o", "%i").split()
     first = next(job for job in queued if job.endswith("_0"))
@@ -131,7 +122,7 @@ def test_cancelled_jobs_are_named_and_done_when_submitted_again(login: Login, qu
     output = login.wait(code=1)
     assert f"task {first} ended without a result" in output
     assert "1 of 2 done" in output
-    again = _hold_the_nodes()
+    again = hold_the_nodes()
     login.submit(*TWO, *QUICK)
     assert "cancelled: " in login.good("cancel", "smoke")
     output = login.wait(code=1)
@@ -148,7 +139,7 @@ def test_later_edits_do_not_reach_queued_jobs(login: Login, quick: Rows) -> None
     for name in code:
         shutil.copytree(CHECKOUT / name, checkout / name)
     editor = Login(checkout, checkout, login.environment)
-    held = _hold_the_nodes()
+    held = hold_the_nodes()
     editor.submit(TWO[0], *QUICK)
     for path in checkout.glob("replicate/**/*.py"):
         path.write_text("raise ImportError('edited')\n")

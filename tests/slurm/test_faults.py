@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.dispatch.processes import progress, wait_for
-from tests.slurm.login import LONG, Login, Rows, cluster, slurm
+from tests.slurm.login import LONG, Login, Rows, cluster, hold_the_nodes, slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
@@ -18,14 +18,12 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slur
 SLOW_START = '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || sleep 25'
 
 
+def _epoch(login: Login) -> int:
+    return max(progress(login.runs_folder()).values(), default=0)
+
+
 def _under_way(login: Login, epoch: int = 5) -> None:
-    wait_for(lambda: max(progress(login.runs_folder()).values(), default=0) >= epoch)
-
-
-def _goes_on_from_its_checkpoint(login: Login) -> None:
-    (before,) = progress(login.runs_folder()).items()
-    wait_for(lambda: progress(login.runs_folder()) != dict([before]))
-    assert progress(login.runs_folder()).get(before[0], 40) > before[1] >= 5, "it began anew"
+    wait_for(lambda: _epoch(login) >= epoch)
 
 
 def _node(login: Login) -> str:
@@ -58,15 +56,22 @@ def test_a_time_limit_in_the_middle_of_a_run_seen_from_another_login(
 
 def test_preemption_with_grace_and_without(login: Login, long: Rows) -> None:
     both = {"main": login, "hard": login.beside("hard")}
+    held = hold_the_nodes()
     for partition, one in both.items():
         one.submit(*LONG, partition=partition, cpus=3)
+    slurm("scancel", held)
     for one in both.values():
         _under_way(one)
-    slurm("sbatch", "-p", "high", "-N", "3", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
+    preemptor = hold_the_nodes("high")
+    saved = {}
+    for partition, one in both.items():
+        assert "queued again" in one.good("status", "smoke")
+        (saved[partition],) = progress(one.runs_folder()).values()
+    slurm("scancel", preemptor)
+    for partition, one in both.items():
+        wait_for(lambda one=one, then=saved[partition]: _epoch(one) != then)
+        assert _epoch(one) > saved[partition] >= 5, "it began anew"
     for one in both.values():
-        wait_for(lambda one=one: "queued again" in one.good("status", "smoke"), 60)
-    for one in both.values():
-        _goes_on_from_its_checkpoint(one)
         one.wait()
         assert one.rows() == long
         assert one.attempts()[-1] == 2
@@ -75,8 +80,11 @@ def test_preemption_with_grace_and_without(login: Login, long: Rows) -> None:
 def test_a_node_that_crashes_and_one_whose_slurmd_is_killed(login: Login, long: Rows) -> None:
     """SLURM starts the task of the second again elsewhere while its first self still trains."""
     other = login.beside("other")
+    held = hold_the_nodes()
     for one in (login, other):
         one.submit(*LONG, cpus=3)
+    slurm("scancel", held)
+    for one in (login, other):
         _under_way(one)
     crashed, deaf = _node(login), _node(other)
     assert crashed != deaf
