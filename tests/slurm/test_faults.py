@@ -58,7 +58,7 @@ def test_preemption_with_grace_and_without(login: Login, long: Rows) -> None:
     both = {"main": login, "hard": login.beside("hard")}
     held = hold_the_nodes()
     for partition, one in both.items():
-        one.submit(*LONG, partition=partition, cpus=3)
+        one.submit(*LONG, partition=partition, memory_gb=5.0)
     slurm("scancel", held)
     for one in both.values():
         _under_way(one)
@@ -82,7 +82,7 @@ def test_a_node_that_crashes_and_one_whose_slurmd_is_killed(login: Login, long: 
     other = login.beside("other")
     held = hold_the_nodes()
     for one in (login, other):
-        one.submit(*LONG, cpus=3)
+        one.submit(*LONG, memory_gb=5.0)
     slurm("scancel", held)
     for one in (login, other):
         _under_way(one)
