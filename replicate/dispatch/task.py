@@ -24,6 +24,7 @@ from replicate.results import record
 
 REQUEUE_SECONDS = 20  # to wait for a slurmctld that is away; less than the notice that SLURM gives
 CLAIM_SECONDS = 900  # longer than file systems keep the locks of a dead node
+PAUSE_SECONDS = 5
 IDLE_ALLOWED = 3
 Moments = tuple[tuple[bool, float], ...]
 
@@ -46,15 +47,16 @@ class Task:
         self._began = time.monotonic()
         self._before = self._moments()
         deaths = Deaths(self.runs, self.shift)
-        waited = 0.0
+        waited = 0
         while left := to_do(self.runs, self.shift.runs_folder):
             if deaths.free():
                 self._train(deaths)
-            elif waited >= CLAIM_SECONDS:
+            if to_do(self.runs, self.shift.runs_folder) != left:
+                continue
+            if waited >= CLAIM_SECONDS:
                 sys.exit(f"{left[0]} is held by another process, such as another job's")
-            else:
-                time.sleep(5)
-                waited += 5
+            time.sleep(PAUSE_SECONDS)
+            waited += PAUSE_SECONDS
 
     def _train(self, deaths: Deaths) -> None:
         """In a process of its own: neither a run that crashes it, nor long work in one piece, keeps this one
