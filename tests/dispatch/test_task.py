@@ -121,6 +121,7 @@ def _dies_at_the_first(code: int) -> Callable[[Sequence[Run], Shift], None]:
 def test_a_run_that_crashes_its_process_is_given_up_and_the_next_begins(
     one: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(task, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(task, "work", _dies_at_the_first(-signal.SIGTRAP))
     (one.logs / "5_0_0_log.err").write_text("SIGTRAP")
     one()
