@@ -151,7 +151,7 @@ def test_asked_to_leave_it_ends_the_training(
         (tmp_path / "pid").write_text(str(os.getpid()))
         os.kill(os.getpid(), signal.SIGUSR2)  # SLURM's signal reaches all processes
         os.kill(os.getppid(), signal.SIGUSR2)
-        time.sleep(600)
+        time.sleep(20)  # not for ever, if it is left behind
 
     def leave(*signal_and_frame: object) -> None:
         sys.exit("leaving")
