@@ -4,6 +4,8 @@
 #   ./run_all.sh                      all 32 cells of the smoke protocol (generated data, no network)
 #   ./run_all.sh --protocol paper --seeds 5 --data-dir D
 #                                     the real thing; options are those of `replicate run`
+#   ./run_all.sh --cluster PROFILE --protocol paper --seeds 5 [--wait]
+#                                     on SLURM; options are those of `replicate submit`
 #   ./run_all.sh test [OPTIONS]       the tests; options are pytest's
 #   ./run_all.sh setup                the installation alone
 #
@@ -62,11 +64,14 @@ install() {  # once for each state of the lock, the project's metadata, its fold
 }
 
 run() {  # smoke, unless the options name a protocol or a campaign that has one
-    local option
+    local option verb=run protocol=(--protocol smoke)
     for option; do
-        case $option in --protocol* | --campaign*) exec "$env/bin/replicate" run "$@" ;; esac
+        case $option in
+            --protocol* | --campaign*) protocol=() ;;
+            --cluster*) verb=submit ;;
+        esac
     done
-    exec "$env/bin/replicate" run --protocol smoke "$@"
+    exec "$env/bin/replicate" "$verb" ${protocol[@]+"${protocol[@]}"} "$@"
 }
 
 case ${1:-} in

@@ -72,6 +72,9 @@ CacheDir = Annotated[
 DataSets = Annotated[
     list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: all four.")
 ]
+Campaigns = Annotated[str | None, typer.Argument(help="A campaign. Default: all of them.")]
+Every = Annotated[float, typer.Option(min=1, help="Seconds between two questions to SLURM.")]
+EVERY = 30.0
 HERE = Path()
 DATA = Path("data")
 CACHE = Path(".cache/data")
@@ -223,26 +226,101 @@ def run(
 
 
 @app.command()
-def status(
-    campaign: Annotated[
-        str | None, typer.Argument(help="A campaign. Default: all of them.")
-    ] = None,
+def submit(
+    cluster: Annotated[
+        str, typer.Option(help="A profile: a name in experiments/clusters, or a .yaml file.")
+    ],
+    cells: Cells = None,
+    protocol: ProtocolName = None,
+    seeds: Seeds = None,
+    campaign: CampaignName = None,
+    settings: Settings = None,
+    precision: Precision = None,
+    retry_failed: RetryFailed = False,
+    checkpoint_seconds: CheckpointSeconds = 30,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the requests and what they cost; do nothing.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Then wait, as `replicate wait`.")] = False,
+    data_dir: DataDir = DATA,
+    cache_dir: CacheDir = CACHE,
     root: Root = HERE,
 ) -> None:
-    """Show what runs are doing and why any of them failed. Writes nothing."""
+    """Hand to SLURM what is missing, and a last job that writes CSV files and report; return at once."""
+    from replicate.dispatch import follow, slurm
+
+    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision))
+    options = slurm.Options(cluster, retry_failed, checkpoint_seconds, data_dir, cache_dir)
+    if dry_run:
+        slurm.dry_run(asked, options)
+        return
+    slurm.submit(asked, options)
+    if wait:
+        sys.exit(follow.wait(asked, EVERY))
+
+
+@app.command()
+def status(
+    campaign: Campaigns = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Again and again, until Ctrl-C or the end.")
+    ] = False,
+    every: Every = EVERY,
+    root: Root = HERE,
+) -> None:
+    """Show what runs are doing, what SLURM says of them, and why any failed. Writes nothing."""
     from replicate import campaign as campaigns
-    from replicate.dispatch import status as statuses
-    from replicate.dispatch.display import summary
+    from replicate.dispatch import follow
 
     names = [campaign] if campaign else campaigns.names(root)
     if not names:
         print("No campaign yet: begin one with `replicate run --protocol smoke`.")
-    for name in names:
-        found = campaigns.opened(root, name)
-        seen = statuses.look(found.runs, found.runs_folder)
-        print(f"{name}: {summary(seen)}")
-        for line in statuses.details(seen, found.runs_folder):
-            print(f"  {line}")
+    found = [campaigns.opened(root, name) for name in names]
+    if watch:
+        follow.watch(found, every)
+    else:
+        print("\n".join(line for one in found for line in follow.status(one)))
+
+
+@app.command()
+def wait(
+    campaign: Annotated[str, typer.Argument(help="A submitted campaign.")],
+    every: Every = EVERY,
+    root: Root = HERE,
+) -> None:
+    """Wait until SLURM has nothing left to do for a campaign; exit code 1 if any run has no accuracy."""
+    from replicate import campaign as campaigns
+    from replicate.dispatch import follow
+
+    sys.exit(follow.wait(campaigns.opened(root, campaign), every))
+
+
+@app.command()
+def cancel(
+    campaign: Annotated[str, typer.Argument(help="A submitted campaign.")], root: Root = HERE
+) -> None:
+    """End a campaign's jobs on the cluster. Results and checkpoints stay."""
+    from replicate import campaign as campaigns
+    from replicate.dispatch import standing
+
+    ended = standing.cancel(campaigns.opened(root, campaign))
+    print(f"cancelled: {', '.join(ended) or 'nothing was queued or running'}")
+
+
+@app.command()
+def logs(
+    cell: Annotated[str, typer.Argument(help="A cell, or a folder or glob of cells.")],
+    campaign: Campaigns = None,
+    lines: Annotated[int, typer.Option(min=1, help="How many of each log's last lines.")] = 10,
+    root: Root = HERE,
+) -> None:
+    """Show the end of the log of a cell's last attempts, and where it is. Writes nothing."""
+    from replicate import campaign as campaigns
+    from replicate.dispatch import follow
+
+    for name in [campaign] if campaign else campaigns.names(root):
+        for line in follow.logs(campaigns.opened(root, name), cell, lines):
+            print(line)
 
 
 @app.command()

@@ -72,6 +72,14 @@ def test_options_reach_replicate_run(checkout: Checkout, given: list[str], passe
     assert checkout.calls()[-1] == f"replicate run {passed}"
 
 
+def test_a_cluster_gets_the_campaign(checkout: Checkout) -> None:
+    checkout.run("--cluster", "one-gpu", "--protocol", "paper", "--seeds", "5", "--wait")
+    given = "--cluster one-gpu --protocol paper --seeds 5 --wait"
+    assert checkout.calls()[-1] == f"replicate submit {given}"
+    checkout.run("--cluster=one-gpu")
+    assert checkout.calls()[-1] == "replicate submit --protocol smoke --cluster=one-gpu"
+
+
 def test_the_exit_status_is_that_of_replicate(checkout: Checkout) -> None:
     checkout.program("replicate", "#!/bin/sh\nexit 2\n")
     assert checkout.run("--nonesuch").returncode == 2

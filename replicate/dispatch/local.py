@@ -41,17 +41,17 @@ def run(campaign: Campaign, options: Options) -> int:
         UserError: data or results that cannot be used; nothing has been trained then.
     """
     console = Console(stderr=True)
-    _check_results(campaign)
-    entries = _prepare(campaign, options, console)
+    check_results(campaign)
+    entries = prepare(campaign, options.data_dir, options.cache_dir, console)
     campaigns.save(campaign)
     if options.retry_failed:
-        _reopen_failed(campaign)
+        reopen_failed(campaign)
     left = plan.to_do(campaign.runs, campaign.runs_folder)
     interrupted = bool(left) and not _train(campaign, left, entries, options, console)
     return _conclude(campaign, interrupted, console)
 
 
-def _check_results(campaign: Campaign) -> None:
+def check_results(campaign: Campaign) -> None:
     """Find out now, not after hours, that results cannot be written."""
     try:
         campaign.runs_folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,9 @@ def _check_results(campaign: Campaign) -> None:
     aggregate.refuse_to_forget(campaign)
 
 
-def _prepare(campaign: Campaign, options: Options, console: Console) -> dict[Images, Path]:
+def prepare(
+    campaign: Campaign, data_dir: Path, cache_dir: Path, console: Console
+) -> dict[Images, Path]:
     """The images of all runs still to do, as cache entries."""
     from replicate.data import prepare
 
@@ -71,11 +73,12 @@ def _prepare(campaign: Campaign, options: Options, console: Console) -> dict[Ima
     entries = {}
     for images, spec in {run.images: run.spec for run in left}.items():
         with console.status(f"preparing {spec.dataset.name}"):
-            entries[images] = prepare(spec, options.data_dir, options.cache_dir).resolve()
+            entries[images] = prepare(spec, data_dir, cache_dir).resolve()
     return entries
 
 
-def _reopen_failed(campaign: Campaign) -> None:
+def reopen_failed(campaign: Campaign) -> None:
+    """Set the records of failed runs aside, so that they are still to do."""
     for one in campaign.runs:
         folder = campaign.runs_folder / one.folder_name
         if plan.state(one, campaign.runs_folder) == "failed":

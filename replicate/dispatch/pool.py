@@ -8,7 +8,6 @@ a run from its folder alone.
 import os
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,12 +15,11 @@ from pathlib import Path
 
 import submitit
 
-from replicate.dispatch.worker import Shift, attempts, claimed, is_claimed, record_failure, work
-from replicate.errors import UserError
-from replicate.plan import Run, to_do
+from replicate.dispatch.deaths import Deaths
+from replicate.dispatch.worker import Shift, claimed, work
+from replicate.plan import Run
 
 NO_LIMIT_MINUTES = 365 * 24 * 60  # submitit's default would end a worker after two minutes
-DEATHS_ALLOWED = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Pool:
         self._size = size
         self._logs = logs
         self._jobs: dict[int, submitit.Job[None]] = {}
-        self._deaths: Counter[str] = Counter()
+        self._deaths = Deaths(runs, shift)
 
     def start(self) -> None:
         for slot in range(min(self._size.workers, len(self._runs))):
@@ -58,8 +56,8 @@ class Pool:
             if job.done():
                 del self._jobs[slot]
                 if not _ended_well(job):
-                    self._bury(job)
-                if self._open_runs():
+                    self._deaths.bury(job.paths.folder.name, job.paths.stderr)
+                if self._deaths.free():
                     self._start(slot)
         return bool(self._jobs)
 
@@ -70,12 +68,6 @@ class Pool:
         while not all(job.done() for job in self._jobs.values()):
             time.sleep(0.05)
         self._jobs.clear()
-
-    def _open_runs(self) -> list[Run]:
-        """Runs to do that no live process holds."""
-        folder = self._shift.runs_folder
-        left = to_do(self._runs, folder)
-        return [run for run in left if not is_claimed(folder / run.folder_name)]
 
     def _start(self, slot: int) -> None:
         name = f"worker-{slot}-{uuid.uuid4().hex[:8]}"
@@ -90,25 +82,6 @@ class Pool:
         ):
             self._jobs[slot] = executor.submit(work, self._runs, replace(self._shift, worker=name))
 
-    def _bury(self, job: submitit.Job[None]) -> None:
-        """Count a death against the run it struck; a run that kills its workers is given up."""
-        name, log = job.paths.folder.name, job.paths.stderr
-        struck = next((run for run in self._open_runs() if self._last_worker(run) == name), None)
-        culprit = struck.id if struck else ""
-        self._deaths[culprit] += 1
-        if self._deaths[culprit] < DEATHS_ALLOWED:
-            return
-        if struck is None:
-            raise UserError(f"workers die before they begin a run: {_last_line(log)}; see {log}")
-        with claimed(self._shift.runs_folder / struck.folder_name) as mine:
-            if mine:
-                error = f"its worker died {DEATHS_ALLOWED} times: {_last_line(log)}; see {log}"
-                record_failure(struck, self._shift, error, _tail(log))
-
-    def _last_worker(self, run: Run) -> str | None:
-        begun = attempts(self._shift.runs_folder / run.folder_name)
-        return begun[-1]["worker"] if begun else None
-
 
 def _ended_well(job: submitit.Job[None]) -> bool:
     """Without a result file, submitit would wait a quarter of a minute before it says no."""
@@ -122,18 +95,6 @@ def presence(folder: Path) -> Iterator[Path]:
     own.mkdir(parents=True)
     with claimed(own):
         yield own
-
-
-def _tail(log: Path, characters: int = 4000) -> str:
-    try:
-        return log.read_text(encoding="utf-8", errors="replace")[-characters:]
-    except OSError:
-        return ""
-
-
-def _last_line(log: Path) -> str:
-    lines = _tail(log).split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no last words")
 
 
 @contextmanager

@@ -1,0 +1,102 @@
+"""Which runs share a task of a cluster, and what that costs. Pure."""
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from replicate.dispatch.profile import Profile
+from replicate.plan import Run
+
+SAFE_SHARE = 0.8
+"""Of the time limit: a task that ends before it need not be queued again."""
+Seconds = Callable[[Run], float]
+
+
+def seconds_at(images_per_second: float) -> Seconds:
+    return lambda run: run.spec.images_to_train / images_per_second
+
+
+def pack(runs: Sequence[Run], profile: Profile, seconds: Seconds) -> list[list[Run]]:
+    """Tasks: a cell's seeds together, cut only where they exceed the time limit's safe share; small
+    cells share a task until it is as long as the tasks that run at once can make use of.
+
+    A run longer than the limit is a task of its own, which is queued again each time.
+    """
+    most = SAFE_SHARE * profile.minutes * 60
+    total = sum(map(seconds, runs))
+    least = min(most, max(profile.least_minutes * 60, total / profile.parallel))
+    tasks: list[list[Run]] = []
+    for cell in _by_cell(runs):
+        for piece in _cut(cell, most, seconds):
+            length = sum(map(seconds, piece))
+            last = sum(map(seconds, tasks[-1])) if tasks else most
+            if last < least and last + length <= most:
+                tasks[-1] += piece
+            else:
+                tasks.append(piece)
+    return tasks
+
+
+def _by_cell(runs: Sequence[Run]) -> Iterable[list[Run]]:
+    order = {cell: place for place, cell in enumerate(dict.fromkeys(run.cell for run in runs))}
+    together = sorted(runs, key=lambda run: (order[run.cell], run.seed))
+    return [list(group) for _, group in groupby(together, key=lambda run: run.cell)]
+
+
+def _cut(cell: Sequence[Run], most: float, seconds: Seconds) -> list[list[Run]]:
+    """Pieces of a cell, each at most `most` long or a single run."""
+    pieces: list[list[Run]] = []
+    for run in cell:
+        if pieces and sum(map(seconds, pieces[-1])) + seconds(run) <= most:
+            pieces[-1].append(run)
+        else:
+            pieces.append([run])
+    return pieces
+
+
+def arrays(tasks: Sequence[list[Run]], largest: int) -> list[Sequence[list[Run]]]:
+    """The fewest job arrays of at most `largest` tasks."""
+    return [tasks[start : start + largest] for start in range(0, len(tasks), largest)]
+
+
+def wall_seconds(tasks: Iterable[Sequence[Run]], parallel: int, seconds: Seconds) -> float:
+    """Until the last task ends, if `parallel` of them run at once and none waits for a node."""
+    ends = [0.0] * parallel
+    for task in tasks:
+        heapq.heappush(ends, heapq.heappop(ends) + sum(map(seconds, task)))
+    return max(ends)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tasks, and what they cost."""
+
+    profile: Profile
+    arrays: list[Sequence[list[Run]]]
+    seconds: Seconds
+    source: str
+    """Where the predicted time comes from."""
+
+    @property
+    def tasks(self) -> list[list[Run]]:
+        return [task for array in self.arrays for task in array]
+
+    def __str__(self) -> str:
+        runs = [run for task in self.tasks for run in task]
+        hours = sum(map(self.seconds, runs)) / 3600
+        wall = wall_seconds(self.tasks, self.profile.parallel, self.seconds) / 3600
+        unit = (
+            f"{hours * self.profile.gpus:.2f} GPU hours"
+            if self.profile.gpus
+            else f"{hours:.2f} task hours"
+        )
+        return (
+            f"{many(len(runs), 'run')} in {many(len(self.tasks), 'task')}, "
+            f"{many(len(self.arrays), 'job')}: "
+            f"about {unit}, {wall:.2f} hours of wall time once nodes are free ({self.source})"
+        )
+
+
+def many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
