@@ -17,7 +17,7 @@ from tests.slurm.login import (
     slurm,
 )
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 FOUR = "table1/cifar10"
 TWO = ("table1/cifar10/avgpool", "table1/cifar10/flexpool")
 THREE = (*TWO, "table1/cifar10/flexpool-reg")

@@ -11,7 +11,7 @@ import pytest
 from tests.dispatch.processes import progress, wait_for
 from tests.slurm.login import LONG, Login, Rows, cluster, hold_the_nodes, slurm
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 # of the first start alone: the limit strikes in the second run
 SLOW_START = '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || sleep 25'
