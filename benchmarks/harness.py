@@ -64,7 +64,9 @@ def write_campaign(root: Path, size: int) -> int:
 def _leave(campaign: Campaign, run: Run, pools: bytes) -> None:
     folder = campaign.runs_folder / run.folder_name
     folder.mkdir(parents=True)
-    (folder / record.ATTEMPTS).write_text('{"started": "2026-01-01T00:00:00+00:00", "worker": "w"}\n')
+    (folder / record.ATTEMPTS).write_text(
+        '{"started": "2026-01-01T00:00:00+00:00", "worker": "w"}\n'
+    )
     (folder / record.LOCK).touch()
     if pools:
         (folder / record.POOLS).write_bytes(pools)
@@ -104,7 +106,7 @@ def _pools(cell: catalogue.Cell) -> bytes:
     shapes = [(16, side, side), (32, side // 2, side // 2), (64, side // 4, side // 4)]
     weights = [random.random(shape, dtype=np.float32) for shape in shapes]
     buffer = BytesIO()
-    np.savez_compressed(buffer, *(weights if spec.model.sac else weights[2:]))
+    np.savez(buffer, *(weights if spec.model.sac else weights[2:]))
     return buffer.getvalue()
 
 
@@ -116,7 +118,9 @@ def _measured(root: Path, size: int, rounds: int) -> list[tuple[object, ...]]:
         "aggregate": ["aggregate", "many"],
         "report": ["report", "many"],
     }
-    taken = [{name: measure(command, root) for name, command in commands.items()} for _ in range(rounds)]
+    taken = [
+        {name: measure(command, root) for name, command in commands.items()} for _ in range(rounds)
+    ]
     return [
         (name, size, median(one[name][0] for one in taken), max(one[name][1] for one in taken))
         for name in commands

@@ -188,7 +188,8 @@ def plan(
     workers: Workers = None,
     threads: Threads = None,
     calibrate: Annotated[
-        bool, typer.Option(help="Predict times from a few steps of each kind of run, tried out now.")
+        bool,
+        typer.Option(help="Predict times from a few steps of each kind of run, tried out now."),
     ] = False,
     root: Root = HERE,
 ) -> None:

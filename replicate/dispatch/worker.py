@@ -210,4 +210,4 @@ def _write_pools(folder: Path, outcome: Outcome) -> None:
 
     if outcome.pools:
         with atomic.replacing(folder / record.POOLS) as file:
-            np.savez_compressed(file, *outcome.pools)
+            np.savez(file, *outcome.pools)  # noise: compressing would save a tenth

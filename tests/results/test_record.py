@@ -101,7 +101,6 @@ def test_no_record_is_none(tmp_path: Path) -> None:
     assert record.glance(tmp_path) is None
     assert record.read(tmp_path) is None
     assert record.status(tmp_path) is None
-    assert list(record.read_all(tmp_path / "absent")) == []
 
 
 def test_only_a_finished_run_has_an_accuracy(records: Any) -> None:
