@@ -17,13 +17,13 @@ def gpus() -> int:
 
 
 def processor() -> str:
-    """The model and the number of cores, such as `AMD EPYC 9354 (2 cores)`."""
+    """Its model, such as `AMD EPYC 9354 32-Core Processor`; the architecture where it has no name."""
     try:
         facts = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         facts = ""
     found = re.search(r"^model name\s*:\s*(.+)$", facts, re.MULTILINE)
-    return f"{found[1].strip() if found else platform.machine()} ({cores()} cores)"
+    return found[1].strip() if found else platform.machine()
 
 
 def share(runs: int, gpus: int, workers: int | None, threads: int | None) -> tuple[int, int]:

@@ -168,6 +168,7 @@ class _Attempt:
         facts["provenance"] |= {
             "device": outcome.device,
             "precision": outcome.precision,
+            "compiled": outcome.compiled,
             "seconds": sum(epoch.seconds for epoch in outcome.epochs),
         }
         after = f"the loss was not finite after epoch {len(outcome.epochs)}"

@@ -23,7 +23,7 @@ import pandas as pd
 from replicate import atomic
 from replicate.campaign import Campaign
 from replicate.errors import UserError
-from replicate.results import origins, statistics
+from replicate.results import origins, record, statistics
 from replicate.results.columns import COLUMNS
 from replicate.results.digest import Digest, digests, member
 from replicate.results.record import CorruptRecord
@@ -62,15 +62,19 @@ def refuse_to_forget(campaign: Campaign) -> None:
     path = campaign.results / "runs.csv"
     if not path.exists():
         return
-    # A record set aside, of a run that is being done again, is not gone.
-    kept = {path.parent.name for path in campaign.runs_folder.glob("*/record*.json")}
-    ids = {name.rpartition("-")[2] for name in kept}
+    folders = campaign.runs_folder.iterdir() if campaign.runs_folder.is_dir() else ()
+    ids = {one.name.rpartition("-")[2] for one in folders if _has_record(one)}
     lost = [run_id for run_id in read_csv(path)["run_id"] if run_id not in ids]
     if lost:
         raise UserError(
             f"{path} holds {len(lost)} runs whose records are not in {campaign.runs_folder}: "
             "bring them back, or use another --campaign"
         )
+
+
+def _has_record(folder: Path) -> bool:
+    """A record set aside, of a run that is being done again, counts too."""
+    return (folder / record.RECORD).exists() or any(folder.glob("record*.json"))
 
 
 def one_a_seed(campaign: Campaign, runs: Iterable[Digest]) -> list[Digest]:

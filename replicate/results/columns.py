@@ -25,8 +25,8 @@ COLUMNS: dict[str, dict[str, Kind]] = {
     },
     "provenance.csv": {
         **RUN, "started": "str", "seconds": "float", "images_per_second": "float",
-        "attempts": "float", "device": "str", "threads": "str", "commit": "str", "dirty": "str",
-        "python": "str", "torch": "str", "torchvision": "str", "numpy": "str",
+        "attempts": "float", "device": "str", "threads": "str", "compiled": "str", "commit": "str",
+        "dirty": "str", "python": "str", "torch": "str", "torchvision": "str", "numpy": "str",
     },
     "epochs.csv.gz": {
         **RUN, "epoch": "int", "learning_rate": "float", "loss": "float", "head_losses": "str",

@@ -1,8 +1,6 @@
 """One run's share of the CSV files, made from its folder. Free of pandas, so that processes start quickly."""
 
-import csv
 import gzip
-import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -57,11 +55,11 @@ def digests(runs_folder: Path) -> Iterator[Digest | CorruptRecord]:
 def member(rows: Iterable[Sequence[object]]) -> bytes:
     """CSV rows as a gzip member: files of many members are the members one after the other.
 
-    The same bytes for the same rows: there is no time stamp.
+    For numbers, and text without commas and quotes: the csv module takes twice the time. The same
+    bytes for the same rows: there is no time stamp.
     """
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return gzip.compress(buffer.getvalue().encode(), _COMPRESSION, mtime=0)
+    text = "".join(",".join(map(str, row)) + "\n" for row in rows)
+    return gzip.compress(text.encode(), _COMPRESSION, mtime=0)
 
 
 def _read(folders: Sequence[Path]) -> list[Digest | CorruptRecord]:

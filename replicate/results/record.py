@@ -48,6 +48,8 @@ class Provenance(Part):
     device: str
     precision: str
     threads: int
+    compiled: bool | None = None
+    """Whether the network was compiled; None where that was not noted."""
     started: str
     """UTC, of the first attempt."""
     seconds: float

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from replicate import machine
 from replicate.data import ImageData
 from replicate.errors import UserError
 from replicate.models import Classifier, build_model
@@ -68,6 +70,24 @@ def test_start_sets_threads_and_full_float32(monkeypatch: pytest.MonkeyPatch) ->
         torch.set_num_threads(threads)
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("own", [None, "/mine"])
+def test_compiled_code_is_kept_in_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str | None
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", own or "")
+    if own is None:
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    engine.start()
+    expected = own or str(tmp_path / "replicate" / "compiled")
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == expected
+
+
+def test_the_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert engine.choose("float32", 1).name == machine.processor() != "cpu"
 
 
 FAULTS = """
