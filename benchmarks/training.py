@@ -1,0 +1,163 @@
+"""Our training step: against the usual loop, by ingredient, by pool, by workers and threads."""
+
+from dataclasses import replace
+from statistics import median
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import images, loop, ours
+from benchmarks.ours import AVERAGE, AVERAGE_SAC, FLEX, FLEX_SAC, Ingredients
+from benchmarks.table import Options, Section, ratio, spread
+from benchmarks.teams import Measured, Team, compete
+from replicate import machine
+from replicate.training import engine
+
+EAGER = Ingredients()
+COMPILED = Ingredients(compiled=True)
+BATCH, QUICK_BATCH = 1000, 100
+
+
+def against_loop(options: Options) -> list[Section]:
+    """All cores for each: the loop in one process with all threads, ours as a worker a core."""
+    cores, common = machine.cores(), _common(options)
+    usual = {"cell": FLEX, **common, "threads": cores}
+    ours_of = {"cell": FLEX, **common, "threads": 1}
+    teams = {
+        "loop, no loader workers": Team(loop.build, {**usual, "loaders": 0}),
+        f"loop, {cores} loader workers": Team(loop.build, {**usual, "loaders": cores}),
+        f"ours, eager, {cores} workers x 1 thread": Team(
+            ours.build, {**ours_of, "ingredients": EAGER}, cores
+        ),
+        f"ours, compiled, {cores} workers x 1 thread": Team(
+            ours.build, {**ours_of, "ingredients": COMPILED}, cores
+        ),
+    }
+    measured = compete(teams, options.rounds)
+    best = max(list(teams)[:2], key=lambda name: median(measured[name].speeds))
+    rows = _speeds(measured, best)
+    ceiling, flops = _ceiling(options), _flops(options)
+    notes = [images.said(options.data), f"Batches of {common['batch']}. Target: 5 times the best loop."]
+    share = []
+    for name in list(teams)[2:]:
+        rate = median(measured[name].speeds) * flops / 1e9
+        share.append((name, f"{rate:.0f}", f"{ceiling:.0f}", f"{rate / ceiling:.0%}", "50 %"))
+    share_columns = ("variant", "GFLOP/s", "processor's own", "share", "target")
+    return [
+        Section("Our step against the loop that people write", _COLUMNS, rows, notes),
+        Section(
+            "Share of the processor's own bfloat16 convolution rate", share_columns, share,
+            [f"Its own: 3x3 convolution of 256 channels, 28x28. A step is {flops / 1e6:.0f} MFLOP an image."],
+        ),
+    ]  # fmt: skip
+
+
+def ingredients(options: Options) -> list[Section]:
+    """Each left out of the whole, which has all of them."""
+    without = {
+        "all": COMPILED,
+        "without compiling": replace(COMPILED, compiled=False),
+        "without bfloat16": replace(COMPILED, bfloat16=False),
+        "without channels_last": replace(COMPILED, channels_last=False),
+        "without keeping memory": replace(COMPILED, memory=False),
+        "none": Ingredients(False, False, False, False),
+    }
+    common = {"cell": FLEX, **_common(options), "threads": 1}
+    teams = {
+        name: Team(ours.build, {**common, "ingredients": own}) for name, own in without.items()
+    }
+    rows = _speeds(compete(teams, options.rounds), "all")
+    notes = [images.said(options.data), "One process of one thread; data in memory in all of them."]
+    return [Section("Ingredients", _COLUMNS, rows, notes)]
+
+
+def workers(options: Options) -> list[Section]:
+    cores, common = machine.cores(), _common(options)
+    teams = {
+        f"{processes} x {threads}": Team(
+            ours.build, {"cell": FLEX, **common, "threads": threads, "ingredients": EAGER}, processes
+        )
+        for processes, threads in dict.fromkeys([(cores, 1), (1, cores), (1, 1)])
+    }
+    rows = _speeds(compete(teams, options.rounds), f"1 x {cores}")
+    return [Section("Workers x threads (eager)", _COLUMNS, rows, [images.said(options.data)])]
+
+
+def pools(options: Options) -> list[Section]:
+    """In one process, step by step in turns: the closest comparison there is."""
+    engine.start(1)
+    common = _common(options)
+    cells = {"AvgPool": AVERAGE, "FlexPool": FLEX, "AvgPool, SAC": AVERAGE_SAC, "FlexPool, SAC": FLEX_SAC}
+    targets = {"FlexPool": ("AvgPool", 1.03), "FlexPool, SAC": ("AvgPool, SAC", 1.08)}
+    rows: list[tuple[object, ...]] = []
+    for way, chosen in {"eager": EAGER, "compiled": COMPILED}.items():
+        runs = {
+            name: ours.run_of(cell, common["batch"], 2, chosen, common["entry"])
+            for name, cell in cells.items()
+        }
+        times = ours.step_times(runs, 4 * options.rounds)
+        for name, own in times.items():
+            base, target = targets.get(name, (name, None))
+            share = ratio(own, times[base])
+            met = ("yes" if share <= target else "no") if target else ""
+            shown = f"{share:.3f} of {base}" if target else ""
+            rows.append((way, name, ours.milliseconds(own), shown, target or "", met, len(own)))
+    columns = ("way", "classifier", "ms a step", "ratio", "target", "met", "n")
+    notes = [images.said(options.data), f"Batches of {common['batch']}, one thread, bfloat16."]
+    return [Section("FlexPool and SAC over AvgPool", columns, rows, notes)]
+
+
+_COLUMNS = ("variant", "images/s", "range", "ratio", "peak MiB", "n")
+
+
+def _common(options: Options) -> dict[str, object]:
+    batch = options.size(BATCH, QUICK_BATCH)
+    return {"batch": batch, "steps": 2, "entry": options.data}
+
+
+def _speeds(measured: dict[str, Measured], base: str) -> list[tuple[object, ...]]:
+    return [
+        (
+            name, f"{median(own.speeds):.0f}", spread(own.speeds),
+            f"{ratio(own.speeds, measured[base].speeds):.2f}", f"{own.mebibytes:.0f}", len(own.speeds),
+        )
+        for name, own in measured.items()
+    ]  # fmt: skip
+
+
+def _flops(options: Options) -> float:
+    """Of forward and backward pass, an image."""
+    run = ours.run_of(FLEX, 10, 2, EAGER, options.data)
+    step = ours.stepping(run)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / 10
+
+
+def convolve(batch: int, threads: int) -> object:
+    """Blocks of one bfloat16 convolution; its images counted in GFLOP."""
+    from torch.nn import functional as F
+
+    engine.start(threads)
+    x = torch.randn(batch, 256, 28, 28, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    w = torch.randn(256, 256, 3, 3, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    flop = 2 * batch * 256 * 256 * 9 * 28 * 28
+
+    def block() -> int:
+        with torch.no_grad():
+            for _ in range(10):
+                F.conv2d(x, w, padding=1)
+        return 10 * flop
+
+    return block
+
+
+def _ceiling(options: Options) -> float:
+    """GFLOP/s of all cores, the better of one process and one a core."""
+    cores, batch = machine.cores(), options.size(32, 4)
+    teams = {
+        "one process": Team(convolve, {"batch": batch, "threads": cores}),
+        "one a core": Team(convolve, {"batch": batch, "threads": 1}, cores),
+    }
+    measured = compete(teams, options.rounds)
+    return max(median(own.speeds) for own in measured.values()) / 1e9
