@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import torch
 from torch import nn
@@ -71,15 +71,18 @@ def build(
 
 
 def step_times(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
-    """Seconds of a step of each run, one after the other in one process, `rounds` times over."""
+    """Processor seconds of a step of each run, in turns in one process, `rounds` times over.
+
+    Of one thread, where they are the time it takes on a machine that does nothing else.
+    """
     steps = {name: stepping(run) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 3):
         for name, step in steps.items():
-            begun = perf_counter()
+            begun = process_time()
             step()
             if number >= 3:
-                times[name].append(perf_counter() - begun)
+                times[name].append(process_time() - begun)
     return times
 
 
