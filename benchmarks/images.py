@@ -29,7 +29,9 @@ def images(entry: str | None, count: int) -> ImageData:
 
 
 def said(entry: str | None) -> str:
-    return f"Images: {Path(entry).name if entry else 'generated (noise)'}, {SIDE}x{SIDE}x{CHANNELS}."
+    return (
+        f"Images: {Path(entry).name if entry else 'generated (noise)'}, {SIDE}x{SIDE}x{CHANNELS}."
+    )
 
 
 def _random(count: int, seed: int) -> Split:

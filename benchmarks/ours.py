@@ -47,9 +47,7 @@ def spec_of(cell: str, batch: int) -> Spec:
     return found.spec
 
 
-def run_of(
-    cell: str, batch: int, steps: int, ingredients: Ingredients, entry: str | None
-) -> Run:
+def run_of(cell: str, batch: int, steps: int, ingredients: Ingredients, entry: str | None) -> Run:
     """A run whose epochs have `steps` steps."""
     kind = Engine if ingredients.channels_last else _Planar
     precision = "bfloat16" if ingredients.bfloat16 else "float32"

@@ -61,7 +61,14 @@ def _compilation(options: Options) -> Section:
         more = sum(taken[2:]) - sum(eager[2:])
         even = f"{more / gain:,.0f} images" if gain > 0 and more > 0 else ""
         rows.append((name, *(f"{one:.1f}" for one in taken), even))
-    columns = ("way", "import, s", "build, s", "first step, s", "first evaluations, s", "breaks even after")
+    columns = (
+        "way",
+        "import, s",
+        "build, s",
+        "first step, s",
+        "first evaluations, s",
+        "breaks even after",
+    )
     notes = [
         images.said(options.data),
         f"Batches of {batch}, one thread: {1e6 * gain:.0f} µs an image saved by compiling "

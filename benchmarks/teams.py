@@ -37,7 +37,10 @@ class Measured:
 def compete(teams: Mapping[str, Team], rounds: int) -> dict[str, Measured]:
     """A first round that warms up and does not count, then `rounds` that do."""
     with ExitStack() as stack:
-        ready = {name: [_start(stack, team) for _ in range(team.processes)] for name, team in teams.items()}
+        ready = {
+            name: [_start(stack, team) for _ in range(team.processes)]
+            for name, team in teams.items()
+        }
         for own in ready.values():
             _answers(own)
         speeds: dict[str, list[float]] = {name: [] for name in teams}

@@ -45,7 +45,10 @@ def against_loop(options: Options) -> list[Section]:
     rows = _speeds(measured, best)
     ceiling = max(median(everything[name].speeds) for name in ceilings) / 1e9
     flops = _flops(options)
-    notes = [images.said(options.data), f"Batches of {common['batch']}. Target: 5 times the best loop."]
+    notes = [
+        images.said(options.data),
+        f"Batches of {common['batch']}. Target: 5 times the best loop.",
+    ]
     share = []
     for name in list(teams)[2:]:
         rate = median(measured[name].speeds) * flops / 1e9
@@ -83,7 +86,9 @@ def workers(options: Options) -> list[Section]:
     cores, common = machine.cores(), _common(options)
     teams = {
         f"{processes} x {threads}": Team(
-            ours.build, {"cell": FLEX, **common, "threads": threads, "ingredients": EAGER}, processes
+            ours.build,
+            {"cell": FLEX, **common, "threads": threads, "ingredients": EAGER},
+            processes,
         )
         for processes, threads in dict.fromkeys([(cores, 1), (1, cores), (1, 1)])
     }
@@ -95,7 +100,12 @@ def pools(options: Options) -> list[Section]:
     """In one process, step by step in turns: the closest comparison there is."""
     engine.start(1)
     common = _common(options)
-    cells = {"AvgPool": AVERAGE, "FlexPool": FLEX, "AvgPool, SAC": AVERAGE_SAC, "FlexPool, SAC": FLEX_SAC}
+    cells = {
+        "AvgPool": AVERAGE,
+        "FlexPool": FLEX,
+        "AvgPool, SAC": AVERAGE_SAC,
+        "FlexPool, SAC": FLEX_SAC,
+    }
     targets = {"FlexPool": ("AvgPool", 1.03), "FlexPool, SAC": ("AvgPool, SAC", 1.08)}
     rows: list[tuple[object, ...]] = []
     for way, chosen in {"eager": EAGER, "compiled": COMPILED}.items():

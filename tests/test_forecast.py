@@ -11,7 +11,11 @@ from replicate.forecast import Kind
 from replicate.plan import Run
 from replicate.results import record
 
-CELL, AVERAGE, GREY = "table1/cifar10/flexpool", "table1/cifar10/avgpool", "table1/fashion-mnist/avgpool"
+CELL, AVERAGE, GREY = (
+    "table1/cifar10/flexpool",
+    "table1/cifar10/avgpool",
+    "table1/fashion-mnist/avgpool",
+)
 CIFAR_WORK = 100 * (50_000 + 10_000 / 3) * 32 * 32
 GREY_WORK = 100 * (60_000 + 10_000 / 3) * 28 * 28
 
