@@ -206,8 +206,7 @@ def plan(
 
         speeds = tried([run.spec for run in left], *size)
     elif left:
-        done = [one.run for one in seen if one.doing == "done"]
-        speeds = forecast.recorded(done, asked.runs_folder)
+        speeds = forecast.recorded(statuses.done(seen), asked.runs_folder)
     else:
         speeds = {}
     for line in forecast.lines(left, speeds):

@@ -72,28 +72,30 @@ def recorded(done: Sequence[Run], runs_folder: Path) -> dict[Kind, float]:
     return {each: median(speeds) for each, speeds in found.items() if speeds}
 
 
-def seconds(spec: Spec, speeds: Speeds) -> float | None:
-    """Of one run; by the speed of its own kind, else of all kinds known. None without any."""
-    if not speeds:
-        return None
+def assumed(specs: Iterable[Spec], images_per_second: float) -> dict[Kind, float]:
+    """Speeds at which every one of them trains that many images a second, evaluations included."""
+    return {kind(spec): work(spec) * images_per_second / spec.images_to_train for spec in specs}
+
+
+def seconds(spec: Spec, speeds: Speeds) -> float:
+    """Of one run; by the speed of its own kind, else by the median of those there are, at least one."""
     return work(spec) / speeds.get(kind(spec), median(speeds.values()))
 
 
 def lines(runs: Iterable[Run], speeds: Speeds) -> Iterator[str]:
     """Each run, and its time where it can be told."""
     for run in runs:
-        predicted = seconds(run.spec, speeds)
-        yield str(run) if predicted is None else f"{run}: {duration(predicted)}"
+        yield f"{run}: {duration(seconds(run.spec, speeds))}" if speeds else str(run)
 
 
 def cost(runs: Sequence[Run], speeds: Speeds, workers: int) -> str:
     """What the runs cost together: images and, where speeds are known, time."""
     text = f"{sum(run.spec.images_to_train for run in runs):,} training images"
-    each = [one for run in runs if (one := seconds(run.spec, speeds)) is not None]
     if not runs:
         return text
-    if not each:
+    if not speeds:
         return f"{text}; no speed is known yet: --calibrate measures it"
+    each = (seconds(run.spec, speeds) for run in runs)
     return f"{text}: {duration(total(each, workers))} with {_counted(workers)}"
 
 
@@ -117,11 +119,7 @@ def read(results: Path) -> dict[str, float]:
 def remember(results: Path, runs: Iterable[Run], speeds: Speeds) -> None:
     """Add the prediction of runs that have none yet: what was said first stands."""
     known = read(results)
-    new = {
-        run.id: predicted
-        for run in runs
-        if run.id not in known and (predicted := seconds(run.spec, speeds)) is not None
-    }
+    new = {run.id: seconds(run.spec, speeds) for run in runs if speeds and run.id not in known}
     if new:
         atomic.write_text(results / FILE, json.dumps(known | new, indent=0) + "\n")
 

@@ -67,7 +67,14 @@ def test_seconds_by_kind_else_by_the_median(campaign: Campaign) -> None:
     assert forecast.seconds(specs[GREY], speeds) == pytest.approx(
         100 / 1.5 * GREY_WORK / CIFAR_WORK
     )
-    assert forecast.seconds(specs[CELL], {}) is None
+
+
+def test_an_assumed_speed_counts_training_images(campaign: Campaign) -> None:
+    specs = [cell.spec for cell in campaign.cells]
+    speeds = forecast.assumed(specs, 100.0)
+    assert [forecast.seconds(spec, speeds) for spec in specs] == [
+        pytest.approx(spec.images_to_train / 100) for spec in specs
+    ]
 
 
 @pytest.mark.parametrize(

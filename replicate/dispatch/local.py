@@ -93,8 +93,7 @@ def reopen_failed(campaign: Campaign) -> None:
 def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, console: Console) -> None:
     """Keep what is predicted of every run before it begins, where that costs little."""
     seen = status.look(campaign.runs, campaign.runs_folder)
-    done = [one.run for one in seen if one.doing == "done"]
-    speeds = forecast.recorded(done, campaign.runs_folder)
+    speeds = forecast.recorded(status.done(seen), campaign.runs_folder)
     if not speeds and sum(run.spec.images_to_train for run in left) >= IMAGES_WORTH_CALIBRATION:
         from replicate.training.calibration import calibrate
 

@@ -1,6 +1,5 @@
-"""Which runs share a task of a cluster, and what that costs. Pure."""
+"""Which runs share a task of a cluster. Pure."""
 
-import heapq
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
@@ -10,10 +9,6 @@ from replicate.plan import Run
 SAFE_SHARE = 0.8
 """Of the time limit: a task that ends before it need not be queued again."""
 Seconds = Callable[[Run], float]
-
-
-def seconds_at(images_per_second: float) -> Seconds:
-    return lambda run: run.spec.images_to_train / images_per_second
 
 
 def pack(runs: Sequence[Run], profile: Profile, seconds: Seconds) -> list[list[Run]]:
@@ -57,11 +52,3 @@ def _cut(cell: Sequence[Run], most: float, seconds: Seconds) -> list[list[Run]]:
 def arrays(tasks: Sequence[list[Run]], largest: int) -> list[Sequence[list[Run]]]:
     """The fewest job arrays of at most `largest` tasks."""
     return [tasks[start : start + largest] for start in range(0, len(tasks), largest)]
-
-
-def wall_seconds(tasks: Iterable[Sequence[Run]], parallel: int, seconds: Seconds) -> float:
-    """Until the last task ends, if `parallel` of them run at once and none waits for a node."""
-    ends = [0.0] * parallel
-    for task in tasks:
-        heapq.heappush(ends, heapq.heappop(ends) + sum(map(seconds, task)))
-    return max(ends)

@@ -20,7 +20,7 @@ from rich.console import Console
 from submitit.core.utils import FailedJobError
 
 from replicate import campaign as campaigns
-from replicate import plan
+from replicate import forecast, plan
 from replicate.campaign import Campaign
 from replicate.dispatch import (
     local,
@@ -29,14 +29,15 @@ from replicate.dispatch import (
     provenance,
     scheduler,
     snapshot,
+    status,
     submission,
 )
-from replicate.dispatch.packing import Seconds
 from replicate.dispatch.profile import Profile
 from replicate.dispatch.submission import Submission
 from replicate.dispatch.task import Report, Task
 from replicate.dispatch.worker import Shift
 from replicate.errors import UserError
+from replicate.forecast import Speeds
 from replicate.plan import Run
 
 NOTICE_SECONDS = 120
@@ -61,25 +62,28 @@ class Plan:
 
     profile: Profile
     arrays: list[Sequence[list[Run]]]
-    seconds: Seconds
+    speeds: Speeds
     source: str
-    """Where the predicted time comes from."""
+    """Of the speeds."""
 
     @property
     def tasks(self) -> list[list[Run]]:
         return [task for array in self.arrays for task in array]
 
+    @property
+    def runs(self) -> list[Run]:
+        return [run for task in self.tasks for run in task]
+
     def __str__(self) -> str:
-        runs = [run for task in self.tasks for run in task]
-        hours = sum(map(self.seconds, runs)) / 3600
-        wall = packing.wall_seconds(self.tasks, self.profile.parallel, self.seconds) / 3600
+        each = [sum(forecast.seconds(run.spec, self.speeds) for run in task) for task in self.tasks]
+        hours, wall = sum(each) / 3600, forecast.total(each, self.profile.parallel) / 3600
         unit = (
             f"{hours * self.profile.gpus:.2f} GPU hours"
             if self.profile.gpus
             else f"{hours:.2f} task hours"
         )
         return (
-            f"{_many(len(runs), 'run')} in {_many(len(self.tasks), 'task')}, "
+            f"{_many(len(self.runs), 'run')} in {_many(len(self.tasks), 'task')}, "
             f"{_many(len(self.arrays), 'job')}: "
             f"about {unit}, {wall:.2f} hours of wall time once nodes are free ({self.source})"
         )
@@ -99,6 +103,7 @@ def submit(campaign: Campaign, options: Options) -> None:
     campaigns.save(campaign)
     if options.retry_failed:
         local.reopen_failed(campaign)
+    forecast.remember(campaign.results, wanted.runs, wanted.speeds)
     shift = Shift(
         worker="",
         runs_folder=campaign.runs_folder.resolve(),
@@ -143,12 +148,14 @@ def plan_of(campaign: Campaign, options: Options) -> Plan | None:
 
 
 def _plan(campaign: Campaign, left: Sequence[Run], chosen: Profile, largest: int) -> Plan:
-    recorded = plan.speed(campaign.runs_folder)
-    speed = recorded or chosen.images_per_second
-    source = "recorded" if recorded else "assumed by the profile"
-    seconds = packing.seconds_at(speed)
-    tasks = packing.pack(left, chosen, seconds)
-    return Plan(chosen, packing.arrays(tasks, largest), seconds, f"{speed:.0f} images/s, {source}")
+    seen = status.look(campaign.runs, campaign.runs_folder)
+    speeds, source = forecast.recorded(status.done(seen), campaign.runs_folder), "speed as recorded"
+    if not speeds:
+        speed = chosen.images_per_second
+        speeds = forecast.assumed([run.spec for run in left], speed)
+        source = f"{speed:g} images/s, assumed by the profile"
+    tasks = packing.pack(left, chosen, lambda run: forecast.seconds(run.spec, speeds))
+    return Plan(chosen, packing.arrays(tasks, largest), speeds, source)
 
 
 def _busy(campaign: Campaign) -> set[str]:

@@ -50,6 +50,10 @@ def summary(seen: Sequence[Seen]) -> str:
     return ", ".join(parts)
 
 
+def done(seen: Iterable[Seen]) -> list[Run]:
+    return [one.run for one in seen if one.doing == "done"]
+
+
 def left(seen: Iterable[Seen], retry_failed: bool = False) -> list[Run]:
     """The runs without a result; failed ones only on request."""
     ended = {"done", "diverged"} if retry_failed else {"done", "diverged", "failed"}

@@ -28,7 +28,7 @@ def flex_pool2d(x: Tensor, weights: Tensor, keepdim: bool = False) -> Tensor:
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return (x * weights).sum(dim=(2, 3), keepdim=keepdim)
     # A few images at a time: the product stays in the cache, and the whole takes a third of the time.
-    pieces = x.split(max(1, _CACHED_VALUES // weights.numel()))
+    pieces = torch.split(x, max(1, _CACHED_VALUES // weights.numel()))
     return torch.cat([(piece * weights).sum(dim=(2, 3), keepdim=keepdim) for piece in pieces])
 
 

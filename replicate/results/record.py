@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -147,20 +146,6 @@ def glance(folder: Path | str) -> Status | None:
     finally:
         os.close(file)
     return _status(beginning) if whole else None
-
-
-def read_all(runs_folder: Path) -> Iterator[tuple[Path, Record | CorruptRecord]]:
-    """Every record below a campaign's runs folder, by folder name; a corrupt one as its error."""
-    if not runs_folder.is_dir():
-        return
-    for folder in sorted(runs_folder.iterdir()):
-        try:
-            found = read(folder)
-        except CorruptRecord as error:
-            yield folder, error
-        else:
-            if found is not None:
-                yield folder, found
 
 
 def progress(folder: Path) -> dict[str, Any] | None:

@@ -63,4 +63,4 @@ def _random_images(spec: Spec, count: int) -> ImageData:
         )
         for n in (count, _TEST_IMAGES)
     )
-    return ImageData(train, test, "random", "", (0.5,) * channels, (0.25,) * channels)
+    return ImageData(train, test, "generated", "", (0.5,) * channels, (0.25,) * channels)
