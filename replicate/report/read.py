@@ -82,4 +82,4 @@ def _frame(path: Path) -> pd.DataFrame:
 
 def _blank(types: dict[str, Kind]) -> dict[str, list[str]]:
     """Nothing between the commas is a missing number, but an empty text."""
-    return {name: ["", "nan"] for name, kind in types.items() if kind == "float"}
+    return {name: ["", "nan"] for name, kind in types.items() if kind in ("float", "Int64")}

@@ -210,4 +210,6 @@ def _maps(runs: Iterable[Digest]) -> Iterator[dict[str, Any]]:
 
 
 def _frame(rows: Iterable[dict[str, Any]], file: str) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=list(COLUMNS[file]))
+    types = COLUMNS[file]
+    counts: dict[str, Any] = {name: kind for name, kind in types.items() if kind == "Int64"}
+    return pd.DataFrame(list(rows), columns=list(types)).astype(counts)

@@ -1,19 +1,19 @@
 """The columns of a campaign's CSV files, in order, with the types that they are read as.
 
-A column of `float` or `str` may have nothing in it, a number that is unknown or no text; one of
-`int` never has.
+A column of `float`, `Int64` or `str` may have nothing in it, a number that is unknown or no text;
+one of `int` never has.
 """
 
 from typing import Literal
 
-Kind = Literal["str", "int", "float"]
+Kind = Literal["str", "int", "Int64", "float"]
 RUN: dict[str, Kind] = {"cell": "str", "seed": "int", "run_id": "str"}
 
 COLUMNS: dict[str, dict[str, Kind]] = {
     "runs.csv": {
         "cell": "str", "table": "float", "dataset": "str", "method": "str", "protocol": "str",
         "seed": "int", "run_id": "str", "status": "str", "stale": "str", "accuracy": "float",
-        "best_accuracy": "float", "best_epoch": "float", "epochs": "float", "train_loss": "float",
+        "best_accuracy": "float", "best_epoch": "Int64", "epochs": "float", "train_loss": "float",
         "penalty": "float", "source": "str", "fingerprint": "str", "precision": "str",
         "error": "str",
     },

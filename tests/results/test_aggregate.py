@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor as Pool
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from replicate.errors import UserError
 from replicate.report.read import read
 from replicate.report.render import as_markdown
 from replicate.report.sections import document
-from replicate.results import aggregate, record
+from replicate.results import aggregate, digest, record
 
 CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
 
@@ -102,6 +103,27 @@ def test_a_row_a_run_epoch_channel_and_position(whole: Campaign) -> None:
     assert {row["weight"] for row in maps} == {"0.5"}
 
 
+def test_a_map_is_the_mean_over_channels_and_seeds(records: Any) -> None:
+    campaign = records.begin([CELL])
+    records.leave(campaign, CELL, 0, pools=[np.array([[[1.0, 2.0]], [[3.0, 6.0]]])])
+    records.leave(campaign, CELL, 1, pools=[np.array([[[4.0, 0.0]], [[4.0, 2.0]]])])
+    aggregate.aggregate(campaign)
+    assert [row["weight"] for row in rows(campaign, "maps.csv.gz")] == ["3.0", "2.5"]
+
+
+def test_many_records_are_read_in_several_processes(
+    whole: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aggregate.aggregate(whole)
+    before = {path.name: path.read_bytes() for path in whole.results.glob("*.csv*")}
+    asked = []
+    monkeypatch.setattr(digest, "ProcessPoolExecutor", lambda *a: asked.append(a) or Pool(*a))
+    monkeypatch.setattr(digest, "_CHUNK", 2)
+    aggregate.aggregate(whole)
+    assert len(asked) == 1
+    assert {path.name: path.read_bytes() for path in whole.results.glob("*.csv*")} == before
+
+
 def test_the_same_records_give_the_same_bytes(whole: Campaign) -> None:
     def contents() -> dict[str, bytes]:
         aggregate.aggregate(whole)
@@ -129,7 +151,10 @@ def test_failed_and_diverged_seeds_are_counted(records: Any) -> None:
     assert verdict(campaign) == "incomplete (1/3 seeds)"
     (cell,) = rows(campaign, "cells.csv")
     assert (cell["n"], cell["failed"], cell["diverged"]) == ("1", "1", "1")
-    assert [run["accuracy"] for run in rows(campaign, "runs.csv")] == ["91.8", "", ""]
+    runs = rows(campaign, "runs.csv")
+    assert [run["accuracy"] for run in runs] == ["91.8", "", ""]
+    assert [run["best_epoch"] for run in runs] == ["2", "2", ""]
+    assert list(read(campaign.root, "made").runs["best_epoch"].dropna()) == [2, 2]
     report = text(campaign)
     assert "out of memory" in report
     assert "the loss was not finite" in report
