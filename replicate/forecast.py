@@ -4,9 +4,11 @@ A run's work is counted in pixels, so that the speed of one network serves anoth
 Predicted is training and evaluation; a worker also takes some seconds to start.
 """
 
+import csv
 import heapq
-import json
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -14,10 +16,11 @@ from typing import NamedTuple
 from replicate import atomic
 from replicate.plan import Run
 from replicate.results import record
+from replicate.results.columns import COLUMNS
 from replicate.results.record import CorruptRecord
 from replicate.spec import Spec
 
-FILE = "forecast.json"
+FILE = "forecast.csv"
 SAMPLE = 3
 """Recorded runs of a kind that are read: the speed of one machine hardly changes."""
 _EVALUATION = 1 / 3  # the work of a test image over that of a training image: no backward pass
@@ -32,14 +35,6 @@ class Kind(NamedTuple):
     sac: bool
     batch_size: int
     precision: str
-
-
-class Comparison(NamedTuple):
-    """What was predicted against what was spent, over the runs that have both; in seconds."""
-
-    runs: int
-    predicted: float
-    spent: float
 
 
 Speeds = Mapping[Kind, float]
@@ -107,33 +102,25 @@ def total(each: Iterable[float], workers: int) -> float:
     return max(free)
 
 
-def read(results: Path) -> dict[str, float]:
-    """Seconds by run id, as predicted before each run; empty where nothing was."""
-    try:
-        found = json.loads((results / FILE).read_text(encoding="utf-8"))
-        return {str(run_id): float(one) for run_id, one in found.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
-
-
 def remember(results: Path, runs: Iterable[Run], speeds: Speeds) -> None:
-    """Add the prediction of runs that have none yet: what was said first stands."""
-    known = read(results)
-    new = {run.id: seconds(run.spec, speeds) for run in runs if speeds and run.id not in known}
+    """Add to forecast.csv the runs that have no prediction yet: what was said first stands."""
+    kept = _kept(results / FILE)
+    known = {run_id for _, _, run_id, _ in kept}
+    new = [
+        (run.cell, run.seed, run.id, seconds(run.spec, speeds))
+        for run in runs
+        if speeds and run.id not in known
+    ]
     if new:
-        atomic.write_text(results / FILE, json.dumps(known | new, indent=0) + "\n")
-
-
-def compare(predicted: Mapping[str, float], spent: Mapping[str, float]) -> Comparison:
-    """Both by run id; `spent` of finished runs."""
-    both = predicted.keys() & spent.keys()
-    return Comparison(
-        len(both), sum(predicted[one] for one in both), sum(spent[one] for one in both)
-    )
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([list(COLUMNS[FILE]), *kept, *new])
+        atomic.write_text(results / FILE, text.getvalue())
 
 
 def duration(seconds: float) -> str:
     """Hours and minutes, minutes and seconds, or seconds."""
+    if not isfinite(seconds):
+        return "unknown"
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600:,} h {whole % 3600 // 60} min"
@@ -144,6 +131,16 @@ def duration(seconds: float) -> str:
 
 def _counted(workers: int) -> str:
     return f"{workers} worker" + "s" * (workers > 1)
+
+
+def _kept(path: Path) -> list[list[str]]:
+    """The rows below the names; none where the file is missing or another's."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            names, *rows = csv.reader(file)
+    except (OSError, ValueError):
+        return []
+    return rows if names == list(COLUMNS[FILE]) else []
 
 
 def _speed(run: Run, runs_folder: Path) -> float | None:

@@ -85,29 +85,31 @@ def test_total(each: list[float], workers: int, expected: float) -> None:
     assert forecast.total(each, workers) == expected
 
 
+def _kept(campaign: Campaign) -> list[tuple[str, ...]]:
+    text = (campaign.results / forecast.FILE).read_text()
+    return [tuple(line.split(",")) for line in text.splitlines()]
+
+
 def test_the_first_prediction_stands(campaign: Campaign) -> None:
     first, second, *_ = runs = _runs(campaign, AVERAGE)
-    kind = forecast.kind(first.spec)
-    assert forecast.read(campaign.results) == {}
+    kind, work = forecast.kind(first.spec), forecast.work(first.spec)
     forecast.remember(campaign.results, [first], {})
     assert not (campaign.results / forecast.FILE).exists()
-    forecast.remember(campaign.results, [first], {kind: CIFAR_WORK / 10})
-    forecast.remember(campaign.results, runs[:2], {kind: CIFAR_WORK / 20})
-    assert forecast.read(campaign.results) == {
-        first.id: pytest.approx(10),
-        second.id: pytest.approx(20),
-    }
+    forecast.remember(campaign.results, [first], {kind: work / 10})
+    forecast.remember(campaign.results, runs[:2], {kind: work / 20})
+    assert _kept(campaign) == [
+        ("cell", "seed", "run_id", "predicted"),
+        (AVERAGE, "0", first.id, "10.0"),
+        (AVERAGE, "1", second.id, "20.0"),
+    ]
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"a": null}', '{"a": "b"}', "\xff"])
-def test_a_damaged_file_predicts_nothing(tmp_path: Path, content: str) -> None:
-    (tmp_path / forecast.FILE).write_text(content, encoding="latin-1")
-    assert forecast.read(tmp_path) == {}
-
-
-def test_predicted_against_spent() -> None:
-    found = forecast.compare({"a": 10.0, "b": 20.0, "c": 5.0}, {"b": 30.0, "a": 9.0, "d": 1.0})
-    assert found == (2, 30.0, 39.0)
+@pytest.mark.parametrize("content", ["", "[1]", "a,b\n1,2\n", "\xff"])
+def test_a_damaged_file_predicts_nothing(campaign: Campaign, content: str) -> None:
+    (campaign.results / forecast.FILE).write_text(content, encoding="latin-1")
+    (first, *_) = _runs(campaign, AVERAGE)
+    forecast.remember(campaign.results, [first], {forecast.kind(first.spec): 1.0})
+    assert [row[2] for row in _kept(campaign)] == ["run_id", first.id]
 
 
 def test_lines_and_cost(campaign: Campaign) -> None:

@@ -25,6 +25,7 @@ class Results:
     epochs: pd.DataFrame
     pools: pd.DataFrame
     maps: pd.DataFrame
+    forecast: pd.DataFrame
 
     @property
     def request(self) -> Request:
@@ -56,6 +57,7 @@ def read(root: Path, name: str) -> Results:
         epochs=frames["epochs.csv.gz"],
         pools=frames["pools.csv.gz"],
         maps=frames["maps.csv.gz"],
+        forecast=frames["forecast.csv"],
     )
 
 

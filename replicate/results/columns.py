@@ -34,6 +34,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "images_per_second": "float",
     },
     "pools.csv.gz": {**RUN, "head": "int", "channel": "int", "sum": "float"},
+    "forecast.csv": {**RUN, "predicted": "float"},
     "maps.csv.gz": {
         "cell": "str", "head": "int", "row": "int", "column": "int", "weight": "float",
     },
