@@ -63,7 +63,7 @@ def _step(
 ) -> int:
     optimizer.zero_grad()
     loss, _ = weighted_loss(model(pixels), labels, weights)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     loss.item()
     return len(labels)

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,10 +24,10 @@ def describe() -> list[str]:
     ]
 
 
-def file_name() -> str:
-    """A name for this machine's results."""
+def file_name(pieces: Sequence[str]) -> str:
+    """A name for this machine's results; of some pieces only, one that names them."""
     name = re.sub(r"[^a-z0-9]+", "-", machine.processor().lower()).strip("-")
-    return f"{name}-{machine.cores()}-cores.md"
+    return "-".join([name, f"{machine.cores()}-cores", *pieces]) + ".md"
 
 
 def free_mebibytes() -> float:

@@ -14,7 +14,7 @@ from benchmarks.teams import Work
 from replicate import catalogue
 from replicate.spec import Spec
 from replicate.training import engine
-from replicate.training.engine import Engine
+from replicate.training.engine import Engine, Precision
 from replicate.training.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ class _Planar(Engine):
 
     def place(self, model: nn.Module, trunk: nn.Module) -> None:
         super().place(model, trunk)
-        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        model.to(memory_format=torch.contiguous_format)
         model.register_forward_pre_hook(lambda _, inputs: inputs[0].contiguous())
 
 
@@ -50,7 +50,7 @@ def spec_of(cell: str, batch: int) -> Spec:
 def run_of(cell: str, batch: int, steps: int, ingredients: Ingredients, entry: str | None) -> Run:
     """A run whose epochs have `steps` steps."""
     kind = Engine if ingredients.channels_last else _Planar
-    precision = "bfloat16" if ingredients.bfloat16 else "float32"
+    precision: Precision = "bfloat16" if ingredients.bfloat16 else "float32"
     threads = torch.get_num_threads()
     chosen = kind(torch.device("cpu"), precision, threads, ingredients.compiled, "as measured")
     return Run(spec_of(cell, batch), 0, images(entry, batch * steps), chosen)

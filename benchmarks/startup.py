@@ -12,7 +12,7 @@ from statistics import median
 
 from benchmarks import images, ours
 from benchmarks.ours import FLEX, ROOT
-from benchmarks.table import Options, Section
+from benchmarks.table import Found, Options, Section
 from benchmarks.training import BATCH, COMPILED, EAGER, QUICK_BATCH
 from replicate.results import record
 from replicate.training import engine
@@ -54,7 +54,7 @@ def _compilation(options: Options) -> Section:
         name: ours.run_of(FLEX, batch, 2, chosen, options.data)
         for name, chosen in {"eager": EAGER, "compiled": COMPILED}.items()
     }
-    times = ours.step_times(runs, 4 * options.rounds)
+    times = ours.step_times(runs, 2 * options.rounds)
     gain = median(a - b for a, b in zip(times["eager"], times["compiled"], strict=True)) / batch
     rows = []
     for name, taken in {"eager": eager, "compiled, cold": cold, "compiled, warm": warm}.items():
@@ -123,8 +123,9 @@ def _overhead(options: Options) -> Section:
     whole = EPOCHS * (50_000 + 10_000 / 3) / speed
     share = beside / (beside + whole)
     row = (f"{wall:.1f}", f"{found.provenance.seconds:.1f}", f"{beside:.1f}", f"{whole:.0f}",
-           f"{share:.1%}", f"{SHARE:.0%}", "yes" if share <= SHARE else "no")  # fmt: skip
+           f"{share:.1%}")  # fmt: skip
     columns = ("whole command, s", "training and evaluation, s", "beside it, s",
-               f"{EPOCHS} epochs of CIFAR-10 at this speed, s", "share", "target", "met")  # fmt: skip
+               f"{EPOCHS} epochs of CIFAR-10 at this speed, s", "share")  # fmt: skip
     note = "Beside it: start of command and worker, images, checkpoints, record, CSV files, report."
-    return Section("Time beside training", columns, [row], [note])
+    reached = {"beside": Found(f"{share:.1%}", share <= SHARE)}
+    return Section("Time beside training", columns, [row], [note], reached)

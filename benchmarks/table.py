@@ -21,11 +21,21 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What was measured of a target."""
+
+    value: str
+    met: bool
+
+
+@dataclass(frozen=True)
 class Section:
     title: str
     columns: tuple[str, ...]
-    rows: list[tuple[object, ...]]
+    rows: Sequence[tuple[object, ...]]
     notes: list[str] = field(default_factory=list)
+    found: dict[str, Found] = field(default_factory=dict)
+    """By the name of the target."""
 
     def markdown(self) -> str:
         table = tabulate(self.rows, self.columns, tablefmt="github", disable_numparse=True)
