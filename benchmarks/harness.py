@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +31,15 @@ MEMORY = 1024
 """MiB."""
 Row = tuple[str, int, float, float]
 """Command, runs, seconds, peak MiB."""
+
+
+# From a small process: one that is started counts the memory of the one that starts it.
+_WATCHED = """
+import resource, subprocess, sys, time
+begun = time.perf_counter()
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 def run(options: Options) -> list[Section]:
@@ -143,19 +151,16 @@ def _measured(root: Path, size: int, rounds: int) -> list[Row]:
 
 
 def measure(command: Sequence[str], root: Path) -> tuple[float, float]:
-    """Seconds and peak MiB of `replicate` with these arguments, in a process of its own."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "replicate", *command],
+    """Seconds and peak MiB of `replicate` with these arguments, of its largest process."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WATCHED, sys.executable, "-m", "replicate", *command],
         cwd=root,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    _, ended, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(ended)
-    if process.returncode:
-        raise RuntimeError(f"replicate {' '.join(command)} ended with {process.returncode}")
-    return time.perf_counter() - begun, usage.ru_maxrss / 1024
+    seconds, kibibytes = map(float, done.stdout.split())
+    return seconds, kibibytes / 1024
 
 
 def _grown(rows: Sequence[Row]) -> list[tuple[str, ...]]:
