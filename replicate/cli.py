@@ -185,20 +185,34 @@ def plan(
     settings: Settings = None,
     precision: Precision = None,
     retry_failed: Annotated[bool, typer.Option(help="Count failed runs as still to do.")] = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(help="Predict times from a few steps of each kind of run, tried out now."),
+    ] = False,
     root: Root = HERE,
 ) -> None:
-    """Show what `run` would train, what is done, and what it costs. Writes nothing."""
-    from replicate import plan as plans
+    """Show what `run` would train, what is done, and how long it takes. Writes nothing."""
+    from replicate import forecast, machine
     from replicate.dispatch import status as statuses
-    from replicate.dispatch.display import summary
 
     asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision))
     seen = statuses.look(asked.runs, asked.runs_folder)
-    left = plans.to_do(asked.runs, asked.runs_folder, retry_failed)
-    for run in left:
-        print(run)
-    print(f"campaign {asked.request.name}: {summary(seen)}; {len(left)} to do.")
-    print(plans.cost(left, asked.runs_folder))
+    left = statuses.left(seen, retry_failed)
+    size = machine.share(len(left), machine.gpus(), workers, threads)
+    if calibrate and left:
+        from replicate.training.calibration import calibrate as tried
+
+        speeds = tried([run.spec for run in left], *size)
+    elif left:
+        speeds = forecast.recorded(statuses.done(seen), asked.runs_folder)
+    else:
+        speeds = {}
+    for line in forecast.lines(left, speeds):
+        print(line)
+    print(f"campaign {asked.request.name}: {statuses.summary(seen)}; {len(left)} to do.")
+    print(forecast.cost(left, speeds, size[0]))
 
 
 @app.command()

@@ -58,23 +58,3 @@ def to_do(runs: Iterable[Run], runs_folder: Path, retry_failed: bool = False) ->
     """The runs without a result; failed ones only on request."""
     open_states = {"new", "started", "failed"} if retry_failed else {"new", "started"}
     return [run for run in runs if state(run, runs_folder) in open_states]
-
-
-def speed(runs_folder: Path) -> float | None:
-    """Training images a second, evaluation included, over the runs done; None without any."""
-    seconds = trained = 0.0
-    for _, found in record.read_all(runs_folder):
-        if isinstance(found, record.Record) and found.status == "done":
-            seconds += found.provenance.seconds
-            trained += sum(epoch.images_per_second * epoch.seconds for epoch in found.epochs)
-    return trained / seconds if trained else None
-
-
-def cost(runs: Sequence[Run], runs_folder: Path) -> str:
-    """What the runs cost, in images and, where this campaign has measured its speed, in hours."""
-    images = sum(run.spec.images_to_train for run in runs)
-    measured = speed(runs_folder)
-    text = f"{images:,} training images"
-    if measured is None:
-        return f"{text}; no run of this campaign has measured the speed yet"
-    return f"{text}: {images / measured / 3600:.1f} worker hours at the speed so far"

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from replicate.dispatch.status import Seen, count
+from replicate.dispatch.status import Seen, summary
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -60,16 +60,6 @@ def _follow_lines(
         if not working:
             return
         time.sleep(SECONDS_BETWEEN_LOOKS)
-
-
-def summary(seen: Sequence[Seen]) -> str:
-    """For example `12 of 32 done, 2 running, 1 failed`."""
-    numbers = count(seen)
-    parts = [f"{numbers.get('done', 0)} of {len(seen)} done"]
-    for doing in ("running", "interrupted", "diverged", "failed"):
-        if numbers.get(doing):
-            parts.append(f"{numbers[doing]} {doing}")
-    return ", ".join(parts)
 
 
 def _running(seen: Sequence[Seen]) -> Table:

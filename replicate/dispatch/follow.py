@@ -25,7 +25,7 @@ def status(campaign: Campaign) -> list[str]:
     said = standing.look(campaign, submission.read_all(campaign))
     details = statuses.details(seen, campaign.runs_folder) + explain.lines(said, seen)
     return [
-        f"{campaign.request.name}: {display.summary(seen)}",
+        f"{campaign.request.name}: {statuses.summary(seen)}",
         *(f"  {line}" for line in details),
     ]
 

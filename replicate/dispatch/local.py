@@ -1,6 +1,5 @@
 """Carries out a campaign on this machine: prepare data, train in a pool, aggregate, report."""
 
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from replicate import campaign as campaigns
-from replicate import plan
+from replicate import forecast, machine, plan
 from replicate.campaign import Campaign
 from replicate.dispatch import display, provenance, status
 from replicate.dispatch.pool import Pool, Size, presence
@@ -18,6 +17,8 @@ from replicate.errors import UserError
 from replicate.plan import Images, Run
 from replicate.results import aggregate, record
 
+IMAGES_WORTH_CALIBRATION = 10_000_000
+"""Of the runs left: hours of a processor, of which the calibration takes a minute or two."""
 FAILURES = 1
 INTERRUPTED = 130
 
@@ -47,7 +48,9 @@ def run(campaign: Campaign, options: Options) -> int:
     if options.retry_failed:
         reopen_failed(campaign)
     left = plan.to_do(campaign.runs, campaign.runs_folder)
-    interrupted = bool(left) and not _train(campaign, left, entries, options, console)
+    size = pool_size(options, len(left))
+    _forecast(campaign, left, size, console)
+    interrupted = bool(left) and not _train(campaign, left, entries, size, options, console)
     return _conclude(campaign, interrupted, console)
 
 
@@ -87,15 +90,27 @@ def reopen_failed(campaign: Campaign) -> None:
                     record.set_aside(folder, "failed")
 
 
+def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, console: Console) -> None:
+    """Keep what is predicted of every run before it begins, where that costs little."""
+    seen = status.look(campaign.runs, campaign.runs_folder)
+    speeds = forecast.recorded(status.done(seen), campaign.runs_folder)
+    if not speeds and sum(run.spec.images_to_train for run in left) >= IMAGES_WORTH_CALIBRATION:
+        from replicate.training.calibration import calibrate
+
+        with console.status("measuring this machine's speed"):
+            speeds = calibrate([run.spec for run in left], size.workers, size.threads)
+    forecast.remember(campaign.results, left, speeds)
+
+
 def _train(
     campaign: Campaign,
     left: Sequence[Run],
     entries: dict[Images, Path],
+    size: Size,
     options: Options,
     console: Console,
 ) -> bool:
     """Run the pool to its end; False if the user interrupted it."""
-    size = pool_size(options, len(left))
     with presence(campaign.results.resolve() / "logs") as own:
         shift = Shift(
             worker="",
@@ -120,14 +135,10 @@ def _train(
 
 
 def pool_size(options: Options, runs: int) -> Size:
-    """One worker a GPU; without GPUs, one single-threaded worker a core gives the most images a second."""
     import torch
 
-    cores = len(os.sched_getaffinity(0))
     gpus = torch.cuda.device_count()
-    workers = min(options.workers or gpus or cores, runs)
-    threads = options.threads or max(1, cores // workers)
-    return Size(workers, threads, gpus)
+    return Size(*machine.share(runs, gpus, options.workers, options.threads), gpus)
 
 
 def _conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
@@ -139,7 +150,7 @@ def _conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
     seen = status.look(campaign.runs, campaign.runs_folder)
     for line in status.details(seen, campaign.runs_folder):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"campaign {campaign.request.name}: {display.summary(seen)}", highlight=False)
+    console.print(f"campaign {campaign.request.name}: {status.summary(seen)}", highlight=False)
     if interrupted:
         console.print("interrupted: the same command goes on from here", highlight=False)
     print(f"report: {render(campaign.root, campaign.request.name)}")

@@ -1,20 +1,16 @@
 """Which runs share a task of a cluster, and what that costs. Pure."""
 
-import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from replicate import forecast
 from replicate.dispatch.profile import Profile
 from replicate.plan import Run
 
 SAFE_SHARE = 0.8
 """Of the time limit: a task that ends before it need not be queued again."""
 Seconds = Callable[[Run], float]
-
-
-def seconds_at(images_per_second: float) -> Seconds:
-    return lambda run: run.spec.images_to_train / images_per_second
 
 
 def pack(runs: Sequence[Run], profile: Profile, seconds: Seconds) -> list[list[Run]]:
@@ -60,39 +56,34 @@ def arrays(tasks: Sequence[list[Run]], largest: int) -> list[Sequence[list[Run]]
     return [tasks[start : start + largest] for start in range(0, len(tasks), largest)]
 
 
-def wall_seconds(tasks: Iterable[Sequence[Run]], parallel: int, seconds: Seconds) -> float:
-    """Until the last task ends, if `parallel` of them run at once and none waits for a node."""
-    ends = [0.0] * parallel
-    for task in tasks:
-        heapq.heappush(ends, heapq.heappop(ends) + sum(map(seconds, task)))
-    return max(ends)
-
-
 @dataclass(frozen=True)
 class Plan:
     """Tasks, and what they cost."""
 
     profile: Profile
     arrays: list[Sequence[list[Run]]]
-    seconds: Seconds
+    speeds: forecast.Speeds
     source: str
-    """Where the predicted time comes from."""
+    """Of the speeds."""
 
     @property
     def tasks(self) -> list[list[Run]]:
         return [task for array in self.arrays for task in array]
 
+    @property
+    def runs(self) -> list[Run]:
+        return [run for task in self.tasks for run in task]
+
     def __str__(self) -> str:
-        runs = [run for task in self.tasks for run in task]
-        hours = sum(map(self.seconds, runs)) / 3600
-        wall = wall_seconds(self.tasks, self.profile.parallel, self.seconds) / 3600
+        each = [sum(forecast.seconds(run.spec, self.speeds) for run in task) for task in self.tasks]
+        hours, wall = sum(each) / 3600, forecast.total(each, self.profile.parallel) / 3600
         unit = (
             f"{hours * self.profile.gpus:.2f} GPU hours"
             if self.profile.gpus
             else f"{hours:.2f} task hours"
         )
         return (
-            f"{many(len(runs), 'run')} in {many(len(self.tasks), 'task')}, "
+            f"{many(len(self.runs), 'run')} in {many(len(self.tasks), 'task')}, "
             f"{many(len(self.arrays), 'job')}: "
             f"about {unit}, {wall:.2f} hours of wall time once nodes are free ({self.source})"
         )

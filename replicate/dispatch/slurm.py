@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from replicate import campaign as campaigns
-from replicate import plan
+from replicate import forecast, plan
 from replicate.campaign import Campaign
 from replicate.dispatch import (
     explain,
@@ -23,6 +23,7 @@ from replicate.dispatch import (
     scheduler,
     snapshot,
     standing,
+    status,
     submission,
 )
 from replicate.dispatch.profile import Profile
@@ -58,6 +59,7 @@ def submit(campaign: Campaign, options: Options) -> None:
     campaigns.save(campaign)
     if options.retry_failed:
         local.reopen_failed(campaign)
+    forecast.remember(campaign.results, wanted.runs, wanted.speeds)
     shift = Shift(
         worker="",
         runs_folder=campaign.runs_folder.resolve(),
@@ -104,14 +106,14 @@ def plan_of(campaign: Campaign, options: Options) -> packing.Plan | None:
 
 
 def _plan(campaign: Campaign, left: Sequence[Run], chosen: Profile, largest: int) -> packing.Plan:
-    recorded = plan.speed(campaign.runs_folder)
-    speed = recorded or chosen.images_per_second
-    source = "recorded" if recorded else "assumed by the profile"
-    seconds = packing.seconds_at(speed)
-    tasks = packing.pack(left, chosen, seconds)
-    return packing.Plan(
-        chosen, packing.arrays(tasks, largest), seconds, f"{speed:.0f} images/s, {source}"
-    )
+    seen = status.look(campaign.runs, campaign.runs_folder)
+    speeds, source = forecast.recorded(status.done(seen), campaign.runs_folder), "speed as recorded"
+    if not speeds:
+        speed = chosen.images_per_second
+        speeds = forecast.assumed([run.spec for run in left], speed)
+        source = f"{speed:g} images/s, assumed by the profile"
+    tasks = packing.pack(left, chosen, lambda run: forecast.seconds(run.spec, speeds))
+    return packing.Plan(chosen, packing.arrays(tasks, largest), speeds, source)
 
 
 def _busy(campaign: Campaign) -> set[str]:

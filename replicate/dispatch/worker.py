@@ -168,6 +168,7 @@ class _Attempt:
         facts["provenance"] |= {
             "device": outcome.device,
             "precision": outcome.precision,
+            "compiled": outcome.compiled,
             "seconds": sum(epoch.seconds for epoch in outcome.epochs),
         }
         after = f"the loss was not finite after epoch {len(outcome.epochs)}"
@@ -210,4 +211,4 @@ def _write_pools(folder: Path, outcome: Outcome) -> None:
 
     if outcome.pools:
         with atomic.replacing(folder / record.POOLS) as file:
-            np.savez_compressed(file, *outcome.pools)
+            np.savez(file, *outcome.pools)  # noise: compressing would save a tenth

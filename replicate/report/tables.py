@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from replicate import paper
+from replicate.forecast import duration
 from replicate.report.document import Entry, Table, entry
 from replicate.report.read import Results, records
 from replicate.report.weights import placed
@@ -107,18 +108,6 @@ def cost(provenance: pd.DataFrame) -> Callable[[Row, Published], Entry]:
         return entry(duration(seconds), speed_text, sort=seconds)
 
     return content
-
-
-def duration(seconds: float) -> str:
-    """Hours and minutes, minutes and seconds, or seconds."""
-    if not np.isfinite(seconds):
-        return "unknown"
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600:,} h {whole % 3600 // 60} min"
-    if whole >= 60:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{seconds:.1f} s"
 
 
 def channel_sums(results: Results) -> Table:

@@ -6,7 +6,7 @@
     provenance.csv  a row a run: code, libraries, device, time
     epochs.csv.gz   a row a run and epoch
     pools.csv.gz    a row a run, head and channel: the sum of FlexPool's weights (Eq. 2)
-    maps.csv.gz     a row a run, head and position: FlexPool's weights, mean over the channels
+    maps.csv.gz     a row a cell, head and position: FlexPool's weights, mean over channels and seeds
 
 Accuracies are percent and nothing is rounded.
 """
@@ -25,7 +25,8 @@ from replicate.campaign import Campaign
 from replicate.errors import UserError
 from replicate.results import origins, record, statistics
 from replicate.results.columns import COLUMNS
-from replicate.results.record import CorruptRecord, Record
+from replicate.results.digest import Digest, digests, member
+from replicate.results.record import CorruptRecord
 
 
 def aggregate(campaign: Campaign) -> list[str]:
@@ -35,22 +36,25 @@ def aggregate(campaign: Campaign) -> list[str]:
         UserError: runs.csv holds runs whose records are gone: writing it again would lose them.
     """
     refuse_to_forget(campaign)
-    sound, corrupt = _read(campaign)
+    sound, corrupt = [], []
+    for found in digests(campaign.runs_folder):
+        if isinstance(found, CorruptRecord):
+            corrupt.append(str(found))
+        else:
+            sound.append(found)
     counted = one_a_seed(campaign, sound)
-    runs = _frame((_run(found, _is_stale(campaign, found)) for _, found in counted), "runs.csv")
-    provenance = _frame((_provenance(found) for _, found in counted), "provenance.csv")
+    runs = _frame(({**one.run, "stale": _is_stale(campaign, one)} for one in counted), "runs.csv")
+    provenance = _frame((one.provenance for one in counted), "provenance.csv")
     tables = {
         "runs.csv": runs,
         "cells.csv": cells_table(campaign, runs, provenance),
         "provenance.csv": provenance,
-        "epochs.csv.gz": _frame(
-            (row for _, found in counted for row in _epochs(found)), "epochs.csv.gz"
-        ),
-        "pools.csv.gz": _frame((row for one in counted for row in _pools(*one)), "pools.csv.gz"),
-        "maps.csv.gz": _frame((row for one in counted for row in _maps(*one)), "maps.csv.gz"),
+        "maps.csv.gz": _frame(_maps(counted), "maps.csv.gz"),
     }
     for name, table in tables.items():
         write_csv(table, campaign.results / name)
+    _join(campaign.results / "epochs.csv.gz", (one.epochs for one in counted))
+    _join(campaign.results / "pools.csv.gz", (one.pools for one in counted))
     return corrupt
 
 
@@ -58,9 +62,8 @@ def refuse_to_forget(campaign: Campaign) -> None:
     path = campaign.results / "runs.csv"
     if not path.exists():
         return
-    # A record set aside, of a run that is being done again, is not gone.
-    kept = {path.parent.name for path in campaign.runs_folder.glob("*/record*.json")}
-    ids = {name.rpartition("-")[2] for name in kept}
+    folders = campaign.runs_folder.iterdir() if campaign.runs_folder.is_dir() else ()
+    ids = {one.name.rpartition("-")[2] for one in folders if _has_record(one)}
     lost = [run_id for run_id in read_csv(path)["run_id"] if run_id not in ids]
     if lost:
         raise UserError(
@@ -69,18 +72,21 @@ def refuse_to_forget(campaign: Campaign) -> None:
         )
 
 
-def one_a_seed(
-    campaign: Campaign, records: Iterable[tuple[Path, Record]]
-) -> list[tuple[Path, Record]]:
-    """One record a cell and seed, in the campaign's order: of the spec as it is now, or, until the
+def _has_record(folder: Path) -> bool:
+    """A record set aside, of a run that is being done again, counts too."""
+    return (folder / record.RECORD).exists() or any(folder.glob("record*.json"))
+
+
+def one_a_seed(campaign: Campaign, runs: Iterable[Digest]) -> list[Digest]:
+    """One run a cell and seed, in the campaign's order: of the spec as it is now, or, until the
     seed has been run again, the latest stale one."""
     order = {cell.name: index for index, cell in enumerate(campaign.cells)}
-    known = [one for one in records if one[1].cell in order]
-    known.sort(key=lambda one: one[1].provenance.started, reverse=True)
-    known.sort(key=lambda one: (order[one[1].cell], one[1].seed, _is_stale(campaign, one[1])))
-    first: dict[tuple[str, int], tuple[Path, Record]] = {}
-    for folder, found in known:
-        first.setdefault((found.cell, found.seed), (folder, found))
+    known = [one for one in runs if one.cell in order]
+    known.sort(key=lambda one: one.provenance["started"], reverse=True)
+    known.sort(key=lambda one: (order[one.cell], one.seed, _is_stale(campaign, one)))
+    first: dict[tuple[str, int], Digest] = {}
+    for one in known:
+        first.setdefault((one.cell, one.seed), one)
     return list(first.values())
 
 
@@ -140,45 +146,17 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         file.write(buffer.getvalue())
 
 
-def _read(campaign: Campaign) -> tuple[list[tuple[Path, Record]], list[str]]:
-    sound, corrupt = [], []
-    for folder, found in record.read_all(campaign.runs_folder):
-        if isinstance(found, CorruptRecord):
-            corrupt.append(str(found))
-        else:
-            sound.append((folder, found))
-    return sound, corrupt
+def _join(path: Path, members: Iterable[bytes]) -> None:
+    """Write compressed rows below the names of their columns."""
+    with atomic.replacing(path) as file:
+        file.write(member([list(COLUMNS[path.name])]))
+        file.writelines(members)
 
 
-def _is_stale(campaign: Campaign, found: Record) -> bool:
+def _is_stale(campaign: Campaign, found: Digest) -> bool:
     """Whether the spec has changed since the run."""
     spec = next(cell.spec for cell in campaign.cells if cell.name == found.cell)
     return found.id != spec.run_id(found.seed)
-
-
-def _run(found: Record, stale: bool) -> dict[str, Any]:
-    last = found.epochs[-1] if found.epochs else None
-    best = found.best
-    published = found.spec["published"]
-    return {
-        **_key(found),
-        "table": str(published["table"]) if published else None,
-        "dataset": found.spec["dataset"]["name"],
-        "method": found.spec["method"]["name"],
-        "protocol": found.spec["protocol"]["name"],
-        "status": found.status,
-        "stale": stale,
-        "accuracy": found.accuracy,
-        "best_accuracy": best.accuracy if best else None,
-        "best_epoch": best.epoch if best else None,
-        "epochs": len(found.epochs),
-        "train_loss": last.loss if last else None,
-        "penalty": last.penalty if last else None,
-        "source": found.source,
-        "fingerprint": found.fingerprint,
-        "precision": found.provenance.precision,
-        "error": found.error,
-    }
 
 
 def _cell(campaign: Campaign, cell: Any, runs: pd.DataFrame) -> dict[str, Any]:
@@ -218,45 +196,20 @@ def _cell(campaign: Campaign, cell: Any, runs: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _provenance(found: Record) -> dict[str, Any]:
-    origin = found.provenance.model_dump()
-    seen = sum(epoch.images_per_second for epoch in found.epochs)
-    speed = seen / len(found.epochs) if found.epochs else None
-    return {**_key(found), **origin, "images_per_second": speed}
-
-
-def _epochs(found: Record) -> Iterator[dict[str, Any]]:
-    for epoch in found.epochs:
-        heads = ";".join(repr(loss) for loss in epoch.head_losses)
-        yield {**_key(found), **vars(epoch), "head_losses": heads}
-
-
-def _pools(folder: Path, found: Record) -> Iterator[dict[str, Any]]:
-    for head, weights in enumerate(_weights(folder)):
-        for channel, own in enumerate(weights):
-            total = math.fsum(own.flat)  # exact, so that every processor gives the same digits
-            yield {**_key(found), "head": head, "channel": channel, "sum": total}
-
-
-def _maps(folder: Path, found: Record) -> Iterator[dict[str, Any]]:
-    for head, weights in enumerate(_weights(folder)):
-        for row, column in np.ndindex(weights.shape[1:]):
-            weight = math.fsum(weights[:, row, column]) / len(weights)
-            yield {**_key(found), "head": head, "row": row, "column": column, "weight": weight}
-
-
-def _weights(folder: Path) -> list[np.ndarray]:
-    """FlexPool's weights (C, H, W) of each head, first stage first."""
-    path = folder / record.POOLS
-    if not path.exists():
-        return []
-    with np.load(path, allow_pickle=False) as file:
-        return [file[name] for name in file.files]
-
-
-def _key(found: Record) -> dict[str, Any]:
-    return {"cell": found.cell, "seed": found.seed, "run_id": found.id}
+def _maps(runs: Iterable[Digest]) -> Iterator[dict[str, Any]]:
+    """Rows of maps.csv.gz: a cell's runs count alike."""
+    by_cell: dict[str, list[list[np.ndarray]]] = {}
+    for one in runs:
+        if one.maps:
+            by_cell.setdefault(one.cell, []).append(one.maps)
+    for cell, own in by_cell.items():
+        for head, maps in enumerate(zip(*own, strict=True)):
+            for row, column in np.ndindex(maps[0].shape):
+                weight = math.fsum(one[row, column] for one in maps) / len(maps)
+                yield {"cell": cell, "head": head, "row": row, "column": column, "weight": weight}
 
 
 def _frame(rows: Iterable[dict[str, Any]], file: str) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=list(COLUMNS[file]))
+    types = COLUMNS[file]
+    counts: dict[str, Any] = {name: kind for name, kind in types.items() if kind == "Int64"}
+    return pd.DataFrame(list(rows), columns=list(types)).astype(counts)

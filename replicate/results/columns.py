@@ -1,19 +1,19 @@
 """The columns of a campaign's CSV files, in order, with the types that they are read as.
 
-A column of `float` or `str` may have nothing in it, a number that is unknown or no text; one of
-`int` never has.
+A column of `float`, `Int64` or `str` may have nothing in it, a number that is unknown or no text;
+one of `int` never has.
 """
 
 from typing import Literal
 
-Kind = Literal["str", "int", "float"]
+Kind = Literal["str", "int", "Int64", "float"]
 RUN: dict[str, Kind] = {"cell": "str", "seed": "int", "run_id": "str"}
 
 COLUMNS: dict[str, dict[str, Kind]] = {
     "runs.csv": {
         "cell": "str", "table": "float", "dataset": "str", "method": "str", "protocol": "str",
         "seed": "int", "run_id": "str", "status": "str", "stale": "str", "accuracy": "float",
-        "best_accuracy": "float", "best_epoch": "float", "epochs": "float", "train_loss": "float",
+        "best_accuracy": "float", "best_epoch": "Int64", "epochs": "float", "train_loss": "float",
         "penalty": "float", "source": "str", "fingerprint": "str", "precision": "str",
         "error": "str",
     },
@@ -25,8 +25,8 @@ COLUMNS: dict[str, dict[str, Kind]] = {
     },
     "provenance.csv": {
         **RUN, "started": "str", "seconds": "float", "images_per_second": "float",
-        "attempts": "float", "device": "str", "threads": "str", "commit": "str", "dirty": "str",
-        "python": "str", "torch": "str", "torchvision": "str", "numpy": "str",
+        "attempts": "float", "device": "str", "threads": "str", "compiled": "str", "commit": "str",
+        "dirty": "str", "python": "str", "torch": "str", "torchvision": "str", "numpy": "str",
     },
     "epochs.csv.gz": {
         **RUN, "epoch": "int", "learning_rate": "float", "loss": "float", "head_losses": "str",
@@ -34,5 +34,8 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "images_per_second": "float",
     },
     "pools.csv.gz": {**RUN, "head": "int", "channel": "int", "sum": "float"},
-    "maps.csv.gz": {**RUN, "head": "int", "row": "int", "column": "int", "weight": "float"},
+    "forecast.csv": {**RUN, "predicted": "float"},
+    "maps.csv.gz": {
+        "cell": "str", "head": "int", "row": "int", "column": "int", "weight": "float",
+    },
 }  # fmt: skip

@@ -6,9 +6,10 @@ checkpoint.pt and attempts.jsonl.
 
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, ValidationError
 
@@ -25,6 +26,13 @@ LOCK = "lock"
 
 Status = Literal["done", "diverged", "failed"]
 
+_BEGINNING = re.compile(
+    rb'\{"checksum": "[0-9a-f]{64}", "record": '
+    rb'\{"format":1,"cell":"[^"]*","seed":\d+,"id":"[0-9a-f]{12}","status":"(done|diverged|failed)",'
+)
+_LONGEST_BEGINNING = 1000  # bytes
+_END = b"}}\n"
+
 
 class Provenance(Part):
     """Where the numbers come from."""
@@ -39,6 +47,8 @@ class Provenance(Part):
     device: str
     precision: str
     threads: int
+    compiled: bool | None = None
+    """Whether the network was compiled; None where that was not noted."""
     started: str
     """UTC, of the first attempt."""
     seconds: float
@@ -80,8 +90,9 @@ class CorruptRecord(Exception):
 
 def write(folder: Path, record: Record) -> None:
     """Write record.json: the record behind the SHA-256 of its text."""
-    body = record.model_dump_json()
-    atomic.write_text(folder / RECORD, f"{_head(body)}{body}}}\n")
+    body = record.model_dump_json().encode()
+    with atomic.replacing(folder / RECORD) as file:
+        file.write(_head(body) + body + b"}\n")
 
 
 def read(folder: Path) -> Record | None:
@@ -91,18 +102,11 @@ def read(folder: Path) -> Record | None:
         CorruptRecord: the checksum or the content is wrong.
     """
     path = folder / RECORD
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    content = _content(path)
+    if content is None:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorruptRecord(f"{path}: {error}") from None
-    start = text.find('"record": ') + len('"record": ')
-    body = text[start:].removesuffix("}\n")
-    if text != f"{_head(body)}{body}}}\n":
-        raise CorruptRecord(f"{path}: its checksum is wrong")
     try:
-        return Record.model_validate_json(body)
+        return Record.model_validate_json(_body(content))
     except ValidationError as error:
         raise CorruptRecord(f"{path}: {error.errors()[0]['msg']}") from None
 
@@ -116,26 +120,32 @@ def set_aside(folder: Path, why: str) -> None:
 
 
 def status(folder: Path) -> Status | None:
-    """The status of a run with a sound record; None for no record or a corrupt one."""
+    """The status of a run whose record has its checksum; None for no record or a corrupt one."""
     try:
-        found = read(folder)
+        content = _content(folder / RECORD)
     except CorruptRecord:
         return None
-    return found.status if found else None
+    return _status(content) if content else None
 
 
-def read_all(runs_folder: Path) -> Iterator[tuple[Path, Record | CorruptRecord]]:
-    """Every record below a campaign's runs folder, by folder name; a corrupt one as its error."""
-    if not runs_folder.is_dir():
-        return
-    for folder in sorted(runs_folder.iterdir()):
-        try:
-            found = read(folder)
-        except CorruptRecord as error:
-            yield folder, error
-        else:
-            if found is not None:
-                yield folder, found
+def glance(folder: Path | str) -> Status | None:
+    """The status by the two ends of a record alone, for looking at many: only `status` sees it all.
+
+    None for no record, or one whose beginning or end is missing.
+    """
+    try:
+        file = os.open(f"{folder}/{RECORD}", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        beginning = os.read(file, _LONGEST_BEGINNING)
+        os.lseek(file, -len(_END), os.SEEK_END)
+        whole = os.read(file, len(_END)) == _END
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    return _status(beginning) if whole else None
 
 
 def progress(folder: Path) -> dict[str, Any] | None:
@@ -147,5 +157,29 @@ def progress(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _head(body: str) -> str:
-    return f'{{"checksum": "{hashlib.sha256(body.encode()).hexdigest()}", "record": '
+def _content(path: Path) -> bytes | None:
+    """All of a record's file, its checksum verified; None where there is no file."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CorruptRecord(f"{path}: {error}") from None
+    body = _body(content)
+    if content != _head(body) + body + b"}\n":
+        raise CorruptRecord(f"{path}: its checksum is wrong")
+    return content
+
+
+def _body(content: bytes) -> bytes:
+    _, _, rest = content.partition(b'"record": ')
+    return rest.removesuffix(b"}\n")
+
+
+def _head(body: bytes) -> bytes:
+    return f'{{"checksum": "{hashlib.sha256(body).hexdigest()}", "record": '.encode()
+
+
+def _status(content: bytes) -> Status | None:
+    found = _BEGINNING.match(content)
+    return cast(Status, found[1].decode()) if found else None

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from replicate import machine
 from replicate.errors import UserError
 
 Precision = Literal["float32", "bfloat16"]
@@ -44,10 +45,10 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """The GPU's model, or cpu."""
+        """The model of the GPU, or of the processor."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return self.device.type
+        return machine.processor()
 
     def place(self, model: nn.Module, trunk: nn.Module) -> None:
         """Move the model to the device in channels-last order; compile its trunk where that pays.
@@ -93,6 +94,8 @@ class Engine:
 def start(threads: int | None = None) -> None:
     """Prepare this process for training: memory, threads and full precision of float32."""
     _keep_freed_memory()
+    # The library's own default is in the temporary folder, which a restart empties.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_user_cache() / "replicate" / "compiled"))
     if threads is not None:
         torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -139,6 +142,10 @@ def _compilation(images_to_train: int) -> tuple[bool, str]:
     if images_to_train < BREAK_EVEN_IMAGES:
         return False, f"{images_to_train} images to train, pays from {BREAK_EVEN_IMAGES}"
     return True, f"{images_to_train} images to train, at least {BREAK_EVEN_IMAGES}"
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _keep_freed_memory() -> None:

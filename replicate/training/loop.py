@@ -41,6 +41,7 @@ def train(
     state = checkpoints.load(checkpoint, spec.run_id(seed), data.fingerprint)
     wanted = state["precision"] if state else spec.training.precision
     run = Run(spec, seed, data, engine.choose(wanted, spec.images_to_train))
+    _log.info("compiled: %s, %s", run.engine.compiled, run.engine.reason)
     epochs, resumed_from = _take_up(run, state) if state else ([], [])
     status: Literal["done", "diverged"] = "done"
     saved = time.monotonic()
@@ -61,6 +62,7 @@ def train(
         device=run.engine.name,
         precision=run.engine.precision,
         threads=run.engine.threads,
+        compiled=run.engine.compiled,
         resumed_from=resumed_from,
     )
 

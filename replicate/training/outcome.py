@@ -45,5 +45,6 @@ class Outcome:
     device: str
     precision: str
     threads: int
+    compiled: bool
     resumed_from: list[int]
     """After how many epochs the run was taken up again, each time."""

@@ -73,14 +73,3 @@ def test_arrays_are_the_fewest_that_the_limit_allows(
     tasks = [[run] for run in runs("a", 7)]
     assert [len(array) for array in packing.arrays(tasks, 3)] == [3, 3, 1]
     assert [len(array) for array in packing.arrays(tasks, 7)] == [7]
-
-
-def test_wall_time_is_that_of_the_busiest_slot(runs: Callable[[str, int], list[Run]]) -> None:
-    tasks = [[run] for run in runs("abc", 1)]
-    assert packing.wall_seconds(tasks, 2, lambda run: 60) == 120
-    assert packing.wall_seconds(tasks, 3, lambda run: 60) == 60
-
-
-def test_predicted_time_follows_the_images(spec: Spec) -> None:
-    run = Run("a", spec, 0)
-    assert packing.seconds_at(100.0)(run) == spec.images_to_train / 100

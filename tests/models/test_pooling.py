@@ -1,11 +1,13 @@
 """FlexPool against float64 NumPy, and Eq. 2 by hand."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import fx, nn
 
-from replicate.models import FlexPool2d, GlobalAvgPool2d
+from replicate.models import FlexPool2d, GlobalAvgPool2d, pooling
 from replicate.models.pooling import flex_pool2d, global_pool
 
 SIZES = [(64, 8, 8), (64, 7, 7), (5, 3, 9), (2, 1, 1)]
@@ -46,6 +48,32 @@ def test_equals_numpy(
     np.testing.assert_allclose(pool.weights().detach().numpy(), raw, rtol=1e-5)
     expected = np.einsum("nchw,chw->nc", x.double().numpy(), raw)
     np.testing.assert_allclose(pool(x).detach().numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("images", [0, 1, 32, 33, 70])
+def test_many_images_are_summed_in_pieces(monkeypatch: pytest.MonkeyPatch, images: int) -> None:
+    """Of 32 images here; outputs and both gradients are those of float64."""
+    monkeypatch.setattr(pooling, "_CACHED_VALUES", 32 * 2 * 3 * 4 + 5)
+    x, w = torch.randn(images, 2, 3, 4), torch.randn(2, 3, 4)
+    found, exact = (
+        _with_gradients(pool, x.to(dtype), w.to(dtype))
+        for pool, dtype in ((flex_pool2d, torch.float32), (_exact, torch.float64))
+    )
+    for one, other in zip(found, exact, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5)
+
+
+def _exact(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return torch.einsum("nchw,chw->nc", x, w)
+
+
+def _with_gradients(
+    pool: Callable[..., torch.Tensor], x: torch.Tensor, w: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    x.requires_grad_()
+    w.requires_grad_()
+    y = pool(x, w)
+    return (y.detach(), *torch.autograd.grad(y.square().sum(), (x, w)))
 
 
 def test_average_equals_numpy() -> None:

@@ -97,7 +97,12 @@ def _frames(
             for seed in range(seeds)
         ]
         rows["cells.csv"].append(_cell(cell, seeds, [run for run in own if run]))
-    return {name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()}
+    frames = {
+        name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()
+    }
+    places = ["cell", "head", "row", "column"]
+    maps = frames["maps.csv.gz"].groupby(places, sort=False, as_index=False).mean()
+    return {**frames, "maps.csv.gz": maps}
 
 
 def _add_run(
@@ -136,6 +141,7 @@ def _add_run(
             "torchvision": "0.26.0", "numpy": "2.4.0",
         }
     )  # fmt: skip
+    rows["forecast.csv"].append({**key, "predicted": 500.0})
     rows["epochs.csv.gz"] += [
         {
             **key, "epoch": epoch + 1, "learning_rate": 0.1, "loss": 1.0, "head_losses": "1.0",

@@ -160,11 +160,37 @@ def test_the_commands_of_the_whole_and_of_each_cell(make) -> None:
     ]
 
 
+def test_predicted_against_spent_by_hand(make) -> None:
+    """Runs of seeds 0, 1, 2 take 600, 660 and 720 s; the first was predicted at 500, the others at 250."""
+
+    def edit(frames: dict[str, pd.DataFrame]) -> None:
+        predicted = frames["forecast.csv"].query("cell == @FLEX").copy()
+        predicted["predicted"] = [500.0, 250.0, 250.0]
+        frames["forecast.csv"] = predicted
+
+    root = make(cells=PAIR, seeds=3, edit=edit, fates={(FLEX, 2): ("diverged", "x")})
+    found = section(root, "Predicted and spent time")
+    assert "2 of 5 finished runs have a prediction" in found
+    assert "12 min 30 s in all. They took 21 min 0 s, 1.68 times." in found
+    first, *_ = rows(root, "Time spent over time predicted (runs), Table 1")
+    assert first[1:4] == [
+        "no prediction",
+        "1.68 times (2) / predicted 12 min 30 s / spent 21 min 0 s",
+        "not run",
+    ]
+
+
+def test_without_predictions_it_says_so(make) -> None:
+    root = make(cells=PAIR, seeds=2)
+    (root / "results" / "paper" / "forecast.csv").unlink()
+    assert section(root, "Predicted and spent time").strip() == "No prediction was kept."
+
+
 @pytest.mark.parametrize(
     ("files", "lost"),
     [
         (["epochs.csv.gz"], ["Learning curves"]),
-        (["provenance.csv"], ["Cost"]),
+        (["provenance.csv"], ["Cost", "Predicted and spent time"]),
         (["pools.csv.gz", "maps.csv.gz"], ["What FlexPool learned"]),
     ],
 )

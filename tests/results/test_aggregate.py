@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor as Pool
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from replicate.errors import UserError
 from replicate.report.read import read
 from replicate.report.render import as_markdown
 from replicate.report.sections import document
-from replicate.results import aggregate, record
+from replicate.results import aggregate, digest, record
 
 CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
 
@@ -96,8 +97,31 @@ def test_a_row_a_run_epoch_channel_and_position(whole: Campaign) -> None:
         (seed, channel, "2.0") for seed in "01" for channel in "01"
     ]
     maps = rows(whole, "maps.csv.gz")
-    assert len(maps) == 8
+    assert [(row["cell"], row["head"], row["row"], row["column"]) for row in maps] == [
+        (CELL, "0", row, column) for row in "01" for column in "01"
+    ]
     assert {row["weight"] for row in maps} == {"0.5"}
+
+
+def test_a_map_is_the_mean_over_channels_and_seeds(records: Any) -> None:
+    campaign = records.begin([CELL])
+    records.leave(campaign, CELL, 0, pools=[np.array([[[1.0, 2.0]], [[3.0, 6.0]]])])
+    records.leave(campaign, CELL, 1, pools=[np.array([[[4.0, 0.0]], [[4.0, 2.0]]])])
+    aggregate.aggregate(campaign)
+    assert [row["weight"] for row in rows(campaign, "maps.csv.gz")] == ["3.0", "2.5"]
+
+
+def test_many_records_are_read_in_several_processes(
+    whole: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aggregate.aggregate(whole)
+    before = {path.name: path.read_bytes() for path in whole.results.glob("*.csv*")}
+    asked = []
+    monkeypatch.setattr(digest, "ProcessPoolExecutor", lambda *a: asked.append(a) or Pool(*a))
+    monkeypatch.setattr(digest, "_CHUNK", 2)
+    aggregate.aggregate(whole)
+    assert len(asked) == 1
+    assert {path.name: path.read_bytes() for path in whole.results.glob("*.csv*")} == before
 
 
 def test_the_same_records_give_the_same_bytes(whole: Campaign) -> None:
@@ -127,7 +151,10 @@ def test_failed_and_diverged_seeds_are_counted(records: Any) -> None:
     assert verdict(campaign) == "incomplete (1/3 seeds)"
     (cell,) = rows(campaign, "cells.csv")
     assert (cell["n"], cell["failed"], cell["diverged"]) == ("1", "1", "1")
-    assert [run["accuracy"] for run in rows(campaign, "runs.csv")] == ["91.8", "", ""]
+    runs = rows(campaign, "runs.csv")
+    assert [run["accuracy"] for run in runs] == ["91.8", "", ""]
+    assert [run["best_epoch"] for run in runs] == ["2", "2", ""]
+    assert list(read(campaign.root, "made").runs["best_epoch"].dropna()) == [2, 2]
     report = text(campaign)
     assert "out of memory" in report
     assert "the loss was not finite" in report
@@ -174,7 +201,7 @@ def test_stale_runs_are_forgotten_once_they_are_run_again(whole: Campaign, recor
         ("0", "80.0", "False"),
         ("1", "80.2", "False"),
     ]
-    for name in ("provenance.csv", "epochs.csv.gz", "pools.csv.gz", "maps.csv.gz"):
+    for name in ("provenance.csv", "epochs.csv.gz", "pools.csv.gz"):
         ids = {row["run_id"] for row in rows(changed, name) if row["cell"] == CELL}
         assert ids <= {run["run_id"] for run in own}, name
 

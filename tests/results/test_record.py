@@ -71,16 +71,36 @@ def test_what_is_no_whole_record_is_corrupt(folder: Path, damage: Callable[[str]
 
 
 def test_a_sound_checksum_over_a_foreign_record(folder: Path) -> None:
-    body = '{"format":2}'
-    (folder / record.RECORD).write_text(f"{record._head(body)}{body}}}\n")
+    body = b'{"format":2}'
+    (folder / record.RECORD).write_bytes(record._head(body) + body + b"}\n")
     with pytest.raises(CorruptRecord, match="1"):
         record.read(folder)
+    assert record.status(folder) is None
+    assert record.glance(folder) is None
+
+
+@pytest.mark.parametrize("status", ["done", "diverged", "failed"])
+def test_a_glance_sees_the_status(records: Any, status: str) -> None:
+    campaign = records.begin([CELL])
+    folder = records.leave(campaign, CELL, 0, 91.25, status=status, error="x" * 5000)
+    assert record.glance(folder) == record.status(folder) == status
+
+
+def test_a_glance_sees_a_record_cut_short_but_not_one_altered(folder: Path) -> None:
+    path = folder / record.RECORD
+    whole = path.read_text()
+    for end in (0, 1, 200, len(whole) - 1):
+        path.write_text(whole[:end])
+        assert record.glance(folder) is None
+    path.write_text(whole.replace("91.25", "95.25"))
+    assert record.glance(folder) == "done"
+    assert record.status(folder) is None
 
 
 def test_no_record_is_none(tmp_path: Path) -> None:
+    assert record.glance(tmp_path) is None
     assert record.read(tmp_path) is None
     assert record.status(tmp_path) is None
-    assert list(record.read_all(tmp_path / "absent")) == []
 
 
 def test_only_a_finished_run_has_an_accuracy(records: Any) -> None:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from replicate import machine
 from replicate.data import ImageData
 from replicate.errors import UserError
 from replicate.models import Classifier, build_model
@@ -70,6 +73,24 @@ def test_start_sets_threads_and_full_float32(monkeypatch: pytest.MonkeyPatch) ->
     assert not torch.backends.cuda.matmul.allow_tf32
 
 
+@pytest.mark.parametrize("own", [None, "/mine"])
+def test_compiled_code_is_kept_in_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str | None
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", own or "")
+    if own is None:
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    engine.start()
+    expected = own or str(tmp_path / "replicate" / "compiled")
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == expected
+
+
+def test_the_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert engine.choose("float32", 1).name == machine.processor() != "cpu"
+
+
 FAULTS = """
 import resource, torch
 from replicate.training import engine
@@ -117,6 +138,39 @@ def test_seeded_restores_the_callers_generator() -> None:
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes the host wait for a GPU: a value read, or a size that depends on values."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "unique")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name.lstrip("_") in {one.lstrip("_") for one in self.WAITING}:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("geometry", ["none", "scale", "resized-crop", "pad-crop"])
+def test_nothing_waits_for_the_device_inside_an_epoch(
+    make_spec: MakeSpec, data: ImageData, geometry: str
+) -> None:
+    """By the operators of a whole step, which are the same on a GPU; one value is read an evaluation."""
+    spec = make_spec(sac=True, geometry=geometry, flip=True, dropout=0.25, penalty_weight=1.0)
+    run = Run(spec, 0, data, engine.choose("float32", 1))
+    batch, generator = run._batches(1)[0], run.engine.generator(0)
+    with Waits() as waits:
+        run._step(batch, generator)
+        run.schedule.step()
+    assert waits.found == []
+    with waits:
+        run.evaluate()
+    assert waits.found == ["_local_scalar_dense"]
 
 
 class SmallTrunk(nn.Module):

@@ -1,0 +1,1 @@
+"""How fast the suite is, measured; see README.md beside this file. Not part of the tests."""

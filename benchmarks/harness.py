@@ -1,0 +1,175 @@
+"""Plan, status, aggregate and report over many recorded runs: time, peak memory, growth."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+from unittest import mock
+
+import numpy as np
+
+from benchmarks.table import Found, Options, Section
+from replicate import campaign as campaigns
+from replicate import catalogue
+from replicate.campaign import Campaign
+from replicate.plan import Run
+from replicate.results import record
+from replicate.results.record import Provenance, Record
+from replicate.training.outcome import Epoch
+
+ROOT = Path(__file__).parents[1]
+PROTOCOL = "paper"
+MANY = 20_000
+TARGETS = {"plan": 1, "status": 2, "aggregate": 10, "report": 30}
+"""Seconds over `MANY` runs."""
+MEMORY = 1024
+"""MiB."""
+Row = tuple[str, int, float, float]
+"""Command, runs, seconds, peak MiB."""
+
+
+# From a small process: one that is started counts the memory of the one that starts it.
+_WATCHED = """
+import resource, subprocess, sys, time
+begun = time.perf_counter()
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def run(options: Options) -> list[Section]:
+    sizes = [32, 320] if options.quick else [32, 2_000, MANY]
+    rows: list[Row] = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="replicate-harness-") as folder:
+            epochs = write_campaign(Path(folder), size)
+            rows += _measured(Path(folder), size, 1 if size > 2_000 else 3)
+    text = f"Records of {epochs} epochs with FlexPool's weights, as the protocol {PROTOCOL} leaves them."
+    columns = ("command", "runs", "seconds", "peak MiB", "ms a run more")
+    title = "The harness over many recorded runs"
+    return [Section(title, columns, _grown(rows), [text], _found(rows))]
+
+
+def _found(rows: Sequence[Row]) -> dict[str, Found]:
+    """Of the campaign that the targets are for, if it was measured."""
+    many = {name: (seconds, peak) for name, size, seconds, peak in rows if size == MANY}
+    if not many:
+        return {}
+    peak = max(peak for _, peak in many.values())
+    met = peak <= MEMORY and all(many[name][0] <= most for name, most in TARGETS.items())
+    shown = ", ".join(f"{many[name][0]:.1f}" for name in TARGETS)
+    return {"harness": Found(f"{shown} s, {peak:.0f} MiB", met)}
+
+
+def write_campaign(root: Path, size: int) -> int:
+    """A finished campaign of at least `size` runs below `root`; returns the epochs of a run.
+
+    Nothing is flushed to disk, which would take most of the time and is not what is measured.
+    """
+    shutil.copytree(ROOT / "experiments", root / "experiments")
+    names = catalogue.select(catalogue.cell_names(root), [])
+    seeds = max(1, size // len(names))
+    values = {"name": "many", "protocol": PROTOCOL, "settings": {}, "cells": names, "seeds": seeds}
+    campaign = campaigns.resolve(root, campaigns.request(values))
+    with mock.patch("os.fsync"):
+        campaigns.save(campaign)
+        pools = {cell.name: _pools(cell) for cell in campaign.cells}
+        for one in campaign.runs:
+            _leave(campaign, one, pools[one.cell])
+    return campaign.cells[0].spec.training.epochs
+
+
+def _leave(campaign: Campaign, run: Run, pools: bytes) -> None:
+    folder = campaign.runs_folder / run.folder_name
+    folder.mkdir(parents=True)
+    (folder / record.ATTEMPTS).write_text(
+        '{"started": "2026-01-01T00:00:00+00:00", "worker": "w"}\n'
+    )
+    (folder / record.LOCK).touch()
+    if pools:
+        (folder / record.POOLS).write_bytes(pools)
+    record.write(folder, _record(run))
+
+
+def _record(run: Run) -> Record:
+    origin = Provenance.model_construct(
+        commit="0" * 40, dirty=False, python="3.11.7", torch="2.11.0", torchvision="0.26.0",
+        numpy="2.4.0", device="cpu", precision="float32", threads=1,
+        started="2026-01-01T00:00:00+00:00", seconds=5000.0, attempts=1,
+    )  # fmt: skip
+    facts = {
+        "cell": run.cell, "seed": run.seed, "id": run.id, "status": "done",
+        "spec": run.spec.model_dump(mode="json"), "source": "official", "fingerprint": "f" * 64,
+        "epochs": _epochs(run), "error": None, "trace": None, "provenance": origin.model_dump(),
+    }  # fmt: skip
+    return Record.model_validate(facts)
+
+
+def _epochs(run: Run) -> list[Epoch]:
+    random = np.random.default_rng(run.seed)
+    heads = len(run.spec.loss.head_weights)
+    drawn = random.random((run.spec.training.epochs, 7 + heads)).tolist()
+    return [
+        Epoch(number, rate, loss, tuple(losses), penalty, 100 * train, 100 * test, 50.0, speed)
+        for number, (rate, loss, penalty, train, test, _, speed, *losses) in enumerate(drawn, 1)
+    ]
+
+
+def _pools(cell: catalogue.Cell) -> bytes:
+    """FlexPool's weights as a run leaves them; the same for all seeds of a cell."""
+    spec = cell.spec
+    if spec.model.pool != "flex":
+        return b""
+    side, random = spec.dataset.size, np.random.default_rng(0)
+    shapes = [(16, side, side), (32, side // 2, side // 2), (64, side // 4, side // 4)]
+    weights = [random.random(shape, dtype=np.float32) for shape in shapes]
+    buffer = BytesIO()
+    np.savez(buffer, *(weights if spec.model.sac else weights[2:]))
+    return buffer.getvalue()
+
+
+def _measured(root: Path, size: int, rounds: int) -> list[Row]:
+    """The four commands one after the other, `rounds` times over: median seconds, peak memory."""
+    commands = {
+        "plan": ["plan", "--campaign", "many"],
+        "status": ["status"],
+        "aggregate": ["aggregate", "many"],
+        "report": ["report", "many"],
+    }
+    taken = [
+        {name: measure(command, root) for name, command in commands.items()} for _ in range(rounds)
+    ]
+    return [
+        (name, size, median(one[name][0] for one in taken), max(one[name][1] for one in taken))
+        for name in commands
+    ]
+
+
+def measure(command: Sequence[str], root: Path) -> tuple[float, float]:
+    """Seconds and peak MiB of `replicate` with these arguments, of its largest process."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WATCHED, sys.executable, "-m", "replicate", *command],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    seconds, kibibytes = map(float, done.stdout.split())
+    return seconds, kibibytes / 1024
+
+
+def _grown(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Each row with what one more run has cost since the smaller campaign."""
+    shown: list[tuple[str, ...]] = []
+    before: dict[str, tuple[int, float]] = {}
+    for name, size, seconds, memory in sorted(rows, key=lambda row: list(TARGETS).index(row[0])):
+        old_size, old_seconds = before.get(name, (0, 0.0))
+        slope = f"{1000 * (seconds - old_seconds) / (size - old_size):.3f}" if old_size else ""
+        before[name] = size, seconds
+        shown.append((name, f"{size:,}", f"{seconds:.2f}", f"{memory:.0f}", slope))
+    return shown

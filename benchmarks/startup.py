@@ -1,0 +1,131 @@
+"""What a run costs beside its steps: start, compilation, data, checkpoints, records, report."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from benchmarks import images, ours
+from benchmarks.ours import FLEX, ROOT
+from benchmarks.table import Found, Options, Section
+from benchmarks.training import BATCH, COMPILED, EAGER, QUICK_BATCH
+from replicate.results import record
+from replicate.training import engine
+
+EPOCHS = 10
+SHARE = 0.03
+TIMED = """
+import json, sys, time
+begun = time.perf_counter()
+from benchmarks import ours
+from replicate.training import engine
+imported = time.perf_counter()
+batch, compiled, entry = json.loads(sys.argv[1])
+engine.start(1)
+run = ours.run_of(ours.FLEX, batch, 2, ours.Ingredients(compiled=compiled), entry)
+step = ours.stepping(run)
+built = time.perf_counter()
+step()
+first = time.perf_counter()
+run.evaluate()
+run.evaluate()
+print(json.dumps([imported - begun, built - imported, first - built, time.perf_counter() - first]))
+"""
+
+
+def run(options: Options) -> list[Section]:
+    return [_compilation(options), _overhead(options)]
+
+
+def _compilation(options: Options) -> Section:
+    """Cold and warm start of a compiled run against an eager one, and the steps that pay for it."""
+    batch = options.size(BATCH, QUICK_BATCH)
+    with tempfile.TemporaryDirectory(prefix="replicate-compiled-") as cache:
+        eager = _start(batch, False, options.data, cache)
+        cold = _start(batch, True, options.data, cache)
+        warm = _start(batch, True, options.data, cache)
+    engine.start(1)
+    runs = {
+        name: ours.run_of(FLEX, batch, 2, chosen, options.data)
+        for name, chosen in {"eager": EAGER, "compiled": COMPILED}.items()
+    }
+    times = ours.step_times(runs, 2 * options.rounds)
+    gain = median(a - b for a, b in zip(times["eager"], times["compiled"], strict=True)) / batch
+    rows = []
+    for name, taken in {"eager": eager, "compiled, cold": cold, "compiled, warm": warm}.items():
+        more = sum(taken[2:]) - sum(eager[2:])
+        even = f"{more / gain:,.0f} images" if gain > 0 and more > 0 else ""
+        rows.append((name, *(f"{one:.1f}" for one in taken), even))
+    columns = (
+        "way",
+        "import, s",
+        "build, s",
+        "first step, s",
+        "first evaluations, s",
+        "breaks even after",
+    )
+    notes = [
+        images.said(options.data),
+        f"Batches of {batch}, one thread: {1e6 * gain:.0f} µs an image saved by compiling "
+        f"({ours.milliseconds(times['eager'])} ms a step eager, "
+        f"{ours.milliseconds(times['compiled'])} compiled, n = {len(times['eager'])}).",
+        f"The suite compiles from {engine.BREAK_EVEN_IMAGES:,} training images on.",
+    ]
+    return Section("Start and compilation", columns, rows, notes)
+
+
+def _start(batch: int, compiled: bool, entry: str | None, cache: str) -> list[float]:
+    arguments = json.dumps([batch, compiled, entry])
+    done = subprocess.run(
+        [sys.executable, "-c", TIMED, arguments],
+        cwd=ROOT,
+        env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return list(map(float, json.loads(done.stdout)))
+
+
+def _overhead(options: Options) -> Section:
+    """`replicate run` of one run on generated images, and what of its time was not training.
+
+    The images are few; the time beside training does not depend on their number, so the share is
+    that of a run of all of CIFAR-10's images at the speed measured.
+    """
+    with tempfile.TemporaryDirectory(prefix="replicate-startup-") as folder:
+        root = Path(folder)
+        shutil.copytree(ROOT / "experiments", root / "experiments")
+        count = options.size(2000, 400)
+        settings = [f"training.epochs={EPOCHS}", f"generated.train_images={count}"]
+        command = [sys.executable, "-m", "replicate", "run", FLEX, "--protocol", "smoke"]
+        for setting in (*settings, "training.precision=auto"):
+            command += ["--set", setting]
+        begun = time.perf_counter()
+        subprocess.run(
+            [*command, "--checkpoint-seconds", "5"],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        wall = time.perf_counter() - begun
+        (path,) = (root / "results" / "smoke" / "runs").iterdir()
+        found = record.read(path)
+    assert found is not None
+    beside = wall - found.provenance.seconds
+    speed = median(epoch.images_per_second for epoch in found.epochs)
+    whole = EPOCHS * (50_000 + 10_000 / 3) / speed
+    share = beside / (beside + whole)
+    row = (f"{wall:.1f}", f"{found.provenance.seconds:.1f}", f"{beside:.1f}", f"{whole:.0f}",
+           f"{share:.1%}")  # fmt: skip
+    columns = ("whole command, s", "training and evaluation, s", "beside it, s",
+               f"{EPOCHS} epochs of CIFAR-10 at this speed, s", "share")  # fmt: skip
+    note = "Beside it: start of command and worker, images, checkpoints, record, CSV files, report."
+    reached = {"beside": Found(f"{share:.1%}", share <= SHARE)}
+    return Section("Time beside training", columns, [row], [note], reached)

@@ -1,0 +1,42 @@
+"""What the suite should reach, and what a run of the benchmarks has found of it."""
+
+from collections.abc import Mapping, Sequence
+
+from benchmarks.table import Found, Section
+from replicate import machine
+
+TARGETS = {
+    "loop": ("CPU, batch 1000: images a second of all workers over the usual loop's", "at least 5"),
+    "convolution": ("the same over the processor's own bfloat16 convolution rate", "at least 50 %"),
+    "pool": ("FlexPool over AvgPool, time of a step", "at most 1.03"),
+    "sac": ("FlexPool over AvgPool, both with SAC, time of a step", "at most 1.08"),
+    "beside": ("time beside training and evaluation in a run of 10 epochs", "at most 3 %"),
+    "memory": ("peak memory of a worker, batch 1000, beyond the data", "at most 1.6 GiB"),
+    "gpu-cell": ("one H200, a CIFAR-10 cell of 100 epochs, once compiled", "at most 12 s"),
+    "gpu-paper": ("one H200, all 32 cells, one seed", "at most 12 minutes"),
+    "harness": (
+        "plan, status, aggregate, report over 20,000 runs",
+        "at most 1, 2, 10, 30 s, 1 GiB",
+    ),
+    "smoke": ("`replicate run --protocol smoke`, 32 cells", "at most 4 minutes"),
+    "accuracy": (
+        "Fashion-MNIST, bfloat16 and compiled against float32 and eager",
+        "within two standard errors",
+    ),
+}
+GPU = ("gpu-cell", "gpu-paper")
+
+
+def section(sections: Sequence[Section]) -> Section:
+    """Every target, with what was found of it."""
+    found = {name: one for own in sections for name, one in own.found.items()}
+    rows = [(what, target, *_shown(name, found)) for name, (what, target) in TARGETS.items()]
+    return Section("Targets", ("what", "target", "measured", "met"), rows)
+
+
+def _shown(name: str, found: Mapping[str, Found]) -> tuple[str, str]:
+    if name in found:
+        return found[name].value, "yes" if found[name].met else "no"
+    if name in GPU and not machine.gpus():
+        return "", "not measured: no GPU"
+    return "", "not measured"

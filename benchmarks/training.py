@@ -1,0 +1,189 @@
+"""Our training step: against the usual loop, by ingredient, by pool, by workers and threads."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import images, loop, ours
+from benchmarks.ours import AVERAGE, AVERAGE_SAC, FLEX, FLEX_SAC, Ingredients
+from benchmarks.table import Found, Options, Section, ratio, spread
+from benchmarks.teams import Measured, Team, Work, compete
+from replicate import machine
+from replicate.training import engine
+
+EAGER = Ingredients()
+COMPILED = Ingredients(compiled=True)
+BATCH, QUICK_BATCH = 1000, 100
+
+
+def against_loop(options: Options) -> list[Section]:
+    """All cores for each: the loop in one process with all threads, ours as a worker a core."""
+    cores, common = machine.cores(), _common(options)
+    usual = {"cell": FLEX, **common, "threads": cores}
+    ours_of = {"cell": FLEX, **common, "threads": 1}
+    teams = {
+        "loop, no loader workers": Team(loop.build, {**usual, "loaders": 0}),
+        f"loop, {cores} loader workers": Team(loop.build, {**usual, "loaders": cores}),
+        f"ours, eager, {cores} workers x 1 thread": Team(
+            ours.build, {**ours_of, "ingredients": EAGER}, cores
+        ),
+        f"ours, compiled, {cores} workers x 1 thread": Team(
+            ours.build, {**ours_of, "ingredients": COMPILED}, cores
+        ),
+    }
+    batch = options.size(32, 4)
+    ceilings = {
+        "one process": Team(convolve, {"batch": batch, "threads": cores}),
+        "one a core": Team(convolve, {"batch": batch, "threads": 1}, cores),
+    }
+    everything = compete({**teams, **ceilings}, options.rounds)
+    measured = {name: everything[name] for name in teams}
+    best = max(list(teams)[:2], key=lambda name: median(measured[name].speeds))
+    rows = _speeds(measured, best)
+    ceiling = max(median(everything[name].speeds) for name in ceilings) / 1e9
+    flops = _flops(options)
+    notes = [
+        images.said(options.data),
+        f"Batches of {common['batch']}. Ratios are to the best loop.",
+    ]
+    share = []
+    for name in list(teams)[2:]:
+        rate = median(measured[name].speeds) * flops / 1e9
+        share.append((name, f"{rate:.0f}", f"{ceiling:.0f}", f"{rate / ceiling:.0%}"))
+    share_columns = ("variant", "GFLOP/s", "processor's own", "share")
+    fastest = max(list(teams)[2:], key=lambda name: median(measured[name].speeds))
+    times = ratio(measured[fastest].speeds, measured[best].speeds)
+    part = median(measured[fastest].speeds) * flops / 1e9 / ceiling
+    peak = max(measured[name].mebibytes for name in list(teams)[2:])
+    reached = {
+        "loop": Found(f"{times:.2f}", times >= 5),
+        "memory": Found(f"{peak / 1024:.2f} GiB", peak <= 1.6 * 1024),
+    }
+    return [
+        Section("Our step against the loop that people write", _COLUMNS, rows, notes, reached),
+        Section(
+            "Share of the processor's own bfloat16 convolution rate", share_columns, share,
+            [f"Its own: 3x3 convolution of 256 channels, 28x28. A step is {flops / 1e6:.0f} MFLOP an image."],
+            {"convolution": Found(f"{part:.0%}", part >= 0.5)},
+        ),
+    ]  # fmt: skip
+
+
+def ingredients(options: Options) -> list[Section]:
+    """Each left out of the whole, which has all of them."""
+    without = {
+        "all": COMPILED,
+        "without compiling": replace(COMPILED, compiled=False),
+        "without bfloat16": replace(COMPILED, bfloat16=False),
+        "without channels_last": replace(COMPILED, channels_last=False),
+        "without keeping memory": replace(COMPILED, memory=False),
+        "none": Ingredients(False, False, False, False),
+    }
+    common = {"cell": FLEX, **_common(options), "steps": 1, "threads": 1}
+    teams = {
+        name: Team(ours.build, {**common, "ingredients": own}) for name, own in without.items()
+    }
+    rows = _speeds(compete(teams, options.rounds), "all")
+    notes = [images.said(options.data), "One process of one thread; data in memory in all of them."]
+    return [Section("Ingredients", _COLUMNS, rows, notes)]
+
+
+def workers(options: Options) -> list[Section]:
+    cores, common = machine.cores(), _common(options)
+    teams = {
+        f"{processes} x {threads}": Team(
+            ours.build,
+            {"cell": FLEX, **common, "threads": threads, "ingredients": EAGER},
+            processes,
+        )
+        for processes, threads in dict.fromkeys([(cores, 1), (1, cores), (1, 1)])
+    }
+    rows = _speeds(compete(teams, options.rounds), f"1 x {cores}")
+    return [Section("Workers x threads (eager)", _COLUMNS, rows, [images.said(options.data)])]
+
+
+def pools(options: Options) -> list[Section]:
+    """In one process, step by step in turns: the closest comparison there is."""
+    engine.start(1)
+    common = _common(options)
+    cells = {
+        "AvgPool": AVERAGE,
+        "FlexPool": FLEX,
+        "AvgPool, SAC": AVERAGE_SAC,
+        "FlexPool, SAC": FLEX_SAC,
+    }
+    bases = {"FlexPool": "AvgPool", "FlexPool, SAC": "AvgPool, SAC"}
+    ratios: dict[str, dict[str, float]] = {name: {} for name in bases}
+    rows: list[tuple[object, ...]] = []
+    for way, chosen in {"eager": EAGER, "compiled": COMPILED}.items():
+        runs = {
+            name: ours.run_of(cell, common["batch"], 2, chosen, common["entry"])
+            for name, cell in cells.items()
+        }
+        times = ours.step_times(runs, 3 * options.rounds)
+        for name, base in bases.items():
+            ratios[name][way] = ratio(times[name], times[base])
+        for name, own in times.items():
+            shown = f"{ratios[name][way]:.3f} of {bases[name]}" if name in bases else ""
+            rows.append((way, name, ours.milliseconds(own), shown, len(own)))
+    columns = ("way", "classifier", "ms a step", "ratio", "n")
+    notes = [images.said(options.data), f"Batches of {common['batch']}, one thread, bfloat16."]
+    reached = {
+        "pool": _within(ratios["FlexPool"], 1.03),
+        "sac": _within(ratios["FlexPool, SAC"], 1.08),
+    }
+    return [Section("FlexPool and SAC over AvgPool", columns, rows, notes, reached)]
+
+
+def _within(ratios: Mapping[str, float], most: float) -> Found:
+    """Met where every way of computing is within it."""
+    shown = ", ".join(f"{share:.3f} {way}" for way, share in ratios.items())
+    return Found(shown, max(ratios.values()) <= most)
+
+
+_COLUMNS = ("variant", "images/s", "range", "ratio", "peak MiB", "n")
+
+
+def _common(options: Options) -> dict[str, Any]:
+    batch = options.size(BATCH, QUICK_BATCH)
+    return {"batch": batch, "steps": 2, "entry": options.data}
+
+
+def _speeds(measured: dict[str, Measured], base: str) -> list[tuple[object, ...]]:
+    return [
+        (
+            name, f"{median(own.speeds):.0f}", spread(own.speeds),
+            f"{ratio(own.speeds, measured[base].speeds):.2f}", f"{own.mebibytes:.0f}", len(own.speeds),
+        )
+        for name, own in measured.items()
+    ]  # fmt: skip
+
+
+def _flops(options: Options) -> float:
+    """Of forward and backward pass, an image."""
+    run = ours.run_of(FLEX, 10, 2, EAGER, options.data)
+    step = ours.stepping(run)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return float(counter.get_total_flops()) / 10
+
+
+def convolve(batch: int, threads: int) -> Work:
+    """Blocks of the processor's own convolution; counts operations instead of images."""
+    engine.start(threads)
+    x = torch.randn(batch, 256, 28, 28, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    w = torch.randn(256, 256, 3, 3, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    flop = 2 * batch * 256 * 256 * 9 * 28 * 28
+
+    def block() -> int:
+        with torch.no_grad():
+            for _ in range(10):
+                F.conv2d(x, w, padding=1)
+        return 10 * flop
+
+    return block

@@ -1,0 +1,153 @@
+"""How long runs will take: from runs already recorded, else from a few steps tried out.
+
+A run's work is counted in pixels, so that the speed of one network serves another image size too.
+Predicted is training and evaluation; a worker also takes some seconds to start.
+"""
+
+import csv
+import heapq
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from replicate import atomic
+from replicate.plan import Run
+from replicate.results import record
+from replicate.results.columns import COLUMNS
+from replicate.results.record import CorruptRecord
+from replicate.spec import Spec
+
+FILE = "forecast.csv"
+SAMPLE = 3
+"""Recorded runs of a kind that are read: the speed of one machine hardly changes."""
+_EVALUATION = 1 / 3  # the work of a test image over that of a training image: no backward pass
+
+
+class Kind(NamedTuple):
+    """What decides a run's speed."""
+
+    size: int
+    channels: int
+    pool: str
+    sac: bool
+    batch_size: int
+    precision: str
+
+
+Speeds = Mapping[Kind, float]
+"""Work a second of one worker, while the others work too."""
+
+
+def kind(spec: Spec) -> Kind:
+    dataset, model, training = spec.dataset, spec.model, spec.training
+    return Kind(
+        dataset.size, dataset.channels, model.pool, model.sac,
+        training.batch_size, training.precision,
+    )  # fmt: skip
+
+
+def work(spec: Spec) -> float:
+    """Pixels to train on, those of the evaluations at a third of the price."""
+    tested = spec.training.epochs * spec.test_images
+    return (spec.images_to_train + _EVALUATION * tested) * spec.dataset.size**2
+
+
+def recorded(done: Sequence[Run], runs_folder: Path) -> dict[Kind, float]:
+    """Speeds from the latest few finished runs of each kind."""
+    by_kind: dict[Kind, list[Run]] = {}
+    for run in done:
+        by_kind.setdefault(kind(run.spec), []).append(run)
+    found = {
+        each: [speed for run in own[-SAMPLE:] if (speed := _speed(run, runs_folder))]
+        for each, own in by_kind.items()
+    }
+    return {each: median(speeds) for each, speeds in found.items() if speeds}
+
+
+def assumed(specs: Iterable[Spec], images_per_second: float) -> dict[Kind, float]:
+    """Speeds at which every one of them trains that many images a second, evaluations included."""
+    return {kind(spec): work(spec) * images_per_second / spec.images_to_train for spec in specs}
+
+
+def seconds(spec: Spec, speeds: Speeds) -> float:
+    """Of one run; by the speed of its own kind, else by the median of those there are, at least one."""
+    return work(spec) / speeds.get(kind(spec), median(speeds.values()))
+
+
+def lines(runs: Iterable[Run], speeds: Speeds) -> Iterator[str]:
+    """Each run, and its time where it can be told."""
+    for run in runs:
+        yield f"{run}: {duration(seconds(run.spec, speeds))}" if speeds else str(run)
+
+
+def cost(runs: Sequence[Run], speeds: Speeds, workers: int) -> str:
+    """What the runs cost together: images and, where speeds are known, time."""
+    text = f"{sum(run.spec.images_to_train for run in runs):,} training images"
+    if not runs:
+        return text
+    if not speeds:
+        return f"{text}; no speed is known yet: --calibrate measures it"
+    each = (seconds(run.spec, speeds) for run in runs)
+    return f"{text}: {duration(total(each, workers))} with {_counted(workers)}"
+
+
+def total(each: Iterable[float], workers: int) -> float:
+    """Until the last worker is done, each run in its turn by the first one free."""
+    free = [0.0] * workers
+    for one in each:
+        heapq.heapreplace(free, free[0] + one)
+    return max(free)
+
+
+def remember(results: Path, runs: Iterable[Run], speeds: Speeds) -> None:
+    """Add to forecast.csv the runs that have no prediction yet: what was said first stands."""
+    kept = _kept(results / FILE)
+    known = {run_id for _, _, run_id, _ in kept}
+    new = [
+        (run.cell, run.seed, run.id, seconds(run.spec, speeds))
+        for run in runs
+        if speeds and run.id not in known
+    ]
+    if new:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([list(COLUMNS[FILE]), *kept, *new])
+        atomic.write_text(results / FILE, text.getvalue())
+
+
+def duration(seconds: float) -> str:
+    """Hours and minutes, minutes and seconds, or seconds."""
+    if not isfinite(seconds):
+        return "unknown"
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{seconds:.1f} s"
+
+
+def _counted(workers: int) -> str:
+    return f"{workers} worker" + "s" * (workers > 1)
+
+
+def _kept(path: Path) -> list[list[str]]:
+    """The rows below the names; none where the file is missing or another's."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            names, *rows = csv.reader(file)
+    except (OSError, ValueError):
+        return []
+    return rows if names == list(COLUMNS[FILE]) else []
+
+
+def _speed(run: Run, runs_folder: Path) -> float | None:
+    try:
+        found = record.read(runs_folder / run.folder_name)
+    except CorruptRecord:
+        return None
+    if found is None or found.status != "done" or not found.provenance.seconds:
+        return None
+    return work(run.spec) / found.provenance.seconds

@@ -1,0 +1,138 @@
+"""Predicted times, by hand: from records, from a calibration, and for several workers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate import forecast
+from replicate.campaign import Campaign
+from replicate.forecast import Kind
+from replicate.plan import Run
+from replicate.results import record
+
+CELL, AVERAGE, GREY = (
+    "table1/cifar10/flexpool",
+    "table1/cifar10/avgpool",
+    "table1/fashion-mnist/avgpool",
+)
+CIFAR_WORK = 100 * (50_000 + 10_000 / 3) * 32 * 32
+GREY_WORK = 100 * (60_000 + 10_000 / 3) * 28 * 28
+
+
+def _runs(campaign: Campaign, cell: str) -> list[Run]:
+    return [run for run in campaign.runs if run.cell == cell]
+
+
+@pytest.fixture
+def campaign(records: Any) -> Campaign:
+    """Four seeds of FlexPool in 90, 100, 200 and 300 s; the first diverged."""
+    campaign = records.begin([AVERAGE, CELL, GREY], seeds=5)
+    for seed, seconds in enumerate((90.0, 100.0, 200.0, 300.0)):
+        status = {"status": "diverged", "error": "x"} if seed == 0 else {}
+        records.leave(campaign, CELL, seed, 91.0, provenance={"seconds": seconds}, **status)
+    return campaign
+
+
+def test_work_by_hand(campaign: Campaign) -> None:
+    specs = {cell.name: cell.spec for cell in campaign.cells}
+    assert forecast.work(specs[CELL]) == pytest.approx(CIFAR_WORK)
+    assert forecast.work(specs[GREY]) == pytest.approx(GREY_WORK)
+
+
+def test_recorded_speeds_are_those_of_finished_runs(campaign: Campaign) -> None:
+    found = forecast.recorded(_runs(campaign, CELL)[:4], campaign.runs_folder)
+    assert found == {Kind(32, 3, "flex", False, 1000, "float32"): pytest.approx(CIFAR_WORK / 200)}
+
+
+def test_only_the_latest_few_are_read(campaign: Campaign, records: Any) -> None:
+    records.leave(campaign, CELL, 4, 91.0, provenance={"seconds": 300.0})
+    found = forecast.recorded(_runs(campaign, CELL), campaign.runs_folder)
+    assert list(found.values()) == [pytest.approx(CIFAR_WORK / 300)]
+
+
+def test_a_corrupt_record_has_no_speed(campaign: Campaign) -> None:
+    for run in _runs(campaign, CELL):
+        (campaign.runs_folder / run.folder_name).mkdir(exist_ok=True)
+        (campaign.runs_folder / run.folder_name / record.RECORD).write_text("x")
+    assert forecast.recorded(_runs(campaign, CELL), campaign.runs_folder) == {}
+
+
+def test_seconds_by_kind_else_by_the_median(campaign: Campaign) -> None:
+    specs = {cell.name: cell.spec for cell in campaign.cells}
+    own = forecast.kind(specs[CELL])
+    speeds = {own: CIFAR_WORK / 100, own._replace(sac=True): CIFAR_WORK / 50}
+    assert forecast.seconds(specs[CELL], speeds) == pytest.approx(100)
+    assert forecast.seconds(specs[AVERAGE], speeds) == pytest.approx(100 / 1.5)
+    assert forecast.seconds(specs[GREY], speeds) == pytest.approx(
+        100 / 1.5 * GREY_WORK / CIFAR_WORK
+    )
+
+
+def test_an_assumed_speed_counts_training_images(campaign: Campaign) -> None:
+    specs = [cell.spec for cell in campaign.cells]
+    speeds = forecast.assumed(specs, 100.0)
+    assert [forecast.seconds(spec, speeds) for spec in specs] == [
+        pytest.approx(spec.images_to_train / 100) for spec in specs
+    ]
+
+
+@pytest.mark.parametrize(
+    ("each", "workers", "expected"),
+    [([], 2, 0), ([3, 1, 1, 1], 1, 6), ([3, 1, 1, 1], 2, 3), ([1, 1, 1, 3], 2, 4), ([5, 1], 8, 5)],
+)
+def test_total(each: list[float], workers: int, expected: float) -> None:
+    assert forecast.total(each, workers) == expected
+
+
+def _kept(campaign: Campaign) -> list[tuple[str, ...]]:
+    text = (campaign.results / forecast.FILE).read_text()
+    return [tuple(line.split(",")) for line in text.splitlines()]
+
+
+def test_the_first_prediction_stands(campaign: Campaign) -> None:
+    first, second, *_ = runs = _runs(campaign, AVERAGE)
+    kind, work = forecast.kind(first.spec), forecast.work(first.spec)
+    forecast.remember(campaign.results, [first], {})
+    assert not (campaign.results / forecast.FILE).exists()
+    forecast.remember(campaign.results, [first], {kind: work / 10})
+    forecast.remember(campaign.results, runs[:2], {kind: work / 20})
+    assert _kept(campaign) == [
+        ("cell", "seed", "run_id", "predicted"),
+        (AVERAGE, "0", first.id, "10.0"),
+        (AVERAGE, "1", second.id, "20.0"),
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "a,b\n1,2\n", "\xff"])
+def test_a_damaged_file_predicts_nothing(campaign: Campaign, content: str) -> None:
+    (campaign.results / forecast.FILE).write_text(content, encoding="latin-1")
+    (first, *_) = _runs(campaign, AVERAGE)
+    forecast.remember(campaign.results, [first], {forecast.kind(first.spec): 1.0})
+    assert [row[2] for row in _kept(campaign)] == ["run_id", first.id]
+
+
+def test_lines_and_cost(campaign: Campaign) -> None:
+    runs = _runs(campaign, AVERAGE)[:3]
+    speeds = {forecast.kind(runs[0].spec): CIFAR_WORK / 4000}
+    assert list(forecast.lines(runs[:1], speeds)) == [f"{AVERAGE} seed 0: 1 h 6 min"]
+    assert forecast.cost(runs, speeds, 2) == "15,000,000 training images: 2 h 13 min with 2 workers"
+    assert "--calibrate" in forecast.cost(runs, {}, 2)
+    assert forecast.cost([], {}, 2) == "0 training images"
+
+
+def test_plan_predicts_from_records(replicate: Any, campaign: Campaign) -> None:
+    campaign.results.joinpath("campaign.json").write_text(campaign.request.model_dump_json())
+    _, out, _ = replicate("plan", "--campaign", "made", CELL, "--workers", "1")
+    assert f"{CELL} seed 4: 3 min 20 s" in out.splitlines()
+    assert "with 1 worker" in out.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_plan_calibrates_and_writes_nothing(replicate: Any, project: Path) -> None:
+    before = sorted(project.rglob("*"))
+    arguments = ["--protocol", "smoke", "--set", "training.batch_size=20", "--workers", "1"]
+    code, out, err = replicate("plan", CELL, *arguments, "--calibrate")
+    assert code == 0, err
+    assert out.splitlines()[0].startswith(f"{CELL} seed 0: ")
+    assert sorted(project.rglob("*")) == before
