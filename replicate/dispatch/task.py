@@ -26,6 +26,8 @@ REQUEUE_SECONDS = 20  # to wait for a slurmctld that is away; less than the noti
 CLAIM_SECONDS = 900  # longer than file systems keep the locks of a dead node
 PAUSE_SECONDS = 5
 IDLE_ALLOWED = 3
+SIGNALS = (signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT)
+"""Of SLURM, to tasks that it wants to leave."""
 Moments = tuple[tuple[bool, float], ...]
 
 
@@ -63,8 +65,11 @@ class Task:
         from its duties."""
         shift = replace(self.shift, worker=f"slurm-{_job()}-{uuid.uuid4().hex[:4]}")
         process = get_context("fork").Process(target=_work, args=(self.runs, shift))
+        # Python drops what a handler raises while it forks.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         process.start()
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             process.join()
         finally:  # SystemExit comes out of `checkpoint`
             process.kill()
@@ -115,8 +120,9 @@ class Task:
 
 def _work(runs: Sequence[Run], shift: Shift) -> None:
     """What SLURM signals is for the task to answer."""
-    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     work(runs, shift)
 
 
