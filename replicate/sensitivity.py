@@ -172,10 +172,13 @@ def _number(value: float, style: str) -> str:
 
 
 def _refuse_what_is_no_alternative(entry: Entry, campaign: Campaign) -> None:
-    """A setting lies over every cell, and may take from an alternative what makes it one."""
+    """A setting lies over every cell, a protocol may be another's reading: either may take from an
+    alternative what makes it one."""
     specs = {cell.name: cell.spec for cell in campaign.cells}
     for alternative in entry.alternatives:
         own = specs[cell_name(entry, alternative)]
         lost = alternative.changes.keys() - ledger.differences(specs[str(entry.cell)], own)
         if lost:
-            raise UserError(f"--set {', '.join(sorted(lost))}: {entry.id} is about this very value")
+            keys, settings = sorted(lost), campaign.request.settings
+            place = "--set" if lost & settings.keys() else f"protocol {campaign.request.protocol}"
+            raise UserError(f"{place} {', '.join(keys)}: {entry.id} is about this very value")

@@ -32,16 +32,18 @@ def decimals(number: str) -> int:
 def grids(
     results: Results, caption: str, content: Callable[[Row, Published], Entry]
 ) -> Iterator[Table]:
-    """A table per table of the paper; cells that are not in the campaign read `not run`."""
+    """A table per table of the paper; cells that are not in the campaign read `not run`,
+    those that the protocol lacks what it says of them."""
     found = {row["cell"]: row for row in records(results.cells)}
+    lacking = results.lacking
     for table in results.paper.tables:
         rows: dict[str, list[Entry]] = {row: [entry(row)] for row in table.rows}
         for published in results.paper.cells():
             if published.table == table.table:
                 name = paper.cell_name(published)
-                rows[published.row].append(
-                    content(found.get(name, {"cell": name, **NOT_RUN}), published)
-                )
+                cell = found.get(name, {"cell": name, **NOT_RUN})
+                said = lacking.get(name)
+                rows[published.row].append(entry(said) if said else content(cell, published))
         title = f"{caption.format(table.table)}: {table.title}"
         yield Table(title, ("Data set", *table.columns), tuple(map(tuple, rows.values())))
 
