@@ -51,7 +51,7 @@ def kind(spec: Spec) -> Kind:
 
 def work(spec: Spec) -> float:
     """Pixels to train on, those of the evaluations at a third of the price."""
-    tested = spec.training.epochs * spec.test_images
+    tested = spec.epochs * spec.test_images
     return (spec.images_to_train + _EVALUATION * tested) * spec.dataset.size**2
 
 

@@ -292,6 +292,11 @@ class Spec(Part):
         return self.training.epochs + (self.pretraining.epochs if self.pretraining else 0)
 
     @property
+    def first_epoch(self) -> int:
+        """Its number: 1, or so far below that a pretraining ends at 0."""
+        return 1 + self.training.epochs - self.epochs
+
+    @property
     def comparable(self) -> bool:
         """Whether a verdict against the published number is possible at all."""
         return self.protocol.comparable and self.generated is None

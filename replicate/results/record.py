@@ -72,6 +72,8 @@ class Record(Part):
     """One line; for failed and diverged runs."""
     trace: str | None
     provenance: Provenance
+    oddities: dict[str, float] = Field(default_factory=dict)
+    """Accuracy measured in the spec's odd ways: beside the accuracy, never in its place."""
 
     @property
     def accuracy(self) -> float | None:
@@ -81,7 +83,10 @@ class Record(Part):
     @property
     def best(self) -> Epoch | None:
         """The epoch with the highest test accuracy: selection on the test set, so optimistic."""
-        return max(self.epochs, key=lambda epoch: epoch.accuracy, default=None)
+        trained = [
+            epoch for epoch in self.epochs if epoch.epoch > 0
+        ]  # pretraining has other classes
+        return max(trained, key=lambda epoch: epoch.accuracy, default=None)
 
 
 class CorruptRecord(Exception):

@@ -101,7 +101,9 @@ def test_photos_that_are_split_already(
         shutil.rmtree(root / name)
     data = load(prepare(waste(split_seed=None), photos, cache_dir))
     assert (len(data.train.labels), len(data.test.labels)) == (48, 12)
-    with pytest.raises(UserError, match="split into train and test: set dataset.split_seed to nul"):
+    with pytest.raises(
+        UserError, match=r"split into train and test: set dataset.split_seed to nul"
+    ):
         prepare(waste(), photos, cache_dir)
 
 
