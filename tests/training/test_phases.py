@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from replicate.data import ImageData, Split
 from replicate.data.coarse import coarse, names
-from replicate.spec import Pretraining, Spec
+from replicate.spec import Spec
 from replicate.training import Epoch, Outcome, checkpoint, engine, train
 from replicate.training.phases import phases
 from replicate.training.run import Run
@@ -32,6 +33,11 @@ def test_coarse_labels_are_those_of_the_official_files() -> None:
     assert list(names()) == sorted(names())
 
 
+def changed(spec: Spec, **parts: Any) -> Spec:
+    """Not a copy: a copy would keep the identity."""
+    return Spec.model_validate({**spec.model_dump(), **parts})
+
+
 @pytest.fixture(scope="module")
 def hundred() -> ImageData:
     """Two training images and one test image of each of 100 classes."""
@@ -51,7 +57,7 @@ def super_spec(make_spec: Callable[..., Spec]) -> Spec:
         sac=True, dropout=0.25, penalty_weight=1.0, official="CIFAR100", classes=100,
         train_images=200, test_images=100, epochs=2,
     )  # fmt: skip
-    return spec.model_copy(update={"pretraining": Pretraining(classes="coarse", epochs=2)})
+    return changed(spec, pretraining={"classes": "coarse", "epochs": 2})
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +146,7 @@ def test_pretraining_sees_coarse_labels_and_training_the_fine_ones(
 def test_without_pretraining_nothing_changes(
     super_spec: Spec, hundred: ImageData, undisturbed: Outcome, tmp_path: Path
 ) -> None:
-    alone = super_spec.model_copy(update={"pretraining": None})
+    alone = changed(super_spec, pretraining=None)
     outcome = train(alone, 0, hundred, checkpoint=tmp_path / "checkpoint.pt")
     assert [epoch.epoch for epoch in outcome.epochs] == [1, 2]
     assert numbers(outcome.epochs) != numbers(undisturbed.epochs[2:])
@@ -150,25 +156,23 @@ def test_without_pretraining_nothing_changes(
 def test_a_pretraining_that_diverges_ends_the_run(
     super_spec: Spec, hundred: ImageData, tmp_path: Path
 ) -> None:
-    training = super_spec.training.model_copy(update={"learning_rate": 1e30})
-    spec = super_spec.model_copy(update={"training": training})
+    training = {**super_spec.training.model_dump(), "learning_rate": 1e30}
+    spec = changed(super_spec, training=training)
     outcome = train(spec, 0, hundred, checkpoint=tmp_path / "checkpoint.pt")
     assert outcome.status == "diverged"
     assert all(epoch.epoch < 1 for epoch in outcome.epochs)
 
 
 def test_only_cifar100_has_coarse_classes(make_spec: Callable[..., Spec]) -> None:
-    values = make_spec().model_dump()
-    values["pretraining"] = {"classes": "coarse", "epochs": 1}
     with pytest.raises(ValueError, match="pretraining needs CIFAR-100's classes, not CIFAR-10's"):
-        Spec.model_validate(values)
+        changed(make_spec(), pretraining={"classes": "coarse", "epochs": 1})
 
 
 def test_oddities_are_measured_beside_the_accuracy(
     make_spec: Callable[..., Spec], data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """70 test images in batches of 50 and 20, the first 50 right: 5/7, but half by batch means."""
-    spec = make_spec(epochs=1).model_copy(update={"oddities": ("batch-means", "training-images")})
+    spec = changed(make_spec(epochs=1), oddities=["batch-means", "training-images"])
     right = np.concatenate([np.ones(50, bool), np.zeros(20, bool)])
     run = Run(spec, 0, data, engine.choose("float32", 1))
     monkeypatch.setattr(
@@ -181,7 +185,7 @@ def test_oddities_are_measured_beside_the_accuracy(
 
     outcome = train(spec, 0, data, checkpoint=tmp_path / "a.pt")
     assert outcome.oddities.keys() == {"batch-means", "training-images"}
-    plain = spec.model_copy(update={"oddities": None})
+    plain = changed(spec, oddities=None)
     undisturbed = train(plain, 0, data, checkpoint=tmp_path / "b.pt")
     assert undisturbed.oddities == {}
     assert equal(outcome, undisturbed), "measuring them changes nothing"
