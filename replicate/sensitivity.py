@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replicate import campaign as campaigns
-from replicate import ledger
+from replicate import catalogue, ledger
 from replicate.campaign import Campaign
 from replicate.errors import UserError
 from replicate.ledger import Alternative, Entry
@@ -71,7 +71,7 @@ def plan(
         "name": campaign or f"{protocol}-{entry.id.lower()}",
         "protocol": protocol,
         "settings": settings,
-        "cells": cells,
+        "cells": catalogue.offered(root, cells, protocol),
         "seeds": seeds,
     }
     found = campaigns.asked(root, campaigns.request(wanted))

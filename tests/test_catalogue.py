@@ -133,8 +133,8 @@ BROKEN = {
         "training.epoch: unknown key; valid keys: epochs, batch_size",
     ),
     "unknown part": (
-        "training:",
-        "trainning:",
+        "\ntraining:",
+        "\ntrainning:",
         "trainning: unknown key; valid keys: protocol, dataset",
     ),
     "fraction of an epoch": ("epochs: 100", "epochs: 1.5", "valid integer, got 1.5"),

@@ -73,8 +73,8 @@ def test_every_command_explains_itself(replicate: Replicate, command: str) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("run", "--protocol is missing: choose from paper, short, smoke"),
-        ("run --protocol papr", "no protocol 'papr': choose from paper, short, smoke"),
+        ("run", "--protocol is missing: choose from paper, released, short, smoke"),
+        ("run --protocol papr", "no protocol 'papr': choose from paper, released, short, smoke"),
         ("run table3 --protocol smoke", "no cell matches 'table3'"),
         ("run --protocol smoke --campaign ../x", "name '../x': lower-case letters"),
         ("run --protocol smoke --set epochs", "--set 'epochs': expected KEY=VALUE"),

@@ -123,7 +123,7 @@ def test_a_broken_protocol_part_is_one_line(project: Path) -> None:
 
 
 def test_oddities_are_shown_apart_and_enter_no_table(project: Path, records) -> None:
-    name = "extensions/released/flexpool"
+    name = "extensions/released/single-flexpool"
     campaign = records.begin([name, "table1/cifar10/flexpool"], "released", 2, "odd")
     for seed, odd in ((0, 91.0), (1, 93.0)):
         measured = {"batch-means": odd, "training-images": 99.0}
@@ -152,7 +152,7 @@ def test_oddities_are_shown_apart_and_enter_no_table(project: Path, records) -> 
 def test_both_phases_of_super_classing_are_shown(project: Path, records) -> None:
     from replicate.training.outcome import Epoch
 
-    name = "extensions/super-class/flexpool"
+    name = "extensions/super-class/single-flexpool"
     campaign = records.begin([name], "paper", 1, "super", {"training.epochs": "1"})
     run = campaign.runs[0]
     assert (run.spec.first_epoch, run.spec.epochs) == (-9, 11)
@@ -186,5 +186,5 @@ def test_super_classing_has_every_method_with_and_without_sac(project: Path) -> 
 
 def test_one_epoch_of_each_phase_can_be_asked_for(project: Path) -> None:
     short = {"training.epochs": "1", "pretraining.epochs": "1"}
-    (cell,) = catalogue.load(project, ["extensions/super-class/flexpool-sac"], "paper", short)
+    (cell,) = catalogue.load(project, ["extensions/super-class/sac-flexpool"], "paper", short)
     assert (cell.spec.epochs, cell.spec.first_epoch) == (2, 0)

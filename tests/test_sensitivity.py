@@ -78,7 +78,7 @@ def test_the_campaign_is_the_cell_and_its_alternatives(project: Path) -> None:
         ("A11 --set training.weight_decay=0.0001", "A11 is about this very value"),
         ("A03 --protocol papr", "no protocol 'papr'"),
         ("A01 --protocol released", "protocol released model.block: A01 is about this very value"),
-        ("A03 --protocol released", "not released: protocol released has no method flexpool-reg"),
+        ("A03 --protocol released", "not released: protocol released has no such method"),
     ],
 )
 def test_what_cannot_be_run_is_one_line(
