@@ -70,11 +70,11 @@ def read(root: Path, name: str) -> Request | None:
 
 def resolve(root: Path, request: Request) -> Campaign:
     """Resolve every cell of a request; raises as `catalogue.load`."""
-    known = set(catalogue.cell_names(root))
-    gone = [name for name in request.cells if name not in known]
-    if gone:
-        raise UserError(f"campaign {request.name!r} has cells without a spec: {', '.join(gone)}")
-    cells = catalogue.load(root, request.cells, request.protocol, request.settings)
+    try:
+        names = catalogue.ordered(root, request.cells)
+    except UserError as error:
+        raise UserError(f"campaign {request.name!r} has {error}") from None
+    cells = catalogue.load(root, names, request.protocol, request.settings)
     return Campaign(root, request, tuple(cells))
 
 
@@ -104,9 +104,8 @@ def asked(root: Path, wanted: Request) -> Campaign:
             raise UserError(
                 f"campaign {wanted.name!r} was begun with {field} {old}, not {new}: choose another --campaign"
             )
-    cells = {*earlier.cells, *wanted.cells}
-    ordered = [name for name in catalogue.cell_names(root) if name in cells]
-    update = {"cells": ordered, "seeds": max(earlier.seeds, wanted.seeds)}
+    cells = catalogue.ordered(root, {*earlier.cells, *wanted.cells})
+    update = {"cells": cells, "seeds": max(earlier.seeds, wanted.seeds)}
     return resolve(root, wanted.model_copy(update=update))
 
 

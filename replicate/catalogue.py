@@ -17,6 +17,8 @@ from replicate.strictyaml import Document
 
 FOLDERS = ("table1", "table2", "extensions")
 EXPERIMENTS = "experiments"
+READINGS = "extensions/sensitivity"
+"""Other readings of the paper: `cell@name` is a cell with the file of one of them laid over it."""
 SETTABLE = [part for part in Spec.model_fields if part in PARTS]
 Keys = tuple[str, ...]
 
@@ -53,6 +55,20 @@ def cell_names(root: Path) -> list[str]:
     }
     first = paper.read_tables(root).cell_names()
     return [name for name in first if name in found] + sorted(found - set(first))
+
+
+def ordered(root: Path, names: Iterable[str]) -> list[str]:
+    """Cells in the order of `cell_names`, each before its other readings.
+
+    Raises:
+        UserError: cells without a spec.
+    """
+    places = {name: place for place, name in enumerate(cell_names(root))}
+    parts = {name: _parts(name) for name in names}
+    gone = [name for name, own in parts.items() if not places.keys() >= set(filter(None, own))]
+    if gone:
+        raise UserError(f"cells without a spec: {', '.join(gone)}")
+    return sorted(parts, key=lambda name: (places[parts[name][0]], name))
 
 
 def protocols(root: Path) -> list[str]:
@@ -207,9 +223,18 @@ def _extended(document: Document) -> list[str]:
     return names
 
 
+def _parts(name: str) -> tuple[str, str | None]:
+    """The cell, and the reading laid over it."""
+    cell, _, reading = name.partition("@")
+    return cell, f"{READINGS}/{reading}" if reading else None
+
+
 def _resolve(reader: _Reader, name: str, protocol: str, settings: Mapping[str, str]) -> Cell:
-    own = reader.folder / f"{name}.yaml"
+    cell, reading = _parts(name)
+    own = reader.folder / f"{cell}.yaml"
     layers = [*reader.layers(reader.folder / "protocols" / f"{protocol}.yaml"), *reader.layers(own)]
+    if reading:
+        layers.append(list(reader.layers(reader.folder / f"{reading}.yaml"))[-1])
     values, origins = _merge([*layers, *_as_documents(settings)])
     try:
         spec = Spec.model_validate(_nested(values))

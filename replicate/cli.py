@@ -390,6 +390,10 @@ def power(
 @app.command()
 def sensitivity(
     entry: Annotated[str, typer.Argument(help="A point that the paper leaves open: A01 to A18.")],
+    cells: Annotated[
+        list[str] | None,
+        typer.Argument(help="Cells, folders or globs. Default: the cell that the ledger names."),
+    ] = None,
     protocol: Annotated[str, typer.Option(help="How to train.")] = "paper",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Train seeds 0 to N-1.")] = 3,
     campaign: Annotated[
@@ -405,13 +409,13 @@ def sensitivity(
     cache_dir: CacheDir = CACHE,
     root: Root = HERE,
 ) -> None:
-    """Train the other readings of an open point beside its cell, and show what the choice changes."""
+    """Train the other readings of an open point beside its cells, and show what the choice changes."""
     from replicate import sensitivity
     from replicate.dispatch import local
 
     options = local.Options(workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir)
     given = _settings(settings, precision)
-    asked = sensitivity.plan(root, entry, protocol, seeds, campaign, given)
+    asked = sensitivity.plan(root, entry, cells or [], protocol, seeds, campaign, given)
     sys.exit(sensitivity.run(asked, options))
 
 

@@ -1,6 +1,7 @@
-"""What a reading of the paper changes: the alternatives of a ledger entry beside its cell."""
+"""What a reading of the paper changes: a ledger entry's alternatives beside the cell they start from."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from replicate.report.read import Results
     from replicate.results.statistics import Gain
 
-FOLDER = "extensions/sensitivity"
 HEADERS = ("reading", "accuracy (%)", "change", "95 % interval", "pairs", "p (Holm)", "verdict")
 
 
@@ -36,14 +36,15 @@ class Effect:
     gain: "Gain"
     """Alternative minus default, paired by seed."""
     p: float
-    """Corrected by Holm's method over the alternatives of the entry."""
+    """Corrected by Holm's method over all that the campaign holds of the entry."""
     verdict: str
     """`gain`, `loss`, `no evidence`, `incomplete (k/n seeds)`, or `not comparable`."""
 
 
-def cell_name(entry: Entry, alternative: Alternative) -> str:
-    """Of the spec that differs from the entry's cell by this alternative alone."""
-    return f"{FOLDER}/{entry.id.lower()}-{alternative.slug}"
+def cell_name(entry: Entry, alternative: Alternative, base: str | None = None) -> str:
+    """The cell that differs from `base`, or else from the entry's own cell, by this alternative alone."""
+    reading = f"{entry.id.lower()}-{alternative.slug}"
+    return f"{catalogue.READINGS}/{reading}" if base in (None, entry.cell) else f"{base}@{reading}"
 
 
 def find(entries: Iterable[Entry], name: str) -> Entry:
@@ -57,25 +58,43 @@ def find(entries: Iterable[Entry], name: str) -> Entry:
     return entry
 
 
+def choose(root: Path, entry: Entry, patterns: Sequence[str]) -> list[str]:
+    """The tables' cells that match and that the entry bears on; without patterns, the entry's own."""
+    if not patterns:
+        return [str(entry.cell)]
+    names = catalogue.select(catalogue.cell_names(root), [])
+    found = catalogue.select(names, patterns)
+    if not any(map(entry.bears_on, found)):
+        raise UserError(f"{entry.id} bears on {', '.join(entry.cells)}, not on {', '.join(found)}")
+    return list(filter(entry.bears_on, found))
+
+
 def plan(
-    root: Path, name: str, protocol: str, seeds: int, campaign: str | None, settings: dict[str, str]
+    root: Path,
+    name: str,
+    patterns: Sequence[str],
+    protocol: str,
+    seeds: int,
+    campaign: str | None,
+    settings: dict[str, str],
 ) -> Campaign:
-    """The campaign of an entry: its cell and every alternative.
+    """The campaign of an entry: the chosen cells, each with every alternative.
 
     Raises:
         UserError: nothing to run, or a setting that undoes an alternative.
     """
     entry = find(ledger.read_ledger(root), name)
-    cells = [str(entry.cell), *(cell_name(entry, one) for one in entry.alternatives)]
+    bases = catalogue.offered(root, choose(root, entry, patterns), protocol)
+    others = [cell_name(entry, one, base) for base in bases for one in entry.alternatives]
     wanted = {
         "name": campaign or f"{protocol}-{entry.id.lower()}",
         "protocol": protocol,
         "settings": settings,
-        "cells": catalogue.offered(root, cells, protocol),
+        "cells": [*bases, *others],
         "seeds": seeds,
     }
     found = campaigns.asked(root, campaigns.request(wanted))
-    _refuse_what_is_no_alternative(entry, found)
+    _refuse_what_is_no_alternative(entry, bases, found)
     return found
 
 
@@ -97,10 +116,14 @@ def effects(results: "Results") -> list[Effect]:
     specs = {cell.name: cell.spec for cell in results.campaign.cells}
     found: list[Effect] = []
     for entry in ledger.read_ledger(results.campaign.root):
-        if entry.cell in specs:
-            comparable = specs[entry.cell].comparable
-            there = [one for one in entry.alternatives if cell_name(entry, one) in specs]
-            found += _of_entry(entry, there, by_seed, results.request.seeds, comparable)
+        pairs = [
+            (base, alternative)
+            for base in filter(entry.bears_on, specs)
+            for alternative in entry.alternatives
+            if cell_name(entry, alternative, base) in specs
+        ]
+        comparable = all(specs[base].comparable for base, _ in pairs)
+        found += _of_entry(entry, pairs, by_seed, results.request.seeds, comparable)
     return found
 
 
@@ -108,13 +131,11 @@ def table(found: Iterable[Effect]) -> str:
     """Entry by entry as text, the default's own accuracy first."""
     from tabulate import tabulate
 
-    by_entry: dict[str, list[Effect]] = {}
-    for effect in found:
-        by_entry.setdefault(effect.entry.id, []).append(effect)
     blocks = []
-    for same in by_entry.values():
+    for (_, base), group in itertools.groupby(found, lambda one: (one.entry.id, one.base)):
+        same = list(group)
         entry = same[0].entry
-        head = f"{entry.id}, {entry.title}. {same[0].base}; changes in points, paired by seed:"
+        head = f"{entry.id}, {entry.title}. {base}; changes in points, paired by seed:"
         rows = tabulate(
             list(_rows(same)), HEADERS, disable_numparse=True, maxcolwidths=[60, *[None] * 6]
         )
@@ -124,25 +145,27 @@ def table(found: Iterable[Effect]) -> str:
 
 def _of_entry(
     entry: Entry,
-    alternatives: Iterable[Alternative],
+    pairs: Sequence[tuple[str, Alternative]],
     by_seed: Mapping[str, Mapping[int, float]],
     seeds: int,
     comparable: bool,
 ) -> Iterator[Effect]:
     from replicate.results import statistics
 
-    alternatives, base = list(alternatives), str(entry.cell)
-    own = [by_seed.get(cell_name(entry, one), {}) for one in alternatives]
-    gains = [statistics.paired_gain(one, by_seed.get(base, {})) for one in own]
+    cells = [cell_name(entry, alternative, base) for base, alternative in pairs]
+    gains = [
+        statistics.paired_gain(by_seed.get(cell, {}), by_seed.get(base, {}))
+        for cell, (base, _) in zip(cells, pairs, strict=True)
+    ]
     corrected = statistics.holm([gain.p for gain in gains])
-    for alternative, values, gain, p in zip(alternatives, own, gains, corrected, strict=True):
+    for cell, (base, alternative), gain, p in zip(cells, pairs, gains, corrected, strict=True):
         yield Effect(
             entry=entry,
             alternative=alternative,
             base=base,
             base_mean=_mean(by_seed.get(base, {})),
-            cell=cell_name(entry, alternative),
-            mean=_mean(values),
+            cell=cell,
+            mean=_mean(by_seed.get(cell, {})),
             gain=gain,
             p=float(p),
             verdict=statistics.gain_verdict(gain, p, seeds) if comparable else "not comparable",
@@ -171,13 +194,13 @@ def _number(value: float, style: str) -> str:
     return "" if value != value else format(value, style)
 
 
-def _refuse_what_is_no_alternative(entry: Entry, campaign: Campaign) -> None:
+def _refuse_what_is_no_alternative(entry: Entry, bases: Iterable[str], campaign: Campaign) -> None:
     """A setting lies over every cell, a protocol may be another's reading: either may take from an
     alternative what makes it one."""
     specs = {cell.name: cell.spec for cell in campaign.cells}
-    for alternative in entry.alternatives:
-        own = specs[cell_name(entry, alternative)]
-        lost = alternative.changes.keys() - ledger.differences(specs[str(entry.cell)], own)
+    for base, alternative in itertools.product(bases, entry.alternatives):
+        own = specs[cell_name(entry, alternative, base)]
+        lost = alternative.changes.keys() - ledger.differences(specs[base], own)
         if lost:
             keys, settings = sorted(lost), campaign.request.settings
             place = "--set" if lost & settings.keys() else f"protocol {campaign.request.protocol}"

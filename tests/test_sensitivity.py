@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from replicate import campaign as campaigns
 from replicate import catalogue, ledger, sensitivity
 from replicate.errors import UserError
 from replicate.ledger import Alternative, Entry
@@ -25,7 +26,7 @@ Replicate = Callable[..., tuple[int, str, str]]
 
 def test_every_alternative_has_one_spec_and_every_spec_an_alternative() -> None:
     named = [pair.id for pair in PAIRS]
-    folder = f"{sensitivity.FOLDER}/"
+    folder = f"{catalogue.READINGS}/"
     found = [name for name in catalogue.cell_names(ROOT) if name.startswith(folder)]
     assert sorted(found) == sorted(named)
     assert len(set(named)) == len(named) == 25
@@ -58,13 +59,53 @@ def test_a_spec_with_a_second_change_is_seen(project: Path) -> None:
 
 
 def test_the_campaign_is_the_cell_and_its_alternatives(project: Path) -> None:
-    found = sensitivity.plan(project, "a03", "short", 3, None, {})
+    found = sensitivity.plan(project, "a03", [], "short", 3, None, {})
     assert found.request.name == "short-a03"
     assert found.request.seeds == 3
     assert {cell.name for cell in found.cells} == {
         "table1/cifar10/flexpool-reg",
         *(f"extensions/sensitivity/a03-{slug}" for slug in ("1e-3", "1e-2", "1e-1", "10")),
     }
+
+
+@pytest.mark.parametrize("entry", [one for one in ledger.read_ledger(ROOT) if one.alternatives])
+def test_a_reading_changes_that_one_point_of_every_cell_it_bears_on(entry: Entry) -> None:
+    bases = sensitivity.choose(ROOT, entry, ["table*"])
+    assert entry.cell in bases
+    for alternative in entry.alternatives:
+        others = [sensitivity.cell_name(entry, alternative, base) for base in bases]
+        pairs = zip(
+            catalogue.load(ROOT, bases, "paper"), catalogue.load(ROOT, others, "paper"), strict=True
+        )
+        for base, other in pairs:
+            assert other.spec.published is None
+            unpublished = base.spec.model_copy(update={"published": None})
+            assert ledger.differences(unpublished, other.spec) == alternative.changes.keys()
+
+
+def test_cells_of_ones_own_choice_grow_a_campaign(project: Path) -> None:
+    """In the catalogue's order, and known again when the campaign is opened."""
+    found = sensitivity.plan(project, "A02", ["*/cifar100/flexpool*"], "paper", 3, "own", {})
+    campaigns.save(found)
+    again = sensitivity.plan(project, "A02", ["table1/cifar10"], "paper", 3, "own", {})
+    campaigns.save(again)
+    assert [cell.name for cell in campaigns.opened(project, "own").cells] == [
+        "table1/cifar10/flexpool",
+        "table1/cifar100/flexpool",
+        "table1/cifar100/flexpool@a02-softmax",
+        "table2/cifar100/flexpool",
+        "table2/cifar100/flexpool@a02-softmax",
+        "extensions/sensitivity/a02-softmax",
+    ]
+
+
+def test_a_campaign_with_a_reading_that_is_gone(project: Path) -> None:
+    campaigns.save(sensitivity.plan(project, "A02", ["table1/cifar100"], "paper", 1, "own", {}))
+    (project / "experiments/extensions/sensitivity/a02-softmax.yaml").unlink()
+    with pytest.raises(
+        UserError, match=r"^campaign 'own' has cells without a spec: table1/cifar10"
+    ):
+        campaigns.opened(project, "own")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +118,8 @@ def test_the_campaign_is_the_cell_and_its_alternatives(project: Path) -> None:
         ("A18 --precision float32", "--set training.precision: A18 is about this very value"),
         ("A11 --set training.weight_decay=0.0001", "A11 is about this very value"),
         ("A03 --protocol papr", "no protocol 'papr'"),
+        ("A03 table1/cifar10/flexpoool", "no cell matches 'table1/cifar10/flexpoool'"),
+        ("A03 table1/*/avgpool", "A03 bears on */flexpool-reg, */flexpool-reg-dropout, not on"),
         ("A01 --protocol released", "protocol released model.block: A01 is about this very value"),
         ("A03 --protocol released", "not released: protocol released has no such method"),
     ],
@@ -94,7 +137,7 @@ def test_what_cannot_be_run_is_one_line(
 @pytest.fixture
 def weighed(records: Any) -> Any:
     """Three seeds of A11's cell and its readings; 1e-4 is 1.0, 1.2 and 1.4 points higher."""
-    campaign = sensitivity.plan(records.root, "A11", "paper", 3, "made", {})
+    campaign = sensitivity.plan(records.root, "A11", [], "paper", 3, "made", {})
     campaign = records.begin([cell.name for cell in campaign.cells], seeds=3)
     base = "table1/cifar10/flexpool"
     for seed in range(3):
@@ -125,6 +168,27 @@ def test_effects_by_hand(weighed: Any) -> None:
     assert one.verdict == "gain"
     assert five.gain.mean == pytest.approx(0, abs=1e-9)
     assert five.verdict == "no evidence"
+
+
+def test_effects_on_two_cells(records: Any) -> None:
+    """Each beside its own base; Holm's family is the whole entry."""
+    base, other = "table1/cifar10/flexpool", "table1/cifar100/flexpool"
+    readings = {base: "extensions/sensitivity/a02-softmax", other: f"{other}@a02-softmax"}
+    campaign = records.begin([*readings, *readings.values()], seeds=3)
+    for seed in range(3):
+        for shift, (cell, reading) in enumerate(readings.items(), start=1):
+            records.leave(campaign, cell, seed, 60.0 + seed)
+            records.leave(campaign, reading, seed, 60.0 + seed - shift + 0.01 * seed)
+    aggregate.aggregate(campaign)
+    results = read(campaign.root, "made")
+    first, second = sensitivity.effects(results)
+    assert [(one.base, one.cell) for one in (first, second)] == list(readings.items())
+    assert first.gain.mean == pytest.approx(-0.99)
+    assert second.gain.mean == pytest.approx(-1.99)
+    assert second.p == pytest.approx(2 * second.gain.p)
+    assert results.runs.set_index("cell")["table"].isna()[f"{other}@a02-softmax"].all()
+    heads = [line for line in sensitivity.table([first, second]).splitlines() if "A02," in line]
+    assert [head.split(". ")[1].split(";")[0] for head in heads] == [base, other]
 
 
 def test_the_table_says_what_the_choice_changes(weighed: Any) -> None:

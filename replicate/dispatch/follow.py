@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from replicate import catalogue
 from replicate.campaign import Campaign
-from replicate.dispatch import display, standing, submission
+from replicate.dispatch import display, explain, standing, submission, waiting
 from replicate.dispatch import status as statuses
 from replicate.dispatch.logs import tail
 from replicate.dispatch.worker import attempts
@@ -22,7 +23,7 @@ def status(campaign: Campaign) -> list[str]:
     """What the records say, then what SLURM says."""
     seen = statuses.look(campaign.runs, campaign.runs_folder)
     said = standing.look(campaign, submission.read_all(campaign))
-    details = statuses.details(seen, campaign.runs_folder) + standing.lines(said, seen)
+    details = statuses.details(seen, campaign.runs_folder) + explain.lines(said, seen)
     return [
         f"{campaign.request.name}: {statuses.summary(seen)}",
         *(f"  {line}" for line in details),
@@ -31,18 +32,14 @@ def status(campaign: Campaign) -> list[str]:
 
 def watch(campaigns: Sequence[Campaign], every: float) -> None:
     """Show the status until every run has ended, or Ctrl-C."""
-    with Live(console=Console(), auto_refresh=False) as live:
+    with suppress(KeyboardInterrupt), Live(console=Console(), auto_refresh=False) as live:
         while True:
-            live.update(
-                Text("\n".join(line for one in campaigns for line in status(one))), refresh=True
-            )
+            lines = [line for one in campaigns for line in status(one)]
+            live.update(Text("\n".join(lines)), refresh=True)
             seen = [one for c in campaigns for one in statuses.look(c.runs, c.runs_folder)]
             if all(one.share == 1 for one in seen):
                 return
-            try:
-                time.sleep(every)
-            except KeyboardInterrupt:
-                return
+            time.sleep(every)
 
 
 def wait(campaign: Campaign, every: float) -> int:
@@ -52,10 +49,10 @@ def wait(campaign: Campaign, every: float) -> int:
         UserError: it has never been submitted.
     """
     name = campaign.request.name
-    if not submission.read_all(campaign):
+    if not any(sent.tasks for sent in submission.read_all(campaign)):
         raise UserError(f"campaign {name!r} has not been submitted: `replicate submit`")
     console = Console(stderr=True)
-    clock = standing.Watch(campaign, every, console.print)
+    clock = waiting.Watch(campaign, every, console.print)
     try:
         display.follow(
             console, lambda: statuses.look(campaign.runs, campaign.runs_folder), clock.tick

@@ -51,7 +51,7 @@ def run(campaign: Campaign, options: Options) -> int:
     size = pool_size(options, len(left))
     _forecast(campaign, left, size, console)
     interrupted = bool(left) and not _train(campaign, left, entries, size, options, console)
-    return conclude(campaign, interrupted, console)
+    return _conclude(campaign, interrupted, console)
 
 
 def check_results(campaign: Campaign) -> None:
@@ -141,7 +141,7 @@ def pool_size(options: Options, runs: int) -> Size:
     return Size(*machine.share(runs, gpus, options.workers, options.threads), gpus)
 
 
-def conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
+def _conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
     """Write CSV files and report from whatever is there, and say what to do next."""
     from replicate.report.render import render
 

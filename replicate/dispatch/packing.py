@@ -1,8 +1,10 @@
-"""Which runs share a task of a cluster. Pure."""
+"""Which runs share a task of a cluster, and what that costs. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
+from replicate import forecast
 from replicate.dispatch.profile import Profile
 from replicate.plan import Run
 
@@ -52,3 +54,40 @@ def _cut(cell: Sequence[Run], most: float, seconds: Seconds) -> list[list[Run]]:
 def arrays(tasks: Sequence[list[Run]], largest: int) -> list[Sequence[list[Run]]]:
     """The fewest job arrays of at most `largest` tasks."""
     return [tasks[start : start + largest] for start in range(0, len(tasks), largest)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tasks, and what they cost."""
+
+    profile: Profile
+    arrays: list[Sequence[list[Run]]]
+    speeds: forecast.Speeds
+    source: str
+    """Of the speeds."""
+
+    @property
+    def tasks(self) -> list[list[Run]]:
+        return [task for array in self.arrays for task in array]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for task in self.tasks for run in task]
+
+    def __str__(self) -> str:
+        each = [sum(forecast.seconds(run.spec, self.speeds) for run in task) for task in self.tasks]
+        hours, wall = sum(each) / 3600, forecast.total(each, self.profile.parallel) / 3600
+        unit = (
+            f"{hours * self.profile.gpus:.2f} GPU hours"
+            if self.profile.gpus
+            else f"{hours:.2f} task hours"
+        )
+        return (
+            f"{many(len(self.runs), 'run')} in {many(len(self.tasks), 'task')}, "
+            f"{many(len(self.arrays), 'job')}: "
+            f"about {unit}, {wall:.2f} hours of wall time once nodes are free ({self.source})"
+        )
+
+
+def many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

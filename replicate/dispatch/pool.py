@@ -8,7 +8,6 @@ a run from its folder alone.
 import os
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,13 +15,11 @@ from pathlib import Path
 
 import submitit
 
-from replicate.dispatch.logs import last_line, tail
-from replicate.dispatch.worker import Shift, attempts, claimed, is_claimed, record_failure, work
-from replicate.errors import UserError
-from replicate.plan import Run, to_do
+from replicate.dispatch.deaths import Deaths
+from replicate.dispatch.worker import Shift, claimed, work
+from replicate.plan import Run
 
 NO_LIMIT_MINUTES = 365 * 24 * 60  # submitit's default would end a worker after two minutes
-DEATHS_ALLOWED = 2
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Pool:
         self._size = size
         self._logs = logs
         self._jobs: dict[int, submitit.Job[None]] = {}
-        self._deaths: Counter[str] = Counter()
+        self._deaths = Deaths(runs, shift)
 
     def start(self) -> None:
         for slot in range(min(self._size.workers, len(self._runs))):
@@ -59,8 +56,8 @@ class Pool:
             if job.done():
                 del self._jobs[slot]
                 if not _ended_well(job):
-                    self._bury(job)
-                if self._open_runs():
+                    self._deaths.bury(job.paths.folder.name, job.paths.stderr)
+                if self._deaths.free():
                     self._start(slot)
         return bool(self._jobs)
 
@@ -71,12 +68,6 @@ class Pool:
         while not all(job.done() for job in self._jobs.values()):
             time.sleep(0.05)
         self._jobs.clear()
-
-    def _open_runs(self) -> list[Run]:
-        """Runs to do that no live process holds."""
-        folder = self._shift.runs_folder
-        left = to_do(self._runs, folder)
-        return [run for run in left if not is_claimed(folder / run.folder_name)]
 
     def _start(self, slot: int) -> None:
         name = f"worker-{slot}-{uuid.uuid4().hex[:8]}"
@@ -90,25 +81,6 @@ class Pool:
             _errors_to(executor.folder / "controller.log"),
         ):
             self._jobs[slot] = executor.submit(work, self._runs, replace(self._shift, worker=name))
-
-    def _bury(self, job: submitit.Job[None]) -> None:
-        """Count a death against the run it struck; a run that kills its workers is given up."""
-        name, log = job.paths.folder.name, job.paths.stderr
-        struck = next((run for run in self._open_runs() if self._last_worker(run) == name), None)
-        culprit = struck.id if struck else ""
-        self._deaths[culprit] += 1
-        if self._deaths[culprit] < DEATHS_ALLOWED:
-            return
-        if struck is None:
-            raise UserError(f"workers die before they begin a run: {last_line(log)}; see {log}")
-        with claimed(self._shift.runs_folder / struck.folder_name) as mine:
-            if mine:
-                error = f"its worker died {DEATHS_ALLOWED} times: {last_line(log)}; see {log}"
-                record_failure(struck, self._shift, error, tail(log))
-
-    def _last_worker(self, run: Run) -> str | None:
-        begun = attempts(self._shift.runs_folder / run.folder_name)
-        return begun[-1]["worker"] if begun else None
 
 
 def _ended_well(job: submitit.Job[None]) -> bool:

@@ -32,6 +32,7 @@ class Job:
     state: str
     reason: str = ""
     """Why it is pending; of an ended one, the exit code."""
+    comment: str = ""
 
     @property
     def ended(self) -> bool:
@@ -46,7 +47,7 @@ class Job:
 def queue(user: str) -> dict[str, Job] | None:
     """All jobs of a user that slurmctld knows, by id, tasks as 12_3; None if it does not answer."""
     # No -j: one unknown id would fail the call.
-    command = ["squeue", "-h", "-r", "-t", "all", "-u", user, "-o", "%i|%T|%r"]
+    command = ["squeue", "-h", "-r", "-t", "all", "-u", user, "-o", "%i|%T|%r|%k"]
     output = _output(command)
     return None if output is None else parse_queue(output)
 
@@ -54,8 +55,8 @@ def queue(user: str) -> dict[str, Job] | None:
 def parse_queue(output: str) -> dict[str, Job]:
     jobs = {}
     for line in output.splitlines():
-        name, state, reason = line.split("|", 2)
-        jobs[name] = Job(state, "" if reason == "None" else reason)
+        name, state, reason, comment = line.split("|", 3)
+        jobs[name] = Job(state, "" if reason == "None" else reason, comment)
     return jobs
 
 

@@ -5,21 +5,26 @@ are skipped, the others go on from their checkpoints. It may begin while its fir
 on a node that SLURM has lost sight of: claims keep the two apart.
 """
 
+import signal
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NoReturn
 
 import replicate
 from replicate.dispatch import scheduler
+from replicate.dispatch.deaths import Deaths
 from replicate.dispatch.worker import Shift, work
 from replicate.plan import Run, to_do
 from replicate.results import record
 
 REQUEUE_SECONDS = 20  # to wait for a slurmctld that is away; less than the notice that SLURM gives
 CLAIM_SECONDS = 900  # longer than file systems keep the locks of a dead node
+PAUSE_SECONDS = 5
 IDLE_ALLOWED = 3
 Moments = tuple[tuple[bool, float], ...]
 
@@ -41,15 +46,37 @@ class Task:
         insist_on(self.code)
         self._began = time.monotonic()
         self._before = self._moments()
-        shift = replace(self.shift, worker=f"slurm-{_job()}")
-        waited = 0.0
-        work(self.runs, shift)
-        while left := to_do(self.runs, shift.runs_folder):
+        deaths = Deaths(self.runs, self.shift)
+        waited = 0
+        while left := to_do(self.runs, self.shift.runs_folder):
+            if deaths.free():
+                self._train(deaths)
+            if to_do(self.runs, self.shift.runs_folder) != left:
+                continue
             if waited >= CLAIM_SECONDS:
                 sys.exit(f"{left[0]} is held by another process, such as another job's")
-            time.sleep(5)
-            waited += 5
-            work(left, shift)
+            time.sleep(PAUSE_SECONDS)
+            waited += PAUSE_SECONDS
+
+    def _train(self, deaths: Deaths) -> None:
+        """In a process of its own: neither a run that crashes it, nor long work in one piece, keeps this one
+        from its duties."""
+        shift = replace(self.shift, worker=f"slurm-{_job()}-{uuid.uuid4().hex[:4]}")
+        process = get_context("fork").Process(target=_work, args=(self.runs, shift))
+        process.start()
+        try:
+            process.join()
+        finally:  # SystemExit comes out of `checkpoint`
+            process.kill()
+            process.join()
+        code = process.exitcode or 0
+        if code == -signal.SIGKILL:
+            sys.exit("the training process was killed, as when it is out of memory")
+        if code < 0:
+            print(f"the training process crashed: {signal.Signals(-code).name}", file=sys.stderr)
+            deaths.bury(shift.worker, self.logs / f"{_job()}_0_log.err")
+        elif code:
+            sys.exit(code)
 
     def checkpoint(self) -> NoReturn:
         """Called on SLURM's notice of the time limit or of preemption: queue this job again, and leave.
@@ -86,6 +113,13 @@ class Task:
         return len(counter.read_text(encoding="utf-8").splitlines())
 
 
+def _work(runs: Sequence[Run], shift: Shift) -> None:
+    """What SLURM signals is for the task to answer."""
+    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT):
+        signal.signal(number, signal.SIG_IGN)
+    work(runs, shift)
+
+
 @dataclass(frozen=True)
 class Report:
     """Aggregates a campaign and writes its report, whatever became of its runs."""
@@ -98,14 +132,16 @@ class Report:
         conclude(self.code, self.campaign)
 
 
-def conclude(code: Path, name: str) -> int:
-    """CSV files and report by the specs that were submitted; returns the exit code, as `run` does."""
-    from rich.console import Console
-
+def conclude(code: Path, name: str) -> None:
+    """CSV files and report by the specs that were submitted."""
     from replicate import campaign as campaigns
-    from replicate.dispatch import local
+    from replicate.report.render import render
+    from replicate.results import aggregate
 
-    return local.conclude(campaigns.opened(code, name), False, Console(stderr=True))
+    campaign = campaigns.opened(code, name)
+    for line in aggregate.aggregate(campaign):
+        print(f"left out: {line}", file=sys.stderr)
+    render(campaign.root, name)
 
 
 def insist_on(code: Path) -> None:

@@ -90,10 +90,10 @@ def _digest(folder: Path) -> Digest | CorruptRecord | None:
 def _run(found: Record) -> dict[str, Any]:
     last = found.epochs[-1] if found.epochs else None
     best = found.best
-    table, _, _ = found.cell.partition("/")
+    published = found.spec["published"]
     return {
         **_key(found),
-        "table": table.removeprefix("table") if table != "extensions" else None,
+        "table": str(published["table"]) if published else None,
         "dataset": found.spec["dataset"]["name"],
         "method": found.spec["method"]["name"],
         "protocol": found.spec["protocol"]["name"],

@@ -10,7 +10,8 @@ import pytest
 
 from replicate import catalogue, plan
 from replicate.dispatch import pool
-from replicate.dispatch.pool import DEATHS_ALLOWED, Pool, Size, presence
+from replicate.dispatch.deaths import DEATHS_ALLOWED
+from replicate.dispatch.pool import Pool, Size, presence
 from replicate.dispatch.provenance import Code
 from replicate.dispatch.worker import Shift, attempts, claimed, is_claimed
 from replicate.errors import UserError

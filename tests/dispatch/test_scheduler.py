@@ -17,11 +17,11 @@ def _program(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_squeue() -> None:
-    jobs = scheduler.parse_queue("7|RUNNING|None\n8_0|PENDING|Resources\n8_1|PENDING|a|b\n")
+    jobs = scheduler.parse_queue("7|RUNNING|None|mine\n8_0|PENDING|Resources|\n8_1|PENDING|a|b|c\n")
     assert jobs == {
-        "7": Job("RUNNING"),
+        "7": Job("RUNNING", "", "mine"),
         "8_0": Job("PENDING", "Resources"),
-        "8_1": Job("PENDING", "a|b"),
+        "8_1": Job("PENDING", "a", "b|c"),
     }
 
 
@@ -48,9 +48,9 @@ def test_memory_is_only_in_the_step() -> None:
 
 
 def test_a_failing_squeue_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _program(tmp_path, "squeue", "echo '7|RUNNING|None'; exit 1", monkeypatch)
+    _program(tmp_path, "squeue", "echo '7|RUNNING|None|'; exit 1", monkeypatch)
     assert scheduler.queue("me") is None
-    _program(tmp_path, "squeue", "echo '7|RUNNING|None'", monkeypatch)
+    _program(tmp_path, "squeue", "echo '7|RUNNING|None|'", monkeypatch)
     assert scheduler.queue("me") == {"7": Job("RUNNING")}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from replicate.campaign import Campaign
-from replicate.dispatch import scheduler, standing, status, submission
+from replicate.dispatch import explain, scheduler, standing, status, submission, waiting
 from replicate.dispatch.scheduler import Job
 from replicate.dispatch.submission import Submission, Task
 from replicate.errors import UserError
@@ -64,7 +64,7 @@ def _log(campaign: Campaign, job: str, text: str) -> Path:
 
 def _lines(campaign: Campaign) -> list[str]:
     said = standing.look(campaign, submission.read_all(campaign))
-    return standing.lines(said, status.look(campaign.runs, campaign.runs_folder))
+    return explain.lines(said, status.look(campaign.runs, campaign.runs_folder))
 
 
 def test_tasks_are_counted_by_what_slurm_says(campaign: Campaign, slurm: Slurm) -> None:
@@ -100,6 +100,7 @@ def test_tasks_whose_runs_have_records_are_not_mentioned(
         (Job("TIMEOUT"), "", "its time limit struck"),
         (Job("CANCELLED"), "", "cancelled"),
         (Job("FAILED", "3:0"), "Traceback\nOSError: full\nsrun: error: n1\n", "failed (3:0): OSError: full"),
+        (Job("FAILED", "0:53"), "", "its node could not open its log"),
         (Job("COMPLETED", "0:0"), "", "completed (0:0): no last words"),
     ],
 )  # fmt: skip
@@ -113,6 +114,14 @@ def test_a_task_that_left_runs_behind(
     start = f"{CELLS[1]} seed 0 and 1 more: task 5_1 ended without a result: {why}"
     assert line.startswith(start)
     assert line.endswith(f"; see {path}")
+
+
+def test_tasks_with_the_same_end_share_a_line(campaign: Campaign, slurm: Slurm) -> None:
+    slurm.queue = {"5_0": Job("NODE_FAIL"), "5_1": Job("NODE_FAIL")}
+    assert _lines(campaign) == [
+        "SLURM: tasks 2 ended",
+        f"{CELLS[0]} seed 0 and 3 more: task 5_0 and 1 more ended without a result: its node failed",
+    ]
 
 
 def test_a_task_that_slurm_has_forgotten(campaign: Campaign, slurm: Slurm) -> None:
@@ -149,22 +158,22 @@ def test_waiting_ends_when_slurm_stays_silent(
     campaign: Campaign, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slurm.queue = None
-    monkeypatch.setattr(standing, "SILENCE_SECONDS", -1)
+    monkeypatch.setattr(waiting, "SILENCE_SECONDS", -1)
     said: list[str] = []
-    assert not standing.Watch(campaign, 0, said.append).tick()
+    assert not waiting.Watch(campaign, 0, said.append).tick()
     assert "has not answered" in said[0]
 
 
-def _watch(campaign: Campaign) -> standing.Watch:
-    return standing.Watch(campaign, 0, lambda line: None)
+def _watch(campaign: Campaign) -> waiting.Watch:
+    return waiting.Watch(campaign, 0, lambda line: None)
 
 
 def _ticks(campaign: Campaign) -> list[bool]:
     watch = _watch(campaign)
-    return [watch.tick() for _ in range(standing.LOOKS)]
+    return [watch.tick() for _ in range(waiting.LOOKS)]
 
 
-RUNNING = [True] * standing.LOOKS
+RUNNING = [True] * waiting.LOOKS
 GIVEN_UP = [*RUNNING[1:], False]
 
 
@@ -172,9 +181,9 @@ GIVEN_UP = [*RUNNING[1:], False]
     ("queue", "history", "expected"),
     [
         ({"5_0": "RUNNING", "5_1": "COMPLETED", "6": "PENDING"}, {}, RUNNING),
-        ({"5_0": "FAILED", "5_1": "COMPLETED", "6": "COMPLETED"}, {}, [False] * standing.LOOKS),
+        ({"5_0": "FAILED", "5_1": "COMPLETED", "6": "COMPLETED"}, {}, [False] * waiting.LOOKS),
         ({"5_0": "FAILED", "5_1": "COMPLETED", "6": "RUNNING"}, {}, RUNNING),
-        ({"6": "COMPLETED"}, {"5_0": "FAILED", "5_1": "TIMEOUT"}, [False] * standing.LOOKS),
+        ({"6": "COMPLETED"}, {"5_0": "FAILED", "5_1": "TIMEOUT"}, [False] * waiting.LOOKS),
         ({}, {}, GIVEN_UP),
         ({}, {"5_0": "RUNNING", "5_1": "PENDING", "6": "PENDING"}, GIVEN_UP),
         ({"6": "RUNNING"}, {}, RUNNING),
@@ -200,9 +209,22 @@ def test_waiting_ends_when_nothing_can_begin(campaign: Campaign, slurm: Slurm) -
     assert _ticks(campaign) == RUNNING
 
 
+def test_jobs_of_an_interrupted_submission_are_known_by_their_comment(
+    campaign: Campaign, slurm: Slurm
+) -> None:
+    running, pending = Job("RUNNING", comment="slurm-1"), Job("PENDING", comment="slurm-1")
+    slurm.queue = {"5_0": running, "5_1": running, "6": pending, "8": Job("RUNNING", comment="x")}
+    slurm.queue |= {"7_0": pending, "7_1": pending, "9": Job("COMPLETED", comment="slurm-1")}
+    assert _lines(campaign)[1:] == [
+        "a `replicate submit` was interrupted, and left 7 in the queue: "
+        "`replicate cancel made`, then submit again"
+    ]
+    assert standing.cancel(campaign) == ["7", "5", "6"]
+
+
 def test_cancel_ends_what_is_alive_and_remembers(campaign: Campaign, slurm: Slurm) -> None:
     slurm.queue = {"5_0": Job("COMPLETED"), "5_1": Job("PENDING"), "6": Job("PENDING")}
     assert standing.cancel(campaign) == ["5", "6"]
     assert slurm.cancelled == ["5", "6"]
     slurm.queue = {}
-    assert "ended without a result: cancelled;" in _lines(campaign)[1]
+    assert "ended without a result: cancelled" in _lines(campaign)[1]

@@ -1,6 +1,10 @@
 """What is asked of sbatch, with programs that only write down how they were called."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,7 +121,7 @@ def test_what_is_queued_is_not_submitted_twice(
     replicate: Replicate, programs: Programs, profile: str
 ) -> None:
     replicate("submit", *FOUR, "--cluster", profile)
-    programs.write("squeue", "echo '1_0|RUNNING|None'; echo '1_1|FAILED|x'; echo '2|PENDING|x'")
+    programs.write("squeue", "echo '1_0|RUNNING|None|'; echo '1_1|FAILED|x|'; echo '2|PENDING|x|'")
     _, output, _ = replicate("submit", *FOUR, "--cluster", profile)
     assert "2 runs in 2 tasks, 1 job: " in output
     programs.write("squeue", "exit 1")
@@ -139,6 +143,21 @@ def test_a_refusal_is_one_line_and_keeps_what_was_taken(
     assert "error: SLURM refuses the request: no such partition (1 had been submitted" in errors
     (written,) = (project / "results" / "smoke" / "logs").glob("*/submission.json")
     assert len(json.loads(written.read_text())["tasks"]) == 3
+
+
+def test_jobs_of_an_interrupted_submission_are_not_doubled(
+    project: Path, replicate: Replicate, programs: Programs, profile: str
+) -> None:
+    programs.write("sbatch", "kill -9 $PPID")  # SLURM has taken the job
+    command = [sys.executable, "-m", "replicate", "submit", *FOUR, "--cluster", profile]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    (written,) = (project / "results" / "smoke" / "logs").glob("*/submission.json")
+    programs.write("squeue", f"echo '1_0|RUNNING|None|{written.parent.name}'")
+    code, _, errors = replicate("submit", *FOUR, "--cluster", profile)
+    assert code == 2
+    assert "interrupted, and left 1 in the queue: `replicate cancel smoke`" in errors
 
 
 def test_a_machine_without_slurm(replicate: Replicate, monkeypatch: pytest.MonkeyPatch) -> None:

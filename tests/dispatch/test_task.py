@@ -1,7 +1,11 @@
 """What a task does when SLURM asks it to leave, and what keeps it from running the wrong code."""
 
+import json
 import os
+import signal
+import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +15,12 @@ from replicate.campaign import Campaign
 from replicate.dispatch import scheduler, snapshot, task
 from replicate.dispatch.provenance import Code
 from replicate.dispatch.task import Task
-from replicate.dispatch.worker import Shift
+from replicate.dispatch.worker import Shift, claimed, record_failure
+from replicate.plan import Run, to_do
 from replicate.results import record
 from tests.conftest import Records
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 CELL = "table1/cifar10/avgpool"
 PACKAGE = Path(replicate.__file__).parent
 
@@ -93,17 +99,103 @@ def test_a_checkpoint_is_progress(
         assert "queued again" in words
 
 
+def _dies_at_the_first(code: int) -> Callable[[Sequence[Run], Shift], None]:
+    """Work that begins every run that is to do, and dies in the first run by a signal, or exits by a code."""
+
+    def work(runs: Sequence[Run], shift: Shift) -> None:
+        for run in to_do(runs, shift.runs_folder):
+            folder = shift.runs_folder / run.folder_name
+            folder.mkdir(parents=True, exist_ok=True)
+            begun = {"started": "2026-01-01T00:00:00+00:00", "worker": shift.worker}
+            with (folder / record.ATTEMPTS).open("a") as file:
+                file.write(json.dumps(begun) + "\n")
+            if run.seed == 0 and code < 0:
+                os.kill(os.getpid(), -code)
+            if run.seed == 0:
+                sys.exit(code)
+            record_failure(run, shift, "its turn came", None)
+
+    return work
+
+
+def test_a_run_that_crashes_its_process_is_given_up_and_the_next_begins(
+    one: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(task, "work", _dies_at_the_first(-signal.SIGTRAP))
+    (one.logs / "5_0_0_log.err").write_text("SIGTRAP")
+    one()
+    first, second = (record.read(one.shift.runs_folder / run.folder_name) for run in one.runs)
+    assert first is not None
+    assert first.error is not None
+    assert first.error.startswith("its worker died 2 times: SIGTRAP; see ")
+    assert first.provenance.attempts == 2
+    assert second is not None
+    assert second.error == "its turn came"
+
+
+@pytest.mark.parametrize(("code", "left"), [(-signal.SIGKILL, "out of memory"), (3, "3")])
+def test_what_is_not_the_runs_fault_ends_the_task(
+    one: Task, monkeypatch: pytest.MonkeyPatch, code: int, left: str
+) -> None:
+    monkeypatch.setattr(task, "work", _dies_at_the_first(code))
+    with pytest.raises(SystemExit, match=left):
+        one()
+    assert to_do(one.runs, one.shift.runs_folder) == one.runs
+
+
+def test_asked_to_leave_it_ends_the_training(
+    one: Task, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def work(runs: Sequence[Run], shift: Shift) -> None:
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGUSR2)  # SLURM's signal reaches all processes
+        os.kill(os.getppid(), signal.SIGUSR2)
+        time.sleep(20)  # not for ever, if it is left behind
+
+    def leave(*signal_and_frame: object) -> None:
+        sys.exit("leaving")
+
+    monkeypatch.setattr(task, "work", work)
+    before = signal.signal(signal.SIGUSR2, leave)
+    try:
+        with pytest.raises(SystemExit, match="leaving"):
+            one()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+@pytest.fixture
+def held(one: Task) -> Iterator[None]:
+    """Another claims the first run; the second has ended."""
+    first, second = one.runs
+    for run in one.runs:
+        (one.shift.runs_folder / run.folder_name).mkdir(parents=True)
+    (one.shift.runs_folder / second.folder_name / record.ATTEMPTS).write_text('{"started": ""}\n')
+    record_failure(second, one.shift, "", None)
+    with claimed(one.shift.runs_folder / first.folder_name):
+        yield
+
+
+@pytest.mark.usefixtures("held")
 def test_runs_that_another_process_holds_are_waited_for(
     one: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = iter([[one.runs[0]], [one.runs[0]], []])
-    monkeypatch.setattr(task, "to_do", lambda runs, folder: next(left))
     waited: list[float] = []
-    monkeypatch.setattr(time, "sleep", waited.append)
+
+    def end_soon(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            monkeypatch.setattr(task, "to_do", lambda runs, folder: [])
+
+    monkeypatch.setattr(time, "sleep", end_soon)
     one()
     assert len(waited) == 2
 
 
+@pytest.mark.usefixtures("held")
 def test_but_not_for_ever(one: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     with pytest.raises(SystemExit, match="is held by another process"):

@@ -1,4 +1,4 @@
-"""One cluster for all tests of a session, and one undisturbed local campaign to hold them against."""
+"""One cluster for all tests of a process, and one undisturbed local campaign to hold them against."""
 
 import os
 import shutil
@@ -21,20 +21,31 @@ from tests.slurm.login import (
 )
 
 
+def _place(worker: str) -> dict[str, str]:
+    """Of the cluster of one of several pytest processes, beside each other on this machine."""
+    if worker == "master":
+        return {}
+    folder = os.environ.get("CLUSTER_DIR", "/tmp/flexpool-slurm")
+    port = 26900 + 100 * int(worker.removeprefix("gw"))
+    return {"CLUSTER_DIR": f"{folder}/{worker}", "CLUSTER_PORT": str(port)}
+
+
 @pytest.fixture(scope="session")
-def running_cluster() -> Iterator[None]:
+def running_cluster(worker_id: str) -> Iterator[None]:
     lacking = missing()
     if lacking:
         pytest.skip(f"no {', '.join(lacking)}: tests/slurm/cluster.sh install, as root")
-    found = subprocess.run([str(CLUSTER), "status"], capture_output=True, text=True).stdout
-    cluster("start")
     with pytest.MonkeyPatch.context() as patch:
+        for name, value in _place(worker_id).items():
+            patch.setenv(name, value)
+        found = subprocess.run([str(CLUSTER), "status"], capture_output=True, text=True).stdout
+        cluster("start")
         for pair in cluster("env").removeprefix("export ").split():
             patch.setenv(*pair.split("=", 1))
         patch.delenv("SLURM_JOB_ID", raising=False)
         yield
-    if "ctld up" not in found:  # nor does it stop a cluster that it found running
-        cluster("stop")
+        if "ctld up" not in found:  # nor does it stop a cluster that it found running
+            cluster("stop")
 
 
 @pytest.fixture
@@ -60,5 +71,5 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Rows:
 
 @pytest.fixture(scope="session")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    """runs.csv of four long runs."""
-    return _undisturbed(tmp_path_factory.mktemp("long"), *LONG, "--seeds", "4")
+    """runs.csv of the two long runs."""
+    return _undisturbed(tmp_path_factory.mktemp("long"), *LONG)

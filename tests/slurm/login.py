@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -19,8 +19,8 @@ PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "srun")
 QUICK = (*TINY, "--set", "training.epochs=1")
 """Runs that take a second."""
 LONG_CELL = "table1/cifar10/flexpool-reg-dropout"
-LONG = (LONG_CELL, *TINY, "--set", "training.epochs=60")
-"""Runs that take ten seconds or more; the seeds share a task."""
+LONG = (LONG_CELL, *TINY, "--set", "training.epochs=40", "--seeds", "2")
+"""Two runs that take ten seconds or more, and share a task."""
 PROFILE = {
     **{"partition": "main", "account": None, "qos": None, "constraint": None},
     **{"minutes": 60, "gpus": 0, "cpus": 1, "memory_gb": 2.0, "parallel": 8, "least_minutes": 0.0},
@@ -53,6 +53,16 @@ def slurm(*command: str) -> str:
     return done.stdout
 
 
+def hold_the_nodes(partition: str = "main") -> str:
+    """Occupy the whole cluster; returns the job, to be cancelled."""
+    job = slurm(
+        *("sbatch", "--parsable", "-p", partition, "-N", "3", "--exclusive", "-o", "/dev/null"),
+        *("--wrap", "sleep 600"),
+    ).strip()
+    wait_for(lambda: slurm("squeue", "-h", "-j", job, "-o", "%T").strip() == "RUNNING")
+    return job
+
+
 def empty_the_queue() -> None:
     jobs = set(slurm("squeue", "-h", "-o", "%F").split())
     if jobs:
@@ -67,6 +77,12 @@ class Login:
     project: Path
     code: Path = CHECKOUT
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def beside(self, name: str) -> "Login":
+        """Another project on the same disk."""
+        project = self.project.with_name(name)
+        shutil.copytree(CHECKOUT / "experiments", project / "experiments")
+        return replace(self, project=project)
 
     def profile(self, **changes: object) -> str:
         """Write a profile; returns its path, for --cluster."""

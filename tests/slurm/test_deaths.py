@@ -4,7 +4,7 @@ import pytest
 
 from tests.slurm.login import QUICK, Login
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 CELL = "table1/cifar10/avgpool"
 
 

@@ -1,76 +1,110 @@
-"""Time limits, preemption, lost nodes, a restarted controller: the numbers stay those of a quiet campaign."""
+"""Time limits, preemption, lost nodes, a restarted controller: the numbers stay those of a quiet campaign.
 
-import subprocess
+Faults that leave each other alone strike at the same time, each a project of its own.
+"""
+
+import os
+from pathlib import Path
 
 import pytest
 
 from tests.dispatch.processes import progress, wait_for
-from tests.slurm.login import LONG, Login, Rows, cluster, slurm
+from tests.slurm.login import LONG, Login, Rows, cluster, hold_the_nodes, slurm
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+# of the first start alone: the limit strikes in the second run
+SLOW_START = '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || sleep 25'
 
 
-TWO = (*LONG, "--seeds", "2")
-
-
-def _first_two(rows: Rows) -> Rows:
-    return {run: row for run, row in rows.items() if row["seed"] in ("0", "1")}
+def _epoch(login: Login) -> int:
+    return max(progress(login.runs_folder()).values(), default=0)
 
 
 def _under_way(login: Login, epoch: int = 5) -> None:
-    wait_for(lambda: max(progress(login.runs_folder()).values(), default=0) >= epoch)
+    wait_for(lambda: _epoch(login) >= epoch)
 
 
-def _node() -> str:
-    return slurm("squeue", "-h", "-t", "running", "-n", "replicate-smoke", "-o", "%N").strip()
+def _node(login: Login) -> str:
+    (folder,) = (login.project / "results" / "smoke" / "logs").glob("slurm-*")
+    jobs = slurm("squeue", "-h", "-t", "running", "-o", "%N|%k").splitlines()
+    (node,) = (line.split("|")[0] for line in jobs if line.endswith(f"|{folder.name}"))
+    return node
 
 
-def test_a_time_limit_in_the_middle_of_a_run(login: Login, long: Rows) -> None:
-    login.submit(*LONG, "--seeds", "4", minutes=1)
+def test_a_time_limit_in_the_middle_of_a_run_seen_from_another_login(
+    login: Login, long: Rows
+) -> None:
+    login.submit(*LONG, minutes=1, setup=[SLOW_START])
+    _under_way(login, 1)
+    bare = {name: os.environ[name] for name in ("PATH", "SLURM_CONF")}
+    other = Login(login.project, environment=bare)
+    there = ("--root", str(login.project))
+    before = set(login.project.rglob("*_log.*"))
+    status = other.call("status", *there, folder=Path("/"))
+    assert status.returncode == 0, status.stderr
+    assert "seed 0: running, epoch " in status.stdout
+    assert "SLURM: tasks 1 running" in status.stdout
+    logs = other.call("logs", "table1/cifar10/*", *there, folder=Path("/")).stdout
+    assert f"seed 1: {login.project}/results/smoke/logs/slurm-" in logs
+    assert set(login.project.rglob("*_log.*")) == before, "looking has started something"
     login.wait()
     assert login.rows() == long
-    assert max(login.attempts()) >= 2, "the limit never struck"
+    assert login.attempts()[-1] >= 2, "the limit never struck"
 
 
-@pytest.mark.parametrize("partition", ["main", "hard"])
-def test_preemption(login: Login, long: Rows, partition: str) -> None:
-    login.submit(*TWO, partition=partition)
-    _under_way(login)
-    slurm("sbatch", "-p", "high", "-N", "3", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
-    wait_for(lambda: "queued again" in login.good("status", "smoke"), 60)
-    login.wait()
-    assert login.rows() == _first_two(long)
+def test_preemption_with_grace_and_without(login: Login, long: Rows) -> None:
+    both = {"main": login, "hard": login.beside("hard")}
+    held = hold_the_nodes()
+    for partition, one in both.items():
+        one.submit(*LONG, partition=partition, memory_gb=5.0)
+    slurm("scancel", held)
+    for one in both.values():
+        _under_way(one)
+    preemptor = hold_the_nodes("high")
+    saved = {}
+    for partition, one in both.items():
+        assert "queued again" in one.good("status", "smoke")
+        (saved[partition],) = progress(one.runs_folder()).values()
+    slurm("scancel", preemptor)
+    for partition, one in both.items():
+        wait_for(lambda one=one, then=saved[partition]: _epoch(one) != then)
+        assert _epoch(one) > saved[partition] >= 5, "it began anew"
+    for one in both.values():
+        one.wait()
+        assert one.rows() == long
+        assert one.attempts()[-1] == 2
+
+
+def test_a_node_that_crashes_and_one_whose_slurmd_is_killed(login: Login, long: Rows) -> None:
+    """SLURM starts the task of the second again elsewhere while its first self still trains."""
+    other = login.beside("other")
+    held = hold_the_nodes()
+    for one in (login, other):
+        one.submit(*LONG, memory_gb=5.0)
+    slurm("scancel", held)
+    for one in (login, other):
+        _under_way(one)
+    crashed, deaf = _node(login), _node(other)
+    assert crashed != deaf
+    cluster("node-crash", crashed)
+    cluster("node-kill", deaf)
+    for one in (login, other):
+        one.wait()
+        assert one.rows() == long
     assert login.attempts()[-1] == 2
 
 
-def test_a_node_that_crashes(login: Login, long: Rows) -> None:
-    login.submit(*TWO)
-    _under_way(login)
-    cluster("node-crash", _node())
-    login.wait()
-    assert login.rows() == _first_two(long)
-    assert login.attempts()[-1] == 2
-
-
-def test_a_node_whose_slurmd_is_killed(login: Login, long: Rows) -> None:
-    """SLURM starts the task again elsewhere while its first self still trains."""
-    login.submit(*TWO)
-    _under_way(login)
-    cluster("node-kill", _node())
-    login.wait()
-    assert login.rows() == _first_two(long)
-
-
-@pytest.mark.parametrize("how", ["ctld-stop", "ctld-kill"])
-def test_the_controller_is_restarted_under_a_running_array(
-    login: Login, long: Rows, how: str
+def test_the_controller_is_killed_and_restarted_under_a_running_array(
+    login: Login, long: Rows
 ) -> None:
-    login.submit(*TWO)
+    login.submit(*LONG)
     _under_way(login)
-    cluster(how)
-    status = login.good("status", "smoke")
-    assert "SLURM does not answer" in status
-    assert subprocess.run(["squeue"], capture_output=True).returncode != 0
-    cluster("ctld-start")
+    for how in ("ctld-kill", "ctld-stop"):
+        cluster(how)
+        assert _epoch(login), "it has ended too early"
+        if how == "ctld-stop":
+            assert "SLURM does not answer" in login.good("status", "smoke")
+        cluster("ctld-start")
     login.wait()
-    assert login.rows() == _first_two(long)
+    assert login.rows() == long
