@@ -49,7 +49,9 @@ class Classifier(nn.Module):
         return [module for module in self.heads.modules() if isinstance(module, FlexPool2d)]
 
     def pool_parameters(self) -> list[nn.Parameter]:
-        return [pool.weight for pool in self.pools()]
+        """What the pools learn, of whatever kind (A16)."""
+        # Not FlexPool's alone: a comparison of learned pools has to treat them alike.
+        return [parameter for head in self.heads for parameter in head.pool.parameters()]
 
     def penalty(self) -> Tensor:
         """Sum of the pools' R (Eq. 2), a scalar; 0 with average pooling."""

@@ -11,6 +11,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from .dry import dry
 from .pooling import Constraint, Pool, global_pool
+from .pools import at_least_float32
 
 DropoutOn = Literal["vector", "map"]
 
@@ -109,7 +110,7 @@ def weighted_loss(
     head and they increase strictly from 0 or above, or are all zero but the last.
     """
     _check_weights(weights, heads=len(logits))
-    losses = [F.cross_entropy(_at_least_float32(head), target) for head in logits]
+    losses = [F.cross_entropy(at_least_float32(head), target) for head in logits]
     weighted = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
     return torch.stack(weighted).sum(), losses
 
@@ -117,7 +118,7 @@ def weighted_loss(
 def weighted_mean(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Mean of the heads' logits (N, classes) by weight, in at least float32."""
     weighted = [
-        weight * _at_least_float32(head) for weight, head in zip(weights, logits, strict=True)
+        weight * at_least_float32(head) for weight, head in zip(weights, logits, strict=True)
     ]
     return torch.stack(weighted).sum(dim=0) / sum(weights)
 
@@ -131,7 +132,3 @@ def _check_weights(weights: Sequence[float], heads: int) -> None:
         raise ValueError(
             f"weights must increase strictly (Eq. 3) or all be 0 but the last, got {list(weights)}"
         )
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
