@@ -176,6 +176,8 @@ class _Attempt:
             **data,
             "status": outcome.status,
             "epochs": outcome.epochs,
+            "parameters": outcome.parameters,
+            "flops": outcome.flops,
             "error": after if outcome.status == "diverged" else None,
         }
         record.write(self.folder, Record.model_validate(facts))

@@ -63,6 +63,8 @@ def train(
         precision=run.engine.precision,
         threads=run.engine.threads,
         compiled=run.engine.compiled,
+        parameters=run.cost.parameters,
+        flops=run.cost.flops,
         resumed_from=resumed_from,
     )
 
