@@ -109,13 +109,13 @@ class AttentionPool2d(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.hidden = nn.Parameter(torch.eye(channels))
-        self.score = nn.Parameter(torch.zeros(channels))
+        self.score = nn.Parameter(torch.zeros(1, channels))
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             values = at_least_float32(x).flatten(2)  # (N, C, positions)
-            scores = self.score @ (self.hidden @ values).tanh()
-            return (values * scores.softmax(dim=1)[:, None]).sum(dim=2)
+            scores = self.score @ (self.hidden @ values).tanh()  # (N, 1, positions)
+            return (values * scores.softmax(dim=2)).sum(dim=2)
 
 
 def power_mean(x: Tensor, p: Tensor) -> Tensor:

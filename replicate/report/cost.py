@@ -59,7 +59,7 @@ def _lines(measures: Row) -> dict[str, str]:
         "seconds": duration,
         "images_per_second": lambda speed: f"{speed:,.0f} images/s",
         "parameters": lambda number: f"{number:,.0f} parameters",
-        "flops": lambda number: f"{number / 1e6:,.2f} MFLOPs",
+        "flops": lambda number: f"{number / 1e6:,.3f} MFLOPs",
     }
     return {
         name: "" if pd.isna(measures[name]) else form[name](measures[name]) for name in MEASURES

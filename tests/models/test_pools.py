@@ -67,7 +67,7 @@ def expected_softmax(pool: SoftmaxPool2d, x: np.ndarray) -> np.ndarray:
 
 def expected_attention(pool: AttentionPool2d, x: np.ndarray) -> np.ndarray:
     """Position by position, as Eq. 7 and 8 are written."""
-    v, w = pool.hidden.detach().double().numpy(), pool.score.detach().double().numpy()
+    v, w = (p.detach().double().numpy() for p in (pool.hidden, pool.score[0]))
     images = []
     for image in x:
         weights = np.array([np.exp(w @ np.tanh(v @ h)) for h in image.T])
@@ -157,7 +157,7 @@ def test_attention_starts_as_the_average_and_can_choose_a_position() -> None:
     x[:, 0] = -1
     x[:, 0, 1, 2] = 1
     with torch.no_grad():
-        pool.score[0] = 100
+        pool.score[0, 0] = 100
     torch.testing.assert_close(pool(x), x[:, :, 1, 2])
 
 
