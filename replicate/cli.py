@@ -91,7 +91,13 @@ def main() -> None:
 
 @app.command("list")
 def list_cells(
-    cells: Cells = None,
+    cells: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CELL]...",
+            help="Names, folders or globs, such as table1/cifar10 or extensions/pools. Default: every cell.",
+        ),
+    ] = None,
     table: Annotated[int | None, typer.Option(min=1, max=2, help="Only this table.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     method: Annotated[str | None, typer.Option(help="Only this method.")] = None,
@@ -105,7 +111,8 @@ def list_cells(
 
     from replicate import catalogue
 
-    names = catalogue.select(catalogue.cell_names(root), cells or [])
+    every = catalogue.cell_names(root)
+    names = catalogue.select(every, cells) if cells else every
     lacking = catalogue.uncovered(root, names, catalogue.read_protocol(root, protocol))
     rows = []
     for cell in catalogue.load(root, names, "paper"):

@@ -29,6 +29,7 @@ _EVALUATION = 1 / 3  # the work of a test image over that of a training image: n
 class Kind(NamedTuple):
     """What decides a run's speed."""
 
+    network: str
     size: int
     channels: int
     pool: str
@@ -44,7 +45,7 @@ Speeds = Mapping[Kind, float]
 def kind(spec: Spec) -> Kind:
     dataset, model, training = spec.dataset, spec.model, spec.training
     return Kind(
-        dataset.size, dataset.channels, model.pool, model.sac,
+        model.network, dataset.size, dataset.channels, model.pool, model.sac,
         training.batch_size, training.precision,
     )  # fmt: skip
 

@@ -142,11 +142,16 @@ class Method(Part):
 class Model(Part):
     """The network and what pools its feature maps."""
 
-    network: Literal["resnet20"]
+    network: Annotated[
+        str, Field(pattern=r"^(resnet(20|32|44|56|110)|vgg(11|13|16|19)|torchvision/[a-z0-9_]+)$")
+    ]
+    """ResNet for small images, VGG with batch norm, or any CNN of torchvision, as torchvision/resnet18."""
     block: Literal["he", "released"]
-    """Order of convolution, normalisation and ReLU: He et al. 2016, or the authors' code (A01)."""
-    pool: Literal["avg", "flex"]
-    """Global average pooling, or FlexPool (section 3.1)."""
+    """Order of convolution, normalisation and ReLU in ResNet for small images, and the
+    initialisation: He et al. 2016, or the authors' code (A01)."""
+    pool: Literal["avg", "flex", "max", "mixed", "lp", "gem", "log-sum-exp", "softmax", "attention"]
+    """Global average pooling, FlexPool (section 3.1), or one to hold it against (models/pools.py);
+    training.pool_rate_factor is for what any of them learns."""
     constraint: Literal["none", "softmax"]
     """On FlexPool's weights: none as in the text, or softmax over positions as in the released code (A02)."""
     dropout: Annotated[float, Field(ge=0, lt=1)]

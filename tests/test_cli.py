@@ -127,6 +127,19 @@ def test_list_filters(replicate: Replicate) -> None:
     assert "65.57" in out
 
 
+def test_list_shows_every_cell_the_papers_first(replicate: Replicate, project: Path) -> None:
+    _, out, _ = replicate("list")
+    cells = [line.split()[0] for line in out.splitlines()[2:]]
+    files = (project / "experiments" / "extensions").rglob("*.yaml")
+    extensions = [f"extensions/{path.parent.name}/{path.stem}" for path in files]
+    assert [cell.partition("/")[0] for cell in cells[:32]] == ["table1"] * 16 + ["table2"] * 16
+    assert cells[32:] == sorted(cells[32:])
+    assert len(cells) == 32 + len(extensions)
+    for pool in ("attention", "gem", "log-sum-exp", "lp", "max", "mixed", "softmax"):
+        assert f"extensions/pools/{pool}" in cells
+    assert "extensions/networks/vgg16/flexpool" in cells
+
+
 def test_plan_says_what_would_run_and_writes_nothing(replicate: Replicate, project: Path) -> None:
     before = sorted(project.rglob("*"))
     code, out, _ = replicate("plan", "table1/cifar10", "--protocol", "smoke", "--seeds", "2")

@@ -177,6 +177,8 @@ class _Attempt:
             **data,
             "status": outcome.status,
             "epochs": outcome.epochs,
+            "parameters": outcome.parameters,
+            "flops": outcome.flops,
             "oddities": outcome.oddities,
             "error": after if outcome.status == "diverged" else None,
         }

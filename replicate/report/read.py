@@ -10,7 +10,7 @@ import pandas as pd
 from replicate import campaign, catalogue, paper
 from replicate.campaign import Campaign, Request
 from replicate.errors import UserError
-from replicate.results.columns import COLUMNS, Kind
+from replicate.results.columns import COLUMNS, LATER, Kind
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ def _frame(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_blank(types))
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    unknown = {name: pd.Series(dtype=types[name]) for name in LATER & types.keys() - set(frame)}
+    frame = frame.assign(**unknown)
     if missing := types.keys() - set(frame.columns):
         columns = ", ".join(sorted(missing))
         raise UserError(

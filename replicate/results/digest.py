@@ -107,6 +107,8 @@ def _run(found: Record) -> dict[str, Any]:
         "source": found.source,
         "fingerprint": found.fingerprint,
         "precision": found.provenance.precision,
+        "parameters": found.parameters,
+        "flops": found.flops,
         "error": found.error,
     }
 

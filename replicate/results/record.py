@@ -71,6 +71,10 @@ class Record(Part):
     error: str | None
     """One line; for failed and diverged runs."""
     trace: str | None
+    parameters: int | None = None
+    """Of the network; None for failed runs, and where that was not noted."""
+    flops: int | None = None
+    """Floating-point operations of a forward pass of one image; None as above."""
     provenance: Provenance
     oddities: dict[str, float] = Field(default_factory=dict)
     """Accuracy measured in the spec's odd ways: beside the accuracy, never in its place."""

@@ -114,6 +114,8 @@ def _outcome(status: Literal["done", "diverged"], run: Run, history: _History) -
         precision=run.engine.precision,
         threads=run.engine.threads,
         compiled=run.engine.compiled,
+        parameters=run.cost.parameters,
+        flops=run.cost.flops,
         resumed_from=history.resumed_from,
         oddities=run.oddities() if status == "done" else {},
     )

@@ -46,6 +46,9 @@ class Outcome:
     precision: str
     threads: int
     compiled: bool
+    parameters: int
+    flops: int
+    """Of a forward pass of one image through all heads (replicate.models.cost)."""
     resumed_from: list[int]
     """After how many epochs the run was taken up again, each time."""
     oddities: dict[str, float]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from replicate.errors import UserError
-from replicate.models import Classifier, build_model, weighted_loss
+from replicate.models import Classifier, build_model, cost, weighted_loss
 from replicate.spec import Spec
 from replicate.training.augment import augment, channel_statistics, normalise
 from replicate.training.checkpoint import State
@@ -65,6 +65,8 @@ class Run:
             self.model = build_model(spec)
         if start_from is not None:
             _take_over(start_from, self.model)
+        side = spec.dataset.size
+        self.cost = cost(self.model, torch.zeros(1, spec.dataset.channels, side, side))
         engine.place(self.model, self.model.trunk)
         self.optimizer = build_optimizer(self.model, spec.training)
         steps = len(self._batches(epoch=1)) * spec.training.epochs
