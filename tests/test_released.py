@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from replicate import catalogue
+from replicate.dispatch.status import Seen, details
 from replicate.errors import UserError
 from replicate.report.read import read
 from replicate.report.render import as_markdown
@@ -81,12 +82,12 @@ def test_a_folder_gives_the_cells_that_there_are(replicate: Replicate) -> None:
 
 
 def test_list_says_not_released(replicate: Replicate) -> None:
-    code, out, _ = replicate("list", "--protocol", "released")
+    code, out, _ = replicate("list", "table1", "table2", "--protocol", "released")
     assert code == 0
     lacking = [line for line in out.splitlines() if line.endswith("not released")]
     assert len(lacking) == 16
     assert all("flexpool-reg" in line for line in lacking)
-    assert "not released" not in replicate("list")[1]
+    assert "not released" not in replicate("list", "table1", "table2")[1]
 
 
 def test_the_report_says_not_released(project: Path, records) -> None:
@@ -167,6 +168,15 @@ def test_both_phases_of_super_classing_are_shown(project: Path, records) -> None
     text = as_markdown(document(results)).decode()
     section = text.split("## Super-classing")[1].split("\n## ")[0]
     assert "| **70.00**<br>after 10 epochs | **40.00**<br>after 1 epoch |" in section
+
+
+def test_status_tells_the_phases_apart(project: Path, records) -> None:
+    campaign = records.begin(["extensions/super-class/single-flexpool"], "paper", 1, "super")
+    for number, share, said in [(-9, 1, "pretraining epoch 1 of 10"), (5, 15, "epoch 5 of 100")]:
+        one = Seen(campaign.runs[0], "running", {"epoch": number, "accuracy": 50.0})
+        assert one.share == share / 110
+        (line,) = details([one], campaign.runs_folder)
+        assert line.endswith(f"{said}, 50.00 %")
 
 
 def test_super_classing_has_every_method_with_and_without_sac(project: Path) -> None:
