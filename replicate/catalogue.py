@@ -12,14 +12,14 @@ from pydantic_core import ErrorDetails
 
 from replicate import paper, strictyaml
 from replicate.errors import UserError
-from replicate.spec import Spec
+from replicate.spec import PARTS, Protocol, Spec
 from replicate.strictyaml import Document
 
 FOLDERS = ("table1", "table2", "extensions")
 EXPERIMENTS = "experiments"
 READINGS = "extensions/sensitivity"
 """Other readings of the paper: `cell@name` is a cell with the file of one of them laid over it."""
-SETTABLE = ("dataset", "generated", "model", "loss", "augmentation", "training")
+SETTABLE = [part for part in Spec.model_fields if part in PARTS]
 Keys = tuple[str, ...]
 
 
@@ -89,6 +89,47 @@ def select(names: Sequence[str], patterns: Iterable[str]) -> list[str]:
     return [name for name in names if any(_matches(name, pattern) for pattern in patterns)]
 
 
+def offered(root: Path, patterns: Sequence[str], protocol: str) -> list[str]:
+    """As `select`, of the cells that the protocol covers.
+
+    Raises:
+        UserError: a pattern that matches none of them.
+    """
+    names, own = cell_names(root), read_protocol(root, protocol)
+    chosen = select(names, patterns)
+    lacking = uncovered(root, chosen, own)
+    for pattern in patterns:
+        first, *others = select(names, [pattern])
+        if lacking.keys() >= {first, *others}:
+            raise UserError(f"{pattern}: {lacking[first]}: protocol {protocol} has no such method")
+    return [name for name in chosen if name not in lacking]
+
+
+def uncovered(root: Path, names: Iterable[str], own: Protocol) -> dict[str, str]:
+    """The cells that a protocol does not cover, with what it says of them."""
+    if own.covers is None:
+        return {}
+    reader = _Reader(root / EXPERIMENTS)
+    methods = {name: reader.method(name) for name in names}
+    return {name: said for name, method in methods.items() if (said := own.lacks(method))}
+
+
+def read_protocol(root: Path, name: str) -> Protocol:
+    """What a protocol's files say of itself; raises as `load`."""
+    if name not in protocols(root):
+        raise UserError(f"no protocol {name!r}: choose from {', '.join(protocols(root))}")
+    reader = _Reader(root / EXPERIMENTS)
+    path = reader.folder / "protocols" / f"{name}.yaml"
+    values, origins = _merge(reader.layers(path))
+    try:
+        return Protocol.model_validate(_nested(values).get("protocol"))
+    except ValidationError as error:
+        details = error.errors()
+        for detail in details:
+            detail["loc"] = ("protocol", *detail["loc"])
+        raise UserError("\n".join(_line(detail, origins, path) for detail in details)) from None
+
+
 def _matches(name: str, pattern: str) -> bool:
     own = pattern.rstrip("/")
     return fnmatch.fnmatchcase(name, own) or fnmatch.fnmatchcase(name, f"{own}/*")
@@ -105,9 +146,8 @@ def load(
     Raises:
         UserError: every problem of every file, a line each.
     """
-    if protocol not in protocols(root):
-        raise UserError(f"no protocol {protocol!r}: choose from {', '.join(protocols(root))}")
-    reader = _Reader(root / EXPERIMENTS)
+    instead = read_protocol(root, protocol).instead
+    reader = _Reader(root / EXPERIMENTS, instead)
     cells, problems = [], dict[str, None]()
     for name in names:
         try:
@@ -120,9 +160,10 @@ def load(
 
 
 def one_spec_for_each_dataset(root: Path, datasets: Iterable[str]) -> dict[str, Spec]:
-    """A spec of every data set that the tables' cells use, or of those named."""
-    cells = load(root, select(cell_names(root), []), "paper")
-    specs = {cell.spec.dataset.name: cell.spec for cell in cells}
+    """A spec of every data set that cells use, as the first one uses it, or of those named."""
+    specs: dict[str, Spec] = {}
+    for cell in load(root, cell_names(root), "paper"):
+        specs.setdefault(cell.spec.dataset.name, cell.spec)
     wanted = list(datasets) or list(specs)
     for name in wanted:
         if name not in specs:
@@ -133,8 +174,9 @@ def one_spec_for_each_dataset(root: Path, datasets: Iterable[str]) -> dict[str, 
 class _Reader:
     """Reads each file once, with the files it extends."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, instead: Mapping[str, str] | None = None) -> None:
         self.folder = folder.resolve()
+        self._instead = {self._known(old): self._known(new) for old, new in (instead or {}).items()}
         self._documents: dict[Path, Document] = {}
 
     def layers(self, path: Path, below: tuple[Path, ...] = ()) -> Iterator[Document]:
@@ -149,8 +191,19 @@ class _Reader:
                 raise UserError(f"{place}: {name!r} lies outside {self.folder}")
             if not base.is_file():
                 raise UserError(f"{place}: no file {base}")
-            yield from self.layers(base, (*below, path))
+            yield from self.layers(self._instead.get(base, base), (*below, path))
         yield document
+
+    def method(self, name: str) -> str:
+        """The name of a cell's method, empty where its files give none."""
+        values, _ = _merge(self.layers(self.folder / f"{name}.yaml"))
+        return str(values.get(("method", "name"), ""))
+
+    def _known(self, name: str) -> Path:
+        path = (self.folder / name).resolve()
+        if not path.is_file():
+            raise UserError(f"{self.folder / 'protocols'}: protocol.instead: no file {path}")
+        return path
 
     def _read(self, path: Path) -> Document:
         if path not in self._documents:

@@ -70,7 +70,7 @@ CacheDir = Annotated[
     Path, typer.Option(envvar="REPLICATE_CACHE_DIR", help="Where decoded images are kept.")
 ]
 DataSets = Annotated[
-    list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: all four.")
+    list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: the paper's four.")
 ]
 Campaigns = Annotated[str | None, typer.Argument(help="A campaign. Default: all of them.")]
 Every = Annotated[float, typer.Option(min=1, help="Seconds between two questions to SLURM.")]
@@ -91,10 +91,19 @@ def main() -> None:
 
 @app.command("list")
 def list_cells(
-    cells: Cells = None,
+    cells: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CELL]...",
+            help="Names, folders or globs, such as table1/cifar10 or extensions/pools. Default: every cell.",
+        ),
+    ] = None,
     table: Annotated[int | None, typer.Option(min=1, max=2, help="Only this table.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     method: Annotated[str | None, typer.Option(help="Only this method.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="Says which cells it does not have, such as those not released.")
+    ] = "paper",
     root: Root = HERE,
 ) -> None:
     """List cells with their published numbers."""
@@ -102,7 +111,9 @@ def list_cells(
 
     from replicate import catalogue
 
-    names = catalogue.select(catalogue.cell_names(root), cells or [])
+    every = catalogue.cell_names(root)
+    names = catalogue.select(every, cells) if cells else every
+    lacking = catalogue.uncovered(root, names, catalogue.read_protocol(root, protocol))
     rows = []
     for cell in catalogue.load(root, names, "paper"):
         spec = cell.spec
@@ -113,7 +124,8 @@ def list_cells(
         }
         if all(asked in (None, own) for asked, own in wanted.items()):
             printed = spec.published.value if spec.published else ""
-            rows.append((cell.name, spec.dataset.title, spec.method.title, printed))
+            said = lacking.get(cell.name, printed)
+            rows.append((cell.name, spec.dataset.title, spec.method.title, said))
     if not rows:
         raise UserError("no cell matches all of these filters; `replicate list` shows every cell")
     print(tabulate(rows, ["cell", "data set", "method", "published, %"], disable_numparse=True))
@@ -155,11 +167,13 @@ def check(root: Root = HERE) -> None:
     problems: dict[str, None] = {}
     for protocol in catalogue.protocols(root):
         try:
-            cells = catalogue.load(root, names, protocol)
+            lacking = catalogue.uncovered(root, names, catalogue.read_protocol(root, protocol))
+            own = [name for name in names if name not in lacking]
+            cells = catalogue.load(root, own, protocol)
         except UserError as error:
             problems |= dict.fromkeys(str(error).splitlines())
         else:
-            problems |= dict.fromkeys(paper.problems(paper.read_tables(root), cells))
+            problems |= dict.fromkeys(paper.problems(paper.read_tables(root), cells, lacking))
     if problems:
         raise UserError("\n".join(problems))
     protocols = ", ".join(catalogue.protocols(root))
@@ -452,10 +466,11 @@ def data_prepare(
     root: Root = HERE,
 ) -> None:
     """Find or download data sets, check them, and decode them into the cache."""
-    from replicate import catalogue
+    from replicate import catalogue, paper
     from replicate.data import prepare
 
-    for name, spec in catalogue.one_spec_for_each_dataset(root, names or []).items():
+    wanted = names or list(paper.DATASETS.values())
+    for name, spec in catalogue.one_spec_for_each_dataset(root, wanted).items():
         print(f"{name}: {prepare(spec, data_dir, cache_dir)}", flush=True)
 
 
@@ -482,14 +497,15 @@ def _campaign(
     from replicate import catalogue
 
     begun = campaigns.read(root, name) if name else None
-    if protocol is None and begun is None:
+    protocol = protocol or (begun.protocol if begun else None)
+    if protocol is None:
         choices = ", ".join(catalogue.protocols(root))
         raise UserError(f"--protocol is missing: choose from {choices}")
     wanted = {
         "name": name or protocol,
-        "protocol": protocol or (begun.protocol if begun else None),
+        "protocol": protocol,
         "settings": settings or (begun.settings if begun else {}),
-        "cells": catalogue.select(catalogue.cell_names(root), patterns or []),
+        "cells": catalogue.offered(root, patterns or [], protocol),
         "seeds": seeds or (begun.seeds if begun else 1),
     }
     return campaigns.asked(root, campaigns.request(wanted))

@@ -77,7 +77,7 @@ def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
         if not (root / file).is_file():
             raise UserError(f"{root / file}: not there; export from a checkout of the project")
         yield file, (root / file).read_bytes()
-    yield from _below(PACKAGE, "replicate", "*.py", "*.jinja")
+    yield from _below(PACKAGE, "replicate", "*.py", "*.jinja", "*.csv")
     yield from _below(root / "experiments", "experiments", "*.yaml", "*.json")
     results = f"results/{name}"
     yield from _below(campaign.results, results, "campaign.json", "*.csv", "*.csv.gz")

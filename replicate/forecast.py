@@ -29,6 +29,7 @@ _EVALUATION = 1 / 3  # the work of a test image over that of a training image: n
 class Kind(NamedTuple):
     """What decides a run's speed."""
 
+    network: str
     size: int
     channels: int
     pool: str
@@ -44,14 +45,14 @@ Speeds = Mapping[Kind, float]
 def kind(spec: Spec) -> Kind:
     dataset, model, training = spec.dataset, spec.model, spec.training
     return Kind(
-        dataset.size, dataset.channels, model.pool, model.sac,
+        model.network, dataset.size, dataset.channels, model.pool, model.sac,
         training.batch_size, training.precision,
     )  # fmt: skip
 
 
 def work(spec: Spec) -> float:
     """Pixels to train on, those of the evaluations at a third of the price."""
-    tested = spec.training.epochs * spec.test_images
+    tested = spec.epochs * spec.test_images
     return (spec.images_to_train + _EVALUATION * tested) * spec.dataset.size**2
 
 

@@ -1,6 +1,6 @@
 """The paper's two tables as printed, and whether the specs match them one to one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -90,13 +90,13 @@ def read_tables(root: Path) -> Tables:
     return parts.read(root / "experiments" / "paper" / "tables.yaml", Tables)
 
 
-def problems(tables: Tables, cells: Iterable["Cell"]) -> list[str]:
-    """Where printed numbers and specs do not match one to one."""
+def problems(tables: Tables, cells: Iterable["Cell"], lacking: Collection[str] = ()) -> list[str]:
+    """Where printed numbers and specs do not match one to one, but for the cells `lacking`."""
     printed = {cell_name(published): published for published in tables.cells()}
     found = {cell.name: cell.spec for cell in cells if not cell.name.startswith("extensions/")}
     lines = [
         f"experiments/{name}.yaml: missing: the paper prints {printed[name].value} there"
-        for name in printed.keys() - found
+        for name in printed.keys() - found.keys() - set(lacking)
     ]
     lines += [
         f"experiments/{name}.yaml: the paper's tables have no such cell"

@@ -84,7 +84,7 @@ def plan(
         UserError: nothing to run, or a setting that undoes an alternative.
     """
     entry = find(ledger.read_ledger(root), name)
-    bases = choose(root, entry, patterns)
+    bases = catalogue.offered(root, choose(root, entry, patterns), protocol)
     others = [cell_name(entry, one, base) for base in bases for one in entry.alternatives]
     wanted = {
         "name": campaign or f"{protocol}-{entry.id.lower()}",
@@ -195,10 +195,13 @@ def _number(value: float, style: str) -> str:
 
 
 def _refuse_what_is_no_alternative(entry: Entry, bases: Iterable[str], campaign: Campaign) -> None:
-    """A setting lies over every cell, and may take from an alternative what makes it one."""
+    """A setting lies over every cell, a protocol may be another's reading: either may take from an
+    alternative what makes it one."""
     specs = {cell.name: cell.spec for cell in campaign.cells}
     for base, alternative in itertools.product(bases, entry.alternatives):
         own = specs[cell_name(entry, alternative, base)]
         lost = alternative.changes.keys() - ledger.differences(specs[base], own)
         if lost:
-            raise UserError(f"--set {', '.join(sorted(lost))}: {entry.id} is about this very value")
+            keys, settings = sorted(lost), campaign.request.settings
+            place = "--set" if lost & settings.keys() else f"protocol {campaign.request.protocol}"
+            raise UserError(f"{place} {', '.join(keys)}: {entry.id} is about this very value")

@@ -7,7 +7,7 @@ import hashlib
 import json
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,17 +16,43 @@ Title = Annotated[str, Field(min_length=1, max_length=100)]
 Count = Annotated[int, Field(ge=1)]
 Range = Annotated[tuple[float, float], Field(strict=False)]
 Printed = Annotated[str, Field(pattern=r"^\d{1,3}\.\d{1,4}$")]
+Oddities = Annotated[
+    tuple[Literal["batch-means", "training-images"], ...], Field(strict=False, min_length=1)
+]
 Weights = Annotated[
     tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)
 ]
 
 
+PARTS = {
+    *("dataset", "generated", "model", "loss", "augmentation", "training"),
+    *("pretraining", "oddities"),
+}
+"""Parts of a spec that decide what a run's record holds."""
+
+
 class Part(BaseModel):
     """A frozen piece of a spec that refuses unknown keys and converts nothing."""
+
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Keys that came after the first runs: while they are null, an identity leaves them out."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @property
+    def unused(self) -> set[str]:
+        """Those of `later` that are null."""
+        return {key for key in self.later if getattr(self, key) is None}
+
+
+class Coverage(Part):
+    """The methods that a protocol can train."""
+
+    methods: Annotated[tuple[Slug, ...], Field(strict=False, min_length=1)]
+    others: Title
+    """What is said of the others' cells in place of a number, such as `not released`."""
 
 
 class Protocol(Part):
@@ -37,10 +63,22 @@ class Protocol(Part):
     """One line for the report."""
     comparable: bool
     """Whether its numbers may be judged against the published ones."""
+    covers: Coverage | None
+    """null: every method."""
+    instead: dict[str, str] | None
+    """Files of experiments/ that other ones stand in for when a cell extends them; null: none."""
+
+    def lacks(self, method: str) -> str | None:
+        """What is said of a method that it does not cover; None for one that it does."""
+        if self.covers is None or method in self.covers.methods:
+            return None
+        return self.covers.others
 
 
 class Dataset(Part):
-    """A data set as its authors publish it."""
+    """A data set as its authors publish it, or a class folder of one's own."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"split_seed"})
 
     name: Slug
     title: Title
@@ -48,19 +86,32 @@ class Dataset(Part):
     """Where the official files come from; null for a class folder of one's own."""
     classes: Annotated[int, Field(ge=2)]
     channels: Literal[1, 3]
-    stored_size: Count
-    """Side of the stored images, in pixels."""
+    stored_size: Count | None
+    """Side of the stored images, in pixels; null for files of any size and shape."""
     size: Annotated[int, Field(ge=8)]
     """Side of the images the network sees, in pixels."""
     fit: Literal["none", "average", "resize", "pad"]
     """How stored_size becomes size: block average, antialiased bilinear resize, zero padding."""
+    split_seed: Annotated[int, Field(ge=0)] | None
+    """Draws test_images of a folder without train/ and test/, every class by its share; null where
+    the data set comes split."""
     train_images: Count
     test_images: Count
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     """SHA-256 of the stored images and labels in any order; null where nobody has pinned it yet."""
 
     @model_validator(mode="after")
+    def _only_folders_are_split(self) -> Self:
+        if self.split_seed is not None and self.official:
+            raise ValueError(f"split_seed must be null: {self.official} comes split")
+        return self
+
+    @model_validator(mode="after")
     def _fit_matches_sizes(self) -> Self:
+        if self.stored_size is None:
+            if self.fit != "resize" or self.official:
+                raise ValueError("stored_size null needs fit: resize and official: null")
+            return self
         possible = {
             "none": self.size == self.stored_size,
             "average": self.stored_size % self.size == 0,
@@ -91,11 +142,16 @@ class Method(Part):
 class Model(Part):
     """The network and what pools its feature maps."""
 
-    network: Literal["resnet20"]
+    network: Annotated[
+        str, Field(pattern=r"^(resnet(20|32|44|56|110)|vgg(11|13|16|19)|torchvision/[a-z0-9_]+)$")
+    ]
+    """ResNet for small images, VGG with batch norm, or any CNN of torchvision, as torchvision/resnet18."""
     block: Literal["he", "released"]
-    """Order of convolution, normalisation and ReLU: He et al. 2016, or the authors' code (A01)."""
-    pool: Literal["avg", "flex"]
-    """Global average pooling, or FlexPool (section 3.1)."""
+    """Order of convolution, normalisation and ReLU in ResNet for small images, and the
+    initialisation: He et al. 2016, or the authors' code (A01)."""
+    pool: Literal["avg", "flex", "max", "mixed", "lp", "gem", "log-sum-exp", "softmax", "attention"]
+    """Global average pooling, FlexPool (section 3.1), or one to hold it against (models/pools.py);
+    training.pool_rate_factor is for what any of them learns."""
     constraint: Literal["none", "softmax"]
     """On FlexPool's weights: none as in the text, or softmax over positions as in the released code (A02)."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -165,6 +221,15 @@ class Training(Part):
     """bfloat16 is autocast; auto takes it where the processor has it (A18)."""
 
 
+class Pretraining(Part):
+    """A first step on coarser classes, "super-classing" (section 4.2, A15)."""
+
+    classes: Literal["coarse"]
+    """CIFAR-100's 20 coarse classes."""
+    epochs: Count
+    """With a schedule of their own, before those of `training`."""
+
+
 class Published(Part):
     """A number as the paper prints it, and where."""
 
@@ -182,6 +247,8 @@ class Published(Part):
 class Spec(Part):
     """A cell with its protocol merged in: all that training needs, but for the seed."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"pretraining", "oddities"})
+
     protocol: Protocol
     dataset: Dataset
     generated: Generated | None
@@ -190,10 +257,19 @@ class Spec(Part):
     loss: Loss
     augmentation: Augmentation
     training: Training
+    pretraining: Pretraining | None
+    oddities: Oddities | None
+    """Ways in which the released code measures accuracy, recorded beside the accuracy and used
+    nowhere else."""
     published: Published | None
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
+        protocol, method = self.protocol, self.method.name
+        if lacking := protocol.lacks(method):
+            raise ValueError(f"{lacking}: protocol {protocol.name} has no method {method}")
+        if self.pretraining and self.dataset.official != "CIFAR100":
+            raise ValueError(f"pretraining needs CIFAR-100's classes, not {self.dataset.title}'s")
         heads, weights = 3 if self.model.sac else 1, len(self.loss.head_weights)
         if weights != heads:
             raise ValueError(f"loss.head_weights has {weights} values, the model has {heads} heads")
@@ -213,7 +289,17 @@ class Spec(Part):
     def images_to_train(self) -> int:
         """Training images seen over the whole run."""
         dropped = self.train_images % self.training.batch_size if self.training.drop_last else 0
-        return self.training.epochs * (self.train_images - dropped)
+        return self.epochs * (self.train_images - dropped)
+
+    @property
+    def epochs(self) -> int:
+        """Of the whole run, pretraining included."""
+        return self.training.epochs + (self.pretraining.epochs if self.pretraining else 0)
+
+    @property
+    def first_epoch(self) -> int:
+        """Its number: 1, or so far below that a pretraining ends at 0."""
+        return 1 + self.training.epochs - self.epochs
 
     @property
     def comparable(self) -> bool:
@@ -225,8 +311,8 @@ class Spec(Part):
         """Canonical JSON of what can change a run's numbers: no titles, resources, paths or machines."""
         parts = self.model_dump(
             mode="json",
-            include={"dataset", "generated", "model", "loss", "augmentation", "training"},
-            exclude={"dataset": {"title"}},
+            include=PARTS - self.unused,
+            exclude={"dataset": {"title"} | self.dataset.unused},
         )
         return json.dumps(parts, sort_keys=True, separators=(",", ":"))
 

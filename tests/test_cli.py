@@ -73,8 +73,8 @@ def test_every_command_explains_itself(replicate: Replicate, command: str) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("run", "--protocol is missing: choose from paper, short, smoke"),
-        ("run --protocol papr", "no protocol 'papr': choose from paper, short, smoke"),
+        ("run", "--protocol is missing: choose from paper, released, short, smoke"),
+        ("run --protocol papr", "no protocol 'papr': choose from paper, released, short, smoke"),
         ("run table3 --protocol smoke", "no cell matches 'table3'"),
         ("run --protocol smoke --campaign ../x", "name '../x': lower-case letters"),
         ("run --protocol smoke --set epochs", "--set 'epochs': expected KEY=VALUE"),
@@ -125,6 +125,19 @@ def test_list_filters(replicate: Replicate) -> None:
         for method in ("avgpool", "flexpool", "flexpool-reg", "flexpool-reg-dropout")
     ]
     assert "65.57" in out
+
+
+def test_list_shows_every_cell_the_papers_first(replicate: Replicate, project: Path) -> None:
+    _, out, _ = replicate("list")
+    cells = [line.split()[0] for line in out.splitlines()[2:]]
+    files = (project / "experiments" / "extensions").rglob("*.yaml")
+    extensions = [f"extensions/{path.parent.name}/{path.stem}" for path in files]
+    assert [cell.partition("/")[0] for cell in cells[:32]] == ["table1"] * 16 + ["table2"] * 16
+    assert cells[32:] == sorted(cells[32:])
+    assert len(cells) == 32 + len(extensions)
+    for pool in ("attention", "gem", "log-sum-exp", "lp", "max", "mixed", "softmax"):
+        assert f"extensions/pools/{pool}" in cells
+    assert "extensions/networks/vgg16/flexpool" in cells
 
 
 def test_plan_says_what_would_run_and_writes_nothing(replicate: Replicate, project: Path) -> None:

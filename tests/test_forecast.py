@@ -42,7 +42,9 @@ def test_work_by_hand(campaign: Campaign) -> None:
 
 def test_recorded_speeds_are_those_of_finished_runs(campaign: Campaign) -> None:
     found = forecast.recorded(_runs(campaign, CELL)[:4], campaign.runs_folder)
-    assert found == {Kind(32, 3, "flex", False, 1000, "float32"): pytest.approx(CIFAR_WORK / 200)}
+    assert found == {
+        Kind("resnet20", 32, 3, "flex", False, 1000, "float32"): pytest.approx(CIFAR_WORK / 200)
+    }
 
 
 def test_only_the_latest_few_are_read(campaign: Campaign, records: Any) -> None:

@@ -72,14 +72,15 @@ def moments(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def fit(images: Images, dataset: Dataset) -> Images:
-    """Images (N, S, S, C) at `dataset.stored_size` brought to `dataset.size` (A08, A09)."""
+    """Images as stored (N, H, W, C) brought to (N, S, S, C) at `dataset.size` (A08, A09)."""
+    stored = images.shape[1]
     match dataset.fit:
         case "average":
-            return _average(images, dataset.stored_size // dataset.size)
+            return _average(images, stored // dataset.size)
         case "resize":
             return np.stack([_resize(image, dataset.size) for image in images])
         case "pad":
-            return _pad(images, dataset.size - dataset.stored_size)
+            return _pad(images, dataset.size - stored)
         case "none":
             return images
 

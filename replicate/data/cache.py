@@ -71,7 +71,7 @@ def entries(cache_dir: Path) -> list[Path]:
 
 def entry_path(dataset: Dataset, source: Source, cache_dir: Path) -> Path:
     """Where the images of a source go: another name whenever files, recipe or data set change."""
-    facts = dataset.model_dump_json(exclude={"title", "fingerprint"})
+    facts = dataset.model_dump_json(exclude={"title", "fingerprint"} | dataset.unused)
     key = hashlib.sha256(f"{FORMAT} {facts} {source.signature}".encode()).hexdigest()[:12]
     return cache_dir / f"{dataset.name}-{source.kind}-{dataset.fit}{dataset.size}-{key}"
 

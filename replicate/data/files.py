@@ -61,16 +61,17 @@ def signature(root: Path, paths: Sequence[Path]) -> str:
 
 
 def decoded(paths: Sequence[Path], dataset: Dataset) -> Iterator[Images]:
-    """Blocks (B, S, S, C) of the images, in order.
+    """Blocks (B, H, W, C) of the images, in order; of one image each where their sizes differ.
 
     One thread: opening costs more than decoding, and threads only fight for Python's lock.
     """
-    for i in range(0, len(paths), _BLOCK):
-        yield np.stack([decode(path, dataset) for path in paths[i : i + _BLOCK]])
+    length = _BLOCK if dataset.stored_size else 1
+    for i in range(0, len(paths), length):
+        yield np.stack([decode(path, dataset) for path in paths[i : i + length]])
 
 
 def decode(path: Path, dataset: Dataset) -> Images:
-    """One image (S, S, C) uint8; UserError for a file that is not what the data set promises."""
+    """One image (H, W, C) uint8; UserError for a file that is not what the data set promises."""
     from PIL import Image
 
     size, channels = dataset.stored_size, dataset.channels
@@ -80,8 +81,8 @@ def decode(path: Path, dataset: Dataset) -> Images:
             warnings.catch_warnings(action="ignore"),
             Image.open(path, formats=("PNG", "JPEG")) as image,
         ):
-            if image.size != (size, size):
-                width, height = image.size
+            width, height = image.size
+            if size and (width, height) != (size, size):
                 raise UserError(
                     f"{path} has {width}x{height} pixels, {dataset.name} has {size}x{size}:"
                     " replace it, or set dataset.stored_size"
@@ -92,7 +93,7 @@ def decode(path: Path, dataset: Dataset) -> Images:
                     f"{path} has colour mode {image.mode}, {dataset.name} reads"
                     f" {' and '.join(_READABLE[channels])}: convert it"
                 )
-            return np.asarray(image.convert(mode)).reshape(size, size, channels)
+            return np.asarray(image.convert(mode)).reshape(height, width, channels)
     except PermissionError:
         raise UserError(f"{path} cannot be read: permission denied; try chmod +r") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -1,10 +1,13 @@
 """Class folders of PNG or JPEG files, as many mirrors ship their data sets.
 
     <data set>/train/<class>/*.png   and   <data set>/test/<class>/*.png
+    <data set>/<class>/*.png         where a spec's split_seed draws the test images
 
 Sorted class names give the labels, so that both splits and every machine agree on them.
 """
 
+import hashlib
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -16,16 +19,30 @@ from replicate.data.source import Contents, Source
 from replicate.errors import UserError
 from replicate.spec import Dataset
 
+Classes = dict[str, list[Path]]
+"""The image files of each class."""
+
 
 def find(root: Path, dataset: Dataset) -> Source:
     """The images below `root`; UserError where a split or class is missing, empty or foreign."""
-    _check_splits(root)
-    listing = {split: _classes(root / split) for split in SPLITS}
-    _check_classes(root, dataset, listing)
+    if dataset.split_seed is None:
+        _check_splits(root)
+        listing = {split: _classes(root / split) for split in SPLITS}
+        _check_number(root / "train", listing["train"], dataset)
+    else:
+        listing = _drawn(root, dataset, dataset.split_seed)
+    _check_same_classes(root, listing)
     paths = [p for split in listing.values() for images in split.values() for p in images]
     return Source(
         "folder", str(root), files.signature(root, paths), partial(_read, dataset, listing)
     )
+
+
+def layout(dataset: Dataset) -> str:
+    """Where the images of a folder are expected."""
+    if dataset.split_seed is None:
+        return "train/<class>/*.png and test/<class>/*.png"
+    return "<class>/*.png"
 
 
 def _check_splits(root: Path) -> None:
@@ -34,29 +51,70 @@ def _check_splits(root: Path) -> None:
         if split not in present:
             raise UserError(
                 f"{root / split} is missing: class folders go into {root}/train/<class>"
-                f" and {root}/test/<class>"
+                f" and {root}/test/<class>, or into {root}/<class> with a dataset.split_seed"
             )
 
 
-def _classes(folder: Path) -> dict[str, list[Path]]:
-    """The image files of each class of one split."""
+def _drawn(root: Path, dataset: Dataset, seed: int) -> dict[str, Classes]:
+    """A folder without splits, split.
+
+    Each class gives its share of the test images. Which ones, a hash of seed and file name decides:
+    the same on every machine, and a new file moves few others.
+    """
+    if {path.name for path in files.visible(root)} >= set(SPLITS):
+        raise UserError(f"{root} is split into train and test: set dataset.split_seed to null")
+    classes = _classes(root)
+    _check_number(root, classes, dataset)
+    total, wanted = sum(map(len, classes.values())), dataset.train_images + dataset.test_images
+    if total != wanted:
+        raise UserError(
+            f"{root} has {total} images, {dataset.name} has {dataset.train_images} to train and"
+            f" {dataset.test_images} to test: set dataset.train_images and dataset.test_images"
+        )
+    listing: dict[str, Classes] = {split: {} for split in SPLITS}
+    for name, count in _shares(classes, dataset.test_images).items():
+        ranked = sorted(classes[name], key=lambda path: _rank(seed, path))
+        listing["test"][name] = sorted(ranked[:count])
+        listing["train"][name] = sorted(ranked[count:])
+    return listing
+
+
+def _shares(classes: Classes, wanted: int) -> dict[str, int]:
+    """How many of `wanted` images each class gives: its share, the largest remainders rounded up."""
+    total = sum(map(len, classes.values()))
+    exact = {name: Fraction(len(paths) * wanted, total) for name, paths in classes.items()}
+    whole = {name: int(share) for name, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: (whole[name] - exact[name], name))
+    for name in by_remainder[: wanted - sum(whole.values())]:
+        whole[name] += 1
+    return whole
+
+
+def _rank(seed: int, path: Path) -> bytes:
+    return hashlib.sha256(f"{seed} {path.parent.name}/{path.name}".encode()).digest()
+
+
+def _classes(folder: Path) -> Classes:
     return {path.name: files.images_in(path) for path in files.visible(folder)}
 
 
-def _check_classes(root: Path, dataset: Dataset, listing: dict[str, dict[str, list[Path]]]) -> None:
-    train, test = (set(listing[split]) for split in SPLITS)
-    if len(train) != dataset.classes:
+def _check_number(folder: Path, classes: Classes, dataset: Dataset) -> None:
+    if len(classes) != dataset.classes:
         raise UserError(
-            f"{root / 'train'} has {len(train)} class folders, {dataset.name} has {dataset.classes}"
-            " classes: add or remove folders"
+            f"{folder} has {len(classes)} class folders, {dataset.name} has {dataset.classes}"
+            " classes: add or remove folders, or set dataset.classes"
         )
+
+
+def _check_same_classes(root: Path, listing: dict[str, Classes]) -> None:
+    train, test = (set(listing[split]) for split in SPLITS)
     if train != test:
         odd = sorted(train ^ test)[0]
         where, other = ("train", "test") if odd in train else ("test", "train")
         raise UserError(f"class {odd!r} is in {root / where} but not in {root / other}: add it")
 
 
-def _read(dataset: Dataset, listing: dict[str, dict[str, list[Path]]], split: str) -> Contents:
+def _read(dataset: Dataset, listing: dict[str, Classes], split: str) -> Contents:
     classes = sorted(listing[split])
     labels = np.repeat(np.arange(len(classes)), [len(listing[split][name]) for name in classes])
     paths = [path for name in classes for path in listing[split][name]]

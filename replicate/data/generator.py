@@ -51,7 +51,9 @@ def _images(dataset: Dataset, split: str, labels: Labels) -> Iterator[Images]:
     classes = _draw_classes(dataset)
     rng = _rng(dataset.name, split)
     for i in range(0, len(labels), _BLOCK):
-        yield _draw_images(classes, labels[i : i + _BLOCK], dataset.stored_size, rng)
+        yield _draw_images(
+            classes, labels[i : i + _BLOCK], dataset.stored_size or dataset.size, rng
+        )
 
 
 def _rng(*names: str) -> np.random.Generator:

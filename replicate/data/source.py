@@ -12,7 +12,7 @@ from replicate.spec import Dataset, Generated
 
 @dataclass(frozen=True)
 class Contents:
-    """One split of a source: all labels at once, the images as blocks (B, S, S, C)."""
+    """One split of a source: all labels at once, the images as blocks (B, H, W, C)."""
 
     labels: Labels
     blocks: Iterator[Images]
@@ -66,7 +66,7 @@ def find(dataset: Dataset, generated: Generated | None, data_dir: Path | None) -
     if dataset.official is None:
         raise UserError(
             f"{data_dir / dataset.name} is missing: put {dataset.name} there as"
-            " train/<class>/*.png and test/<class>/*.png"
+            f" {folder.layout(dataset)}"
         )
     return _origin(dataset).find(dataset, data_dir)
 

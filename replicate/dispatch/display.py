@@ -73,9 +73,10 @@ def _running(seen: Sequence[Seen]) -> Table:
 
 
 def _numbers(one: Seen) -> tuple[str, str, str]:
+    spec = one.run.spec
     if one.progress is None:
-        return f"0/{one.run.spec.training.epochs}", "", ""
-    epoch = f"{one.progress['epoch']}/{one.progress['epochs']}"
+        return f"0/{spec.epochs}", "", ""
+    epoch = f"{one.progress['epoch'] - spec.first_epoch + 1}/{spec.epochs}"
     return epoch, f"{one.progress['accuracy']:.2f} %", f"{one.progress['images_per_second']:.0f}"
 
 

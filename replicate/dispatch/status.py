@@ -28,7 +28,10 @@ class Seen:
         """How much of the run is behind it, from 0 to 1."""
         if self.doing in ("done", "diverged", "failed"):
             return 1.0
-        return self.progress["epoch"] / self.progress["epochs"] if self.progress else 0.0
+        if self.progress is None:
+            return 0.0
+        spec = self.run.spec
+        return float(self.progress["epoch"] - spec.first_epoch + 1) / spec.epochs
 
 
 def look(runs: Iterable[Run], runs_folder: Path) -> list[Seen]:
@@ -100,4 +103,8 @@ def _error(folder: Path) -> str | None:
 def _epoch(one: Seen) -> str:
     if one.progress is None:
         return "no epoch finished"
-    return f"epoch {one.progress['epoch']} of {one.progress['epochs']}, {one.progress['accuracy']:.2f} %"
+    number, spec = one.progress["epoch"], one.run.spec
+    where = f"epoch {number} of {spec.training.epochs}"
+    if number < 1:
+        where = f"pretraining epoch {number - spec.first_epoch + 1} of {1 - spec.first_epoch}"
+    return f"{where}, {one.progress['accuracy']:.2f} %"

@@ -171,11 +171,15 @@ class _Attempt:
             "compiled": outcome.compiled,
             "seconds": sum(epoch.seconds for epoch in outcome.epochs),
         }
-        after = f"the loss was not finite after epoch {len(outcome.epochs)}"
+        last = self.run.spec.first_epoch + len(outcome.epochs) - 1
+        after = f"the loss was not finite after epoch {last}"
         facts |= {
             **data,
             "status": outcome.status,
             "epochs": outcome.epochs,
+            "parameters": outcome.parameters,
+            "flops": outcome.flops,
+            "oddities": outcome.oddities,
             "error": after if outcome.status == "diverged" else None,
         }
         record.write(self.folder, Record.model_validate(facts))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F
+from torchvision.ops import StochasticDepth
 
 from .dry import dry
 from .pooling import Constraint, FlexPool2d
@@ -30,8 +31,8 @@ def replace_global_pool(
     with dry(copy):
         traced = _trace(copy)
         ShapeProp(traced).propagate(example_input)
-        pool = _global_pool(traced)
-        before, after = _shape(pool.all_input_nodes[0]), _shape(pool)
+        pool = global_pool_of(traced)
+        before, after = shape_of(pool.all_input_nodes[0]), shape_of(pool)
     channels, height, width = before[1:]
     flex = FlexPool2d(channels, height, width, constraint, keepdim=len(after) == 4)
     flex.to(example_input.device)
@@ -41,17 +42,39 @@ def replace_global_pool(
     return _replace_function(copy, traced, pool, flex)
 
 
+class _Tracer(fx.Tracer):
+    """Leaves stochastic depth whole: traced through, it would keep the mode of that moment."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, StochasticDepth) or super().is_leaf_module(m, module_qualified_name)
+
+
+def trace_in_both_modes(model: nn.Module) -> fx.GraphModule:
+    """The graph of `model`; ValueError where it is another in training than in evaluation."""
+    with dry(model):
+        evaluation, training = _trace(model), _trace(model.train())
+    if _code(evaluation) != _code(training):
+        raise ValueError(
+            f"the forward pass of {type(model).__name__} differs between training and evaluation"
+        )
+    return evaluation
+
+
 def _trace(model: nn.Module) -> fx.GraphModule:
     try:
-        return fx.symbolic_trace(model)
+        return fx.GraphModule(model, _Tracer().trace(model))
     except Exception as error:  # whatever the model's own code raises on symbols
         raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
 
 
-def _global_pool(traced: fx.GraphModule) -> fx.Node:
+def global_pool_of(traced: fx.GraphModule) -> fx.Node:
+    """The average pool before the classifier, in a graph that knows its shapes.
+
+    Raises ValueError for none or several.
+    """
     nodes: list[fx.Node] = list(traced.graph.nodes)
     averages = [node for node in nodes if _is_average(node, traced)]
-    found = [node for node in averages if _is_global(node) and _is_bottleneck(node)]
+    found = [node for node in averages if _is_global(node) and everything_passes(node)]
     calls = [node for node in averages if found and node.target == found[0].target]
     shared = found and found[0].op == "call_module" and len(calls) > 1
     if len(found) != 1 or shared:
@@ -72,11 +95,11 @@ def _is_average(node: fx.Node, traced: fx.GraphModule) -> bool:
 
 def _is_global(node: fx.Node) -> bool:
     """Whether it turns (N, C, H, W) into (N, C) or (N, C, 1, 1)."""
-    before, after = _shape(node.all_input_nodes[0]), _shape(node)
+    before, after = shape_of(node.all_input_nodes[0]), shape_of(node)
     return len(before) == 4 and after in (before[:2], (*before[:2], 1, 1))
 
 
-def _is_bottleneck(node: fx.Node) -> bool:
+def everything_passes(node: fx.Node) -> bool:
     """Whether no path of tensors leads from an input to the output around `node`."""
     seen = {node}
     paths = [other for other in node.graph.nodes if other.op == "output"]
@@ -93,13 +116,11 @@ def _is_bottleneck(node: fx.Node) -> bool:
 def _replace_function(
     model: nn.Module, traced: fx.GraphModule, pool: fx.Node, flex: FlexPool2d
 ) -> fx.GraphModule:
-    with dry(model):
-        evaluation, training = _code(_trace(model)), _code(_trace(model.train()))
-    if evaluation != training:
-        raise ValueError(
-            f"the forward pass of {type(model).__name__} differs between training and evaluation "
-            "and its global pool is a function: make it an nn.AdaptiveAvgPool2d(1) first"
-        )
+    try:
+        trace_in_both_modes(model)
+    except ValueError as error:
+        advice = "and its global pool is a function: make it an nn.AdaptiveAvgPool2d(1) first"
+        raise ValueError(f"{error} {advice}") from None
     for name, module in traced.named_modules():  # the trace was made in evaluation mode
         module.training = model.get_submodule(name).training
     traced.add_submodule("flex_pool", flex)
@@ -115,12 +136,12 @@ def _code(traced: fx.GraphModule) -> str:
     return str(traced.code)
 
 
-def _shape(node: fx.Node) -> tuple[int, ...]:
+def shape_of(node: fx.Node) -> tuple[int, ...]:
     meta: Any = node.meta.get("tensor_meta")
     return tuple(meta.shape) if hasattr(meta, "shape") else ()
 
 
 def _describe(node: fx.Node) -> str:
-    sizes = ("x".join(map(str, _shape(n)[1:])) for n in (node.all_input_nodes[0], node))
+    sizes = ("x".join(map(str, shape_of(n)[1:])) for n in (node.all_input_nodes[0], node))
     name = node.target if node.op == "call_module" else node.name
     return f"{name} ({' -> '.join(sizes)})"

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from replicate.spec import Spec
 
-from .dry import dry
 from .heads import make_heads, weighted_mean
+from .networks import build_network, maps_of
 from .pooling import FlexPool2d
-from .resnet import ResNet, initialise
+from .resnet import initialise
 
 
 class Classifier(nn.Module):
@@ -49,7 +49,13 @@ class Classifier(nn.Module):
         return [module for module in self.heads.modules() if isinstance(module, FlexPool2d)]
 
     def pool_parameters(self) -> list[nn.Parameter]:
-        return [pool.weight for pool in self.pools()]
+        """What the pools learn, of whatever kind (A16)."""
+        # Not FlexPool's alone: a comparison of learned pools has to treat them alike.
+        return [
+            parameter
+            for head in self.heads
+            for parameter in head.get_submodule("pool").parameters()
+        ]
 
     def penalty(self) -> Tensor:
         """Sum of the pools' R (Eq. 2), a scalar; 0 with average pooling."""
@@ -60,21 +66,21 @@ class Classifier(nn.Module):
 def build_model(spec: Spec) -> Classifier:
     """The spec's network, initialised from torch's global generator (CPU).
 
-    Pools draw nothing: with one seed, every method of a table starts from the same network.
+    Pools draw nothing: with one seed, every method of a table starts from the same network. Raises
+    UserError for a network that does not exist, has no single global pool or cannot take the images.
     """
     model, dataset = spec.model, spec.dataset
-    depth = int(model.network.removeprefix("resnet"))
-    trunk = ResNet(depth, dataset.channels, model.block, all_stages=model.sac)
-    with dry(trunk):
-        maps = trunk(torch.zeros(1, dataset.channels, dataset.size, dataset.size))
+    example = torch.zeros(1, dataset.channels, dataset.size, dataset.size)
+    network = build_network(model.network, example, dataset.classes, model.block, sac=model.sac)
     heads = make_heads(
-        maps,
+        maps_of(network.trunk, model.network, example),
         dataset.classes,
+        network.classifier,
         pool=model.pool,
         constraint=model.constraint,
         dropout=model.dropout,
         dropout_on=model.dropout_on,
     )
-    classifier = Classifier(trunk, heads, spec.loss.head_weights, model.inference)
+    classifier = Classifier(network.trunk, heads, spec.loss.head_weights, model.inference)
     initialise(classifier.heads, model.block)
     return classifier

@@ -11,6 +11,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from .dry import dry
 from .pooling import Constraint, Pool, global_pool
+from .pools import at_least_float32
 
 DropoutOn = Literal["vector", "map"]
 
@@ -28,7 +29,7 @@ class Head(nn.Module):
     """Pool, dropout, one dense layer: (N, C, H, W) -> logits (N, classes).
 
     `size` is the map's (C, H, W). Dropout acts on the pooled vector, or on whole channels of the
-    map before it is pooled.
+    map before it is pooled. A `classifier`, (N, C) -> logits, takes the dense layer's place.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Head(nn.Module):
         constraint: Constraint = "none",
         dropout: float = 0.0,
         dropout_on: DropoutOn = "vector",
+        classifier: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if dropout_on not in get_args(DropoutOn):
@@ -49,7 +51,7 @@ class Head(nn.Module):
         self.map_dropout = nn.Dropout2d(dropout) if on_map else nn.Identity()
         self.pool = global_pool(pool, size, constraint)
         self.vector_dropout = nn.Dropout(dropout) if on_vector else nn.Identity()
-        self.linear = nn.Linear(size[0], classes)
+        self.linear = classifier or nn.Linear(size[0], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.linear(self.vector_dropout(self.pool(self.map_dropout(x))))
@@ -93,10 +95,15 @@ class AuxiliaryClassifiers(nn.Module):
 
 
 def make_heads(
-    maps: Sequence[Tensor], classes: int, **options: Unpack[HeadOptions]
+    maps: Sequence[Tensor],
+    classes: int,
+    classifier: nn.Module | None = None,
+    **options: Unpack[HeadOptions],
 ) -> nn.ModuleList:
-    """A head for each of the maps (N, C, H, W) of a dry forward pass."""
-    return nn.ModuleList(Head(feature_map.shape[1:], classes, **options) for feature_map in maps)
+    """A head for each of the maps (N, C, H, W) of a dry forward pass; the last with `classifier`."""
+    *early, last = maps
+    heads = [Head(feature_map.shape[1:], classes, **options) for feature_map in early]
+    return nn.ModuleList([*heads, Head(last.shape[1:], classes, classifier=classifier, **options)])
 
 
 def weighted_loss(
@@ -109,7 +116,7 @@ def weighted_loss(
     head and they increase strictly from 0 or above, or are all zero but the last.
     """
     _check_weights(weights, heads=len(logits))
-    losses = [F.cross_entropy(_at_least_float32(head), target) for head in logits]
+    losses = [F.cross_entropy(at_least_float32(head), target) for head in logits]
     weighted = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
     return torch.stack(weighted).sum(), losses
 
@@ -117,7 +124,7 @@ def weighted_loss(
 def weighted_mean(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Mean of the heads' logits (N, classes) by weight, in at least float32."""
     weighted = [
-        weight * _at_least_float32(head) for weight, head in zip(weights, logits, strict=True)
+        weight * at_least_float32(head) for weight, head in zip(weights, logits, strict=True)
     ]
     return torch.stack(weighted).sum(dim=0) / sum(weights)
 
@@ -131,7 +138,3 @@ def _check_weights(weights: Sequence[float], heads: int) -> None:
         raise ValueError(
             f"weights must increase strictly (Eq. 3) or all be 0 but the last, got {list(weights)}"
         )
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))

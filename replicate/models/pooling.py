@@ -1,12 +1,22 @@
 """Global pooling: the average, and FlexPool, which learns its weights (section 3.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, fx, nn
 
-Pool = Literal["avg", "flex"]
+from .pools import (
+    AttentionPool2d,
+    GeMPool2d,
+    GlobalMaxPool2d,
+    LogSumExpPool2d,
+    LpPool2d,
+    MixedPool2d,
+    SoftmaxPool2d,
+)
+
+Pool = Literal["avg", "flex", "max", "mixed", "lp", "gem", "log-sum-exp", "softmax", "attention"]
 Constraint = Literal["none", "softmax"]
 
 _CACHED_VALUES = 2**19  # of a product: 2 MiB of float32
@@ -86,14 +96,27 @@ class GlobalAvgPool2d(nn.Module):
         return x.mean(dim=(2, 3))
 
 
-def global_pool(
-    kind: Pool, size: Sequence[int], constraint: Constraint
-) -> FlexPool2d | GlobalAvgPool2d:
-    """The pool for maps of `size` (channels, height, width)."""
+OTHERS: dict[str, Callable[[int], nn.Module]] = {
+    "avg": lambda _: GlobalAvgPool2d(),
+    "max": lambda _: GlobalMaxPool2d(),
+    "mixed": MixedPool2d,
+    "lp": LpPool2d,
+    "gem": lambda _: GeMPool2d(),
+    "log-sum-exp": LogSumExpPool2d,
+    "softmax": SoftmaxPool2d,
+    "attention": AttentionPool2d,
+}
+"""Every pool but FlexPool, by the map's channels: they need no size."""
+
+
+def global_pool(kind: Pool, size: Sequence[int], constraint: Constraint) -> nn.Module:
+    """The pool for maps of `size` (channels, height, width), (N, C, H, W) -> (N, C)."""
     if kind not in get_args(Pool):
-        raise ValueError(f"pool must be avg or flex, got {kind!r}")
+        raise ValueError(f"pool must be one of {', '.join(get_args(Pool))}, got {kind!r}")
     channels, height, width = size
-    return FlexPool2d(channels, height, width, constraint) if kind == "flex" else GlobalAvgPool2d()
+    if kind == "flex":
+        return FlexPool2d(channels, height, width, constraint)
+    return OTHERS[kind](channels)
 
 
 def _size(shape: Sequence[int]) -> str:

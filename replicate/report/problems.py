@@ -1,5 +1,6 @@
 """What went wrong in a campaign, and whether its numbers may be compared with the paper's."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
@@ -61,7 +62,9 @@ def _counts(results: Results) -> str:
     names = set(results.paper.cell_names())
     outside = len(names - set(cells.index))
     if outside:
-        text += f" {outside} of the paper's {len(names)} cells are not part of this campaign."
+        text += f" {outside} of the paper's {len(names)} cells are not part of this campaign"
+        said = Counter(results.lacking.values())
+        text += "".join(f", {count} of them {word}" for word, count in said.items()) + "."
     return text
 
 

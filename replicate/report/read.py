@@ -1,15 +1,16 @@
 """Reads the files of results/<campaign>/ that a report is made from."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from replicate import campaign, paper
+from replicate import campaign, catalogue, paper
 from replicate.campaign import Campaign, Request
 from replicate.errors import UserError
-from replicate.results.columns import COLUMNS, Kind
+from replicate.results.columns import COLUMNS, LATER, Kind
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,13 @@ class Results:
     @property
     def request(self) -> Request:
         return self.campaign.request
+
+    @cached_property
+    def lacking(self) -> dict[str, str]:
+        """The paper's cells that the protocol does not have, with what it says of them."""
+        root = self.campaign.root
+        protocol = catalogue.read_protocol(root, self.request.protocol)
+        return catalogue.uncovered(root, self.paper.cell_names(), protocol)
 
     @property
     def done(self) -> pd.DataFrame:
@@ -74,6 +82,8 @@ def _frame(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_blank(types))
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    unknown = {name: pd.Series(dtype=types[name]) for name in LATER & types.keys() - set(frame)}
+    frame = frame.assign(**unknown)
     if missing := types.keys() - set(frame.columns):
         columns = ", ".join(sorted(missing))
         raise UserError(

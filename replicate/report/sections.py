@@ -3,11 +3,12 @@
 import shlex
 from collections.abc import Iterator
 
-from replicate.forecast import duration
 from replicate.report import (
     ambiguities,
     claims,
+    cost,
     curves,
+    extensions,
     figures,
     problems,
     provenance,
@@ -45,7 +46,9 @@ def document(results: Results) -> Document:
         _best(results),
         claims.section(results),
         ambiguities.section(results),
-        _cost(results),
+        extensions.pretraining(results),
+        extensions.measured_oddly(results),
+        cost.section(results),
         spent.section(results),
         provenance.section(results),
         _commands(results),
@@ -181,18 +184,6 @@ def _best(results: Results) -> Section:
     )
     caption = "Last epoch, and the best one (optimistic), Table {}"
     return Section("Last and best epoch", (key, *tables.grids(results, caption, tables.best)))
-
-
-def _cost(results: Results) -> Section:
-    made = results.provenance
-    if made.empty:
-        return Section("Cost", ())
-    again = int((made["attempts"] > 1).sum())
-    time = duration(made["seconds"].sum())
-    text = f"{time} of training and evaluation in {_counted(len(made), 'run')}"
-    text += f", {again} of them in more than one attempt." if again else "."
-    grids = tables.grids(results, "Mean time and speed of a run, Table {}", tables.cost(made))
-    return Section("Cost", (Text(text), *grids))
 
 
 def _commands(results: Results) -> Section:

@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from replicate import paper
-from replicate.forecast import duration
 from replicate.report.document import Entry, Table, entry
 from replicate.report.read import Results, records
 from replicate.report.weights import placed
@@ -32,16 +30,18 @@ def decimals(number: str) -> int:
 def grids(
     results: Results, caption: str, content: Callable[[Row, Published], Entry]
 ) -> Iterator[Table]:
-    """A table per table of the paper; cells that are not in the campaign read `not run`."""
+    """A table per table of the paper; cells that are not in the campaign read `not run`,
+    those that the protocol lacks what it says of them."""
     found = {row["cell"]: row for row in records(results.cells)}
+    lacking = results.lacking
     for table in results.paper.tables:
         rows: dict[str, list[Entry]] = {row: [entry(row)] for row in table.rows}
         for published in results.paper.cells():
             if published.table == table.table:
                 name = paper.cell_name(published)
-                rows[published.row].append(
-                    content(found.get(name, {"cell": name, **NOT_RUN}), published)
-                )
+                cell = found.get(name, {"cell": name, **NOT_RUN})
+                said = lacking.get(name)
+                rows[published.row].append(entry(said) if said else content(cell, published))
         title = f"{caption.format(table.table)}: {table.title}"
         yield Table(title, ("Data set", *table.columns), tuple(map(tuple, rows.values())))
 
@@ -57,7 +57,7 @@ def accuracy(cell: Row, published: Published) -> Entry:
     if verdict in SILENT:
         verdict = ""
     return entry(
-        _ours(cell, digits),
+        ours(cell, digits),
         second,
         _unfinished(cell),
         _mixed(cell),
@@ -67,7 +67,7 @@ def accuracy(cell: Row, published: Published) -> Entry:
     )
 
 
-def _ours(cell: Row, digits: int) -> str:
+def ours(cell: Row, digits: int) -> str:
     if cell["n"]:
         spread = f" ± {cell['sd']:.{digits}f}" if cell["n"] > 1 else ""
         seeds = str(cell["n"]) if cell["n"] == cell["asked"] else f"{cell['n']}/{cell['asked']}"
@@ -88,26 +88,11 @@ def _mixed(cell: Row) -> str:
 def best(cell: Row, published: Published) -> Entry:
     """The last epoch's mean, and the best epoch's beside it."""
     if not cell["n"]:
-        return entry(_ours(cell, 2))
+        return entry(ours(cell, 2))
     gain = cell["best_mean"] - cell["mean"]
     return entry(
         f"{cell['mean']:.2f}", f"best {cell['best_mean']:.2f}, {signed(gain, 2)}", sort=gain
     )
-
-
-def cost(provenance: pd.DataFrame) -> Callable[[Row, Published], Entry]:
-    """Mean time and speed of a cell's runs."""
-    means = provenance.groupby("cell", as_index=False)[["seconds", "images_per_second"]].mean()
-    by_cell = {row["cell"]: row for row in records(means)}
-
-    def content(cell: Row, published: Published) -> Entry:
-        if cell["cell"] not in by_cell:
-            return entry(_ours(cell, 2))
-        seconds, speed = (by_cell[cell["cell"]][name] for name in ("seconds", "images_per_second"))
-        speed_text = f"{speed:,.0f} images/s" if np.isfinite(speed) else ""
-        return entry(duration(seconds), speed_text, sort=seconds)
-
-    return content
 
 
 def channel_sums(results: Results) -> Table:
@@ -143,7 +128,7 @@ def others(results: Results) -> Iterator[Table]:
     rows = tuple(
         (
             entry(row["cell"]),
-            entry(_ours(row, 2), sort=row["mean"]),
+            entry(ours(row, 2), sort=row["mean"]),
             entry(_unfinished(row) or row["verdict"]),
         )
         for row in records(extra)

@@ -7,6 +7,7 @@
     epochs.csv.gz   a row a run and epoch
     pools.csv.gz    a row a run, head and channel: the sum of FlexPool's weights (Eq. 2)
     maps.csv.gz     a row a cell, head and position: FlexPool's weights, mean over channels and seeds
+    oddities.csv    see results/oddities.py; only where a spec asks for it
 
 Accuracies are percent and nothing is rounded.
 """
@@ -23,7 +24,7 @@ import pandas as pd
 from replicate import atomic
 from replicate.campaign import Campaign
 from replicate.errors import UserError
-from replicate.results import origins, record, statistics
+from replicate.results import oddities, origins, record, statistics
 from replicate.results.columns import COLUMNS
 from replicate.results.digest import Digest, digests, member
 from replicate.results.record import CorruptRecord
@@ -55,6 +56,7 @@ def aggregate(campaign: Campaign) -> list[str]:
         write_csv(table, campaign.results / name)
     _join(campaign.results / "epochs.csv.gz", (one.epochs for one in counted))
     _join(campaign.results / "pools.csv.gz", (one.pools for one in counted))
+    oddities.write(campaign.results, counted)
     return corrupt
 
 

@@ -15,7 +15,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "seed": "int", "run_id": "str", "status": "str", "stale": "str", "accuracy": "float",
         "best_accuracy": "float", "best_epoch": "Int64", "epochs": "float", "train_loss": "float",
         "penalty": "float", "source": "str", "fingerprint": "str", "precision": "str",
-        "error": "str",
+        "parameters": "Int64", "flops": "Int64", "error": "str",
     },
     "cells.csv": {
         "cell": "str", "table": "float", "row": "str", "column": "str", "dataset": "str",
@@ -39,3 +39,6 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "cell": "str", "head": "int", "row": "int", "column": "int", "weight": "float",
     },
 }  # fmt: skip
+
+LATER = {"parameters", "flops"}
+"""Columns that files written before them lack: read as unknown."""

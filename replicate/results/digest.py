@@ -35,6 +35,8 @@ class Digest:
     """Its rows of pools.csv.gz, compressed; empty without FlexPool."""
     maps: list[np.ndarray]
     """FlexPool's weights of each head, first stage first, mean over the channels: (H, W) float64."""
+    oddities: dict[str, float]
+    """Its accuracy measured in odd ways; empty where its spec asks for none."""
 
 
 def digests(runs_folder: Path) -> Iterator[Digest | CorruptRecord]:
@@ -80,6 +82,7 @@ def _digest(folder: Path) -> Digest | CorruptRecord | None:
         epochs=member(_epochs(found)) if found.epochs else b"",
         pools=member(_pools(found, weights)) if weights else b"",
         maps=[_sums(head.transpose(1, 2, 0)) / len(head) for head in weights],
+        oddities=found.oddities,
     )
 
 
@@ -103,6 +106,8 @@ def _run(found: Record) -> dict[str, Any]:
         "source": found.source,
         "fingerprint": found.fingerprint,
         "precision": found.provenance.precision,
+        "parameters": found.parameters,
+        "flops": found.flops,
         "error": found.error,
     }
 

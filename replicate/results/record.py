@@ -71,7 +71,13 @@ class Record(Part):
     error: str | None
     """One line; for failed and diverged runs."""
     trace: str | None
+    parameters: int | None = None
+    """Of the network; None for failed runs, and where that was not noted."""
+    flops: int | None = None
+    """Floating-point operations of a forward pass of one image; None as above."""
     provenance: Provenance
+    oddities: dict[str, float] = Field(default_factory=dict)
+    """Accuracy measured in the spec's odd ways: beside the accuracy, never in its place."""
 
     @property
     def accuracy(self) -> float | None:
@@ -81,7 +87,10 @@ class Record(Part):
     @property
     def best(self) -> Epoch | None:
         """The epoch with the highest test accuracy: selection on the test set, so optimistic."""
-        return max(self.epochs, key=lambda epoch: epoch.accuracy, default=None)
+        trained = [
+            epoch for epoch in self.epochs if epoch.epoch > 0
+        ]  # pretraining has other classes
+        return max(trained, key=lambda epoch: epoch.accuracy, default=None)
 
 
 class CorruptRecord(Exception):

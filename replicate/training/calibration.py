@@ -39,7 +39,7 @@ def _speed(spec: Spec) -> float:
     """From the second epoch of a few steps: the first one warms up."""
     images = _STEPS * spec.training.batch_size
     short = spec.training.model_copy(update={"epochs": 2})
-    tried = spec.model_copy(update={"training": short})
+    tried = spec.model_copy(update={"training": short, "pretraining": None})
     run = Run(tried, 0, _random_images(spec, images), engine.choose(short.precision, 0))
     run.train_epoch(1)
     run.evaluate()
@@ -48,7 +48,7 @@ def _speed(spec: Spec) -> float:
     trained = time.perf_counter() - begun
     run.evaluate()
     evaluated = time.perf_counter() - begun - trained
-    train_images, test_images = spec.images_to_train, spec.training.epochs * spec.test_images
+    train_images, test_images = spec.images_to_train, spec.epochs * spec.test_images
     seconds = trained * train_images / images + evaluated * test_images / _TEST_IMAGES
     return forecast.work(spec) / seconds
 

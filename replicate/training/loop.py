@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,7 @@ from replicate.spec import Spec
 from replicate.training import checkpoint as checkpoints
 from replicate.training import engine
 from replicate.training.outcome import Epoch, Outcome
+from replicate.training.phases import Phase, phases
 from replicate.training.run import Run
 
 if TYPE_CHECKING:
@@ -40,30 +41,83 @@ def train(
     engine.start()
     state = checkpoints.load(checkpoint, spec.run_id(seed), data.fingerprint)
     wanted = state["precision"] if state else spec.training.precision
-    run = Run(spec, seed, data, engine.choose(wanted, spec.images_to_train))
-    _log.info("compiled: %s, %s", run.engine.compiled, run.engine.reason)
-    epochs, resumed_from = _take_up(run, state) if state else ([], [])
-    status: Literal["done", "diverged"] = "done"
-    saved = time.monotonic()
-    while len(epochs) < spec.training.epochs:
-        epoch = _next_epoch(run, len(epochs) + 1)
-        if epoch is None:
-            status = "diverged"
-            break
-        epochs.append(epoch)
-        if time.monotonic() - saved >= checkpoint_seconds:
-            checkpoints.save(checkpoint, _state(run, data.fingerprint, epochs, resumed_from))
-            saved = time.monotonic()
-        on_epoch(epoch)
+    chosen = engine.choose(wanted, spec.images_to_train)
+    _log.info("compiled: %s, %s", chosen.compiled, chosen.reason)
+    facts = {"run_id": spec.run_id(seed), "fingerprint": data.fingerprint}
+    history = _History.of(state, facts, checkpoint, checkpoint_seconds)
+    model = None
+    for phase in history.ahead(phases(spec, data)):
+        run = Run(phase.spec, seed, phase.data, chosen, start_from=model)
+        if state and history.within(phase):
+            _take_up(run, state)
+        for number in history.left(phase):
+            epoch = _next_epoch(run, number)
+            if epoch is None:
+                return _outcome("diverged", run, history)
+            history.add(epoch, run)
+            on_epoch(epoch)
+        model = run.model
+    return _outcome("done", run, history)
+
+
+@dataclass
+class _History:
+    """The epochs behind a run, and when they were last saved."""
+
+    epochs: list[Epoch]
+    resumed_from: list[int]
+    facts: checkpoints.State
+    file: Path
+    seconds: float
+    saved: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(
+        cls, state: checkpoints.State | None, facts: checkpoints.State, file: Path, seconds: float
+    ) -> "_History":
+        epochs = [Epoch(**epoch) for epoch in state["epochs"]] if state else []
+        resumed_from = [*state["resumed_from"], len(epochs)] if state else []
+        return cls(epochs, resumed_from, facts, file, seconds)
+
+    def ahead(self, every: list[Phase]) -> list[Phase]:
+        """The phase that was reached, and those after it."""
+        return [one for one in every if not self.epochs or self.epochs[-1].epoch < one.epochs.stop]
+
+    def within(self, phase: Phase) -> bool:
+        return bool(self.epochs) and self.epochs[-1].epoch in phase.epochs
+
+    def left(self, phase: Phase) -> range:
+        return phase.epochs[sum(epoch.epoch in phase.epochs for epoch in self.epochs) :]
+
+    def add(self, epoch: Epoch, run: Run) -> None:
+        self.epochs.append(epoch)
+        if time.monotonic() - self.saved >= self.seconds:
+            checkpoints.save(self.file, self.facts | self._state(run))
+            self.saved = time.monotonic()
+
+    def _state(self, run: Run) -> checkpoints.State:
+        return {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "resumed_from": self.resumed_from,
+            "precision": run.engine.precision,
+            "setting": _setting(run),
+            **run.state(),
+        }
+
+
+def _outcome(status: Literal["done", "diverged"], run: Run, history: _History) -> Outcome:
     return Outcome(
         status,
-        epochs,
+        history.epochs,
         pools=[pool.weights().detach().cpu().numpy() for pool in run.model.pools()],
         device=run.engine.name,
         precision=run.engine.precision,
         threads=run.engine.threads,
         compiled=run.engine.compiled,
-        resumed_from=resumed_from,
+        parameters=run.cost.parameters,
+        flops=run.cost.flops,
+        resumed_from=history.resumed_from,
+        oddities=run.oddities() if status == "done" else {},
     )
 
 
@@ -87,22 +141,8 @@ def _next_epoch(run: Run, number: int) -> Epoch | None:
     )
 
 
-def _state(
-    run: Run, fingerprint: str, epochs: list[Epoch], resumed_from: list[int]
-) -> checkpoints.State:
-    return {
-        "run_id": run.spec.run_id(run.seed),
-        "fingerprint": fingerprint,
-        "epochs": [asdict(epoch) for epoch in epochs],
-        "resumed_from": resumed_from,
-        "precision": run.engine.precision,
-        "setting": _setting(run),
-        **run.state(),
-    }
-
-
-def _take_up(run: Run, state: checkpoints.State) -> tuple[list[Epoch], list[int]]:
-    """Put the run where the state left it; the epochs behind it, and where it was taken up."""
+def _take_up(run: Run, state: checkpoints.State) -> None:
+    """Put the run where the state left it."""
     if state["setting"] != _setting(run):
         _log.warning(
             "taken up with %s after %s: last digits may differ from an undisturbed run",
@@ -110,8 +150,6 @@ def _take_up(run: Run, state: checkpoints.State) -> tuple[list[Epoch], list[int]
             state["setting"],
         )
     run.restore(state)
-    epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-    return epochs, [*state["resumed_from"], len(epochs)]
 
 
 def _setting(run: Run) -> dict[str, str | int | bool]:

@@ -14,7 +14,7 @@ class Epoch:
     """One pass over the training images and the test accuracy after it; every number is finite."""
 
     epoch: int
-    """Counted from 1."""
+    """Counted from 1; those of a pretraining, on classes of its own, end at 0."""
     learning_rate: float
     """Of the epoch's last step, for every parameter but FlexPool's weights."""
     loss: float
@@ -46,5 +46,10 @@ class Outcome:
     precision: str
     threads: int
     compiled: bool
+    parameters: int
+    flops: int
+    """Of a forward pass of one image through all heads (replicate.models.cost)."""
     resumed_from: list[int]
     """After how many epochs the run was taken up again, each time."""
+    oddities: dict[str, float]
+    """Accuracy in percent after the last epoch, measured in each of the spec's odd ways."""

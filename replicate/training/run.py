@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from replicate.errors import UserError
-from replicate.models import build_model, weighted_loss
+from replicate.models import Classifier, build_model, cost, weighted_loss
 from replicate.spec import Spec
 from replicate.training.augment import augment, channel_statistics, normalise
 from replicate.training.checkpoint import State
@@ -44,7 +44,17 @@ class Run:
     and the epoch's number, so that no generator's state has to outlive an epoch.
     """
 
-    def __init__(self, spec: Spec, seed: int, data: "ImageData", engine: Engine) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        seed: int,
+        data: "ImageData",
+        engine: Engine,
+        *,
+        start_from: Classifier | None = None,
+    ) -> None:
+        """`start_from`: a model of other classes, whose parameters are taken over but for its last
+        dense layers, which are new (A15)."""
         self.spec, self.seed, self.engine = spec, seed, engine
         self.train_images = engine.tensor(data.train.images)
         self.train_labels = engine.tensor(data.train.labels)
@@ -53,6 +63,10 @@ class Run:
         self.mean, self.std = channel_statistics(spec.augmentation, data, engine.device)
         with engine.seeded(self._seed("initialisation")):
             self.model = build_model(spec)
+        if start_from is not None:
+            _take_over(start_from, self.model)
+        side = spec.dataset.size
+        self.cost = cost(self.model, torch.zeros(1, spec.dataset.channels, side, side))
         engine.place(self.model, self.model.trunk)
         self.optimizer = build_optimizer(self.model, spec.training)
         steps = len(self._batches(epoch=1)) * spec.training.epochs
@@ -73,21 +87,42 @@ class Run:
         loss, penalty, accuracy, *head_losses = (torch.stack(sums).sum(0) / images).tolist()
         return Pass(images, rate, loss, tuple(head_losses), penalty, 100 * accuracy)
 
-    @torch.no_grad()
     def evaluate(self) -> float:
         """Percent of all test images that the model predicts, without augmentation."""
+        return _percent(self._correct(self.test_images, self.test_labels))
+
+    def oddities(self) -> dict[str, float]:
+        """The accuracy in percent, measured in each of the spec's odd ways (the authors' code).
+
+        batch-means: the mean of the means of test batches as large as the training batches, so that
+        images of a short last one count more. training-images: of all training images.
+        """
+        measure = {"batch-means": self._mean_of_batch_means, "training-images": self._seen_before}
+        return {name: measure[name]() for name in self.spec.oddities or ()}
+
+    def _mean_of_batch_means(self) -> float:
+        correct = self._correct(self.test_images, self.test_labels)
+        batches = torch.split(correct, self.spec.training.batch_size)
+        return sum(map(_percent, batches)) / len(batches)
+
+    def _seen_before(self) -> float:
+        return _percent(self._correct(self.train_images, self.train_labels))
+
+    @torch.no_grad()
+    def _correct(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Which images (N, H, W, C) the model predicts, (N,) bool."""
         self.model.eval()
-        correct = torch.zeros((), dtype=torch.int64, device=self.engine.device)
-        for images, labels in zip(
-            torch.split(self.test_images, _EVALUATION_BATCH),
-            torch.split(self.test_labels, _EVALUATION_BATCH),
+        right = []
+        for some, wanted in zip(
+            torch.split(images, _EVALUATION_BATCH),
+            torch.split(labels, _EVALUATION_BATCH),
             strict=True,
         ):
-            batch = normalise(images, self.mean, self.std)
-            with self.engine.computing(usual=len(images) == _EVALUATION_BATCH):
+            batch = normalise(some, self.mean, self.std)
+            with self.engine.computing(usual=len(some) == _EVALUATION_BATCH):
                 logits = self.model.predict(batch)
-            correct += (logits.argmax(1) == labels).sum()
-        return 100 * correct.item() / len(self.test_labels)
+            right.append(logits.argmax(1) == wanted)
+        return torch.cat(right)
 
     def state(self) -> State:
         """All that changes from step to step."""
@@ -138,3 +173,16 @@ class Run:
         """A seed of its own for each use of randomness."""
         digest = hashlib.sha256(f"{self.seed} {purpose} {epoch}".encode()).digest()
         return int.from_bytes(digest[:4], "little")
+
+
+def _percent(correct: Tensor) -> float:
+    return 100 * correct.sum().item() / len(correct)
+
+
+def _take_over(old: Classifier, new: Classifier) -> None:
+    """Copy all that does not depend on the number of classes."""
+    wanted = new.state_dict()
+    same = {
+        name: value for name, value in old.state_dict().items() if value.shape == wanted[name].shape
+    }
+    new.load_state_dict(same, strict=False)

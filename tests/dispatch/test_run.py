@@ -69,6 +69,11 @@ def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) ->
         "table1/cifar10/flexpool-reg": "done",
         "table1/cifar10/flexpool-reg-dropout": "done",
     }
+    parameters = frame["parameters"].dropna().to_dict()
+    assert set(parameters) == set(frame.index) - {"table1/cifar10/flexpool"}
+    assert parameters["table1/cifar10/avgpool"] == 269_722
+    assert parameters["table1/cifar10/flexpool-reg"] == 269_722 + 64 * 8 * 8
+    assert frame.loc["table1/cifar10/flexpool-reg", "flops"] > 81_000_000
     (folder,) = _runs(project).glob("table1-cifar10-flexpool-s0-*")
     failed = record.read(folder)
     assert failed is not None

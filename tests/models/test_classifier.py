@@ -1,12 +1,15 @@
 """The networks of specs: counts, both orders with and without SAC, inference, determinism."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
 
 from replicate.models import Classifier, GlobalAvgPool2d, build_model, weighted_loss
-from replicate.spec import Spec
+from replicate.models.pooling import Pool
+from replicate.spec import Model, Spec
+from replicate.training.optimisation import build_optimizer
 
 MakeSpec = Callable[..., Spec]
 
@@ -191,3 +194,34 @@ def test_a_few_steps_learn(make_spec: MakeSpec) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize("kind", get_args(Pool))
+def test_every_pool_trains_and_has_the_rate_of_its_own(make_spec: MakeSpec, kind: str) -> None:
+    """Two steps of the suite's own optimiser move every parameter of every pool."""
+    spec = make_spec(size=16, sac=True, pool=kind)
+    model = seeded(spec)
+    optimizer = build_optimizer(model, spec.training)
+    own = [p for head in model.heads for p in head.pool.parameters()]
+    assert [id(p) for p in model.pool_parameters()] == [id(p) for p in own]
+    assert len(optimizer.param_groups) == (2 if own else 1)
+    before = [p.detach().clone() for p in own]
+    for _ in range(2):
+        loss, _ = weighted_loss(
+            model(torch.randn(8, 3, 16, 16)), torch.arange(8), spec.loss.head_weights
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.isfinite()
+    assert all(not torch.equal(old, new) for old, new in zip(before, own, strict=True))
+
+
+def test_every_pool_starts_from_the_same_network(make_spec: MakeSpec) -> None:
+    states = [seeded(make_spec(pool=kind)).state_dict() for kind in get_args(Pool)]
+    for name, first in states[0].items():
+        assert all(torch.equal(first, state[name]) for state in states[1:])
+
+
+def test_specs_and_models_name_the_same_pools() -> None:
+    assert get_args(Model.model_fields["pool"].annotation) == get_args(Pool)

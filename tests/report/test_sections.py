@@ -18,6 +18,7 @@ AVERAGE, FLEX, REG = (
     f"table1/cifar10/{method}" for method in ("avgpool", "flexpool", "flexpool-reg")
 )
 PAIR = [AVERAGE, FLEX]
+COST = "Mean time and speed of a run, parameters and FLOPs, Table 1"
 
 
 @pytest.fixture(autouse=True)
@@ -223,3 +224,47 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     assert (code, out) == (2, "")
     assert "reports" in err
     assert len(err.splitlines()) == 1
+
+
+def _measured(frames: dict[str, pd.DataFrame]) -> None:
+    runs = frames["runs.csv"]
+    flexible = runs["cell"].str.endswith("flexpool") | runs["cell"].str.endswith("a03-10")
+    runs["parameters"] = 269_722 + 4096 * flexible
+    runs["flops"] = 81_106_176 + 4096 * flexible
+
+
+def test_the_cost_of_the_layer_stands_beside_the_time(make) -> None:
+    root = make(cells=PAIR, seeds=2, edit=_measured)
+    average, flexible = rows(root, COST)[0][1:3]
+    assert average == "10 min 30 s / 12,346 images/s / 269,722 parameters / 81.106 MFLOPs"
+    assert flexible.split(" / ")[2:] == ["273,818 parameters", "81.110 MFLOPs"]
+    assert "FLOPs are the floating-point operations" in section(root, "Cost")
+
+
+def test_extensions_have_a_cost_table_of_their_own_with_network_and_pool(make) -> None:
+    pool, network = "extensions/pools/gem", "extensions/networks/vgg16/flexpool"
+    root = make(cells=[*PAIR, pool, network], seeds=2, edit=_measured)
+    found = rows(root, "Cost outside the paper's tables")
+    assert [row[:3] for row in found] == [[pool, "resnet20", "gem"], [network, "vgg16", "flex"]]
+    assert found[1][3:] == [
+        *("10 min 30 s", "12,346 images/s", "273,818 parameters", "81.110 MFLOPs")
+    ]
+    for caption in ("Table 1", "Table 2", "Mean time and speed of a run, parameters and FLOPs, T"):
+        blocks = [block for part in document(read(root, "paper")).sections for block in part.blocks]
+        shown = [b for b in blocks if isinstance(b, Table) and b.caption.startswith(caption)]
+        assert shown
+        assert "extensions" not in str(shown)
+
+
+def test_runs_recorded_before_costs_were_have_a_time_alone(make) -> None:
+    """In a runs.csv with empty columns, and in one without them."""
+
+    def drop(frames: dict[str, pd.DataFrame]) -> None:
+        frames["runs.csv"] = frames["runs.csv"].drop(columns=["parameters", "flops"])
+
+    make("blank", cells=PAIR, seeds=1)
+    root = make("old", cells=PAIR, seeds=1, edit=drop)
+    for name in ("blank", "old"):
+        cell = rows(root, COST, name)[0][1]
+        assert cell == "10 min 0 s / 12,346 images/s"
+        assert "FLOPs are" not in section(root, "Cost", name)
