@@ -127,7 +127,7 @@ def test_vgg_by_hand(make_spec: MakeSpec) -> None:
     assert sum(p.numel() for p in model.parameters()) == VGG11_TRUNK + DENSE + 512 * 2 * 2
 
 
-@pytest.mark.parametrize("depth", [11, 13, 19])
+@pytest.mark.parametrize("depth", [11, 13, 16, 19])
 def test_vgg_is_torchvisions_up_to_its_pool(depth: int) -> None:
     theirs = models.get_model(f"vgg{depth}_bn").features.eval()
     ours = VGG(depth, channels=3, all_stages=False).eval()
