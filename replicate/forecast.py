@@ -70,7 +70,9 @@ def recorded(done: Sequence[Run], runs_folder: Path) -> dict[Kind, float]:
 
 def assumed(specs: Iterable[Spec], images_per_second: float) -> dict[Kind, float]:
     """Speeds at which every one of them trains that many images a second, evaluations included."""
-    return {kind(spec): work(spec) * images_per_second / spec.images_to_train for spec in specs}
+    return {
+        kind(spec): work(spec) * images_per_second / max(1, spec.images_to_train) for spec in specs
+    }
 
 
 def seconds(spec: Spec, speeds: Speeds) -> float:

@@ -79,6 +79,15 @@ def test_an_assumed_speed_counts_training_images(campaign: Campaign) -> None:
     ]
 
 
+def test_a_run_without_a_batch_can_be_forecast(campaign: Campaign) -> None:
+    """It will fail, and say why."""
+    spec = campaign.cells[0].spec
+    changes = {"drop_last": True, "batch_size": 10**6}
+    empty = spec.model_copy(update={"training": spec.training.model_copy(update=changes)})
+    assert empty.images_to_train == 0
+    assert forecast.seconds(empty, forecast.assumed([empty], 100.0)) <= 1
+
+
 @pytest.mark.parametrize(
     ("each", "workers", "expected"),
     [([], 2, 0), ([3, 1, 1, 1], 1, 6), ([3, 1, 1, 1], 2, 3), ([1, 1, 1, 3], 2, 4), ([5, 1], 8, 5)],
