@@ -20,6 +20,7 @@ DATASET = {
     "train_images": 50000,
     "test_images": 10000,
     "fingerprint": None,
+    "split_seed": None,
 }
 MODEL = {
     "network": "resnet20",
@@ -32,8 +33,16 @@ MODEL = {
     "inference": "last",
 }
 REST = {
-    "protocol": {"name": "paper", "title": "As the text says", "comparable": True},
+    "protocol": {
+        "name": "paper",
+        "title": "As the text says",
+        "comparable": True,
+        "covers": None,
+        "instead": None,
+    },
     "generated": None,
+    "pretraining": None,
+    "oddities": None,
     "method": {"name": "flexpool", "title": "FlexPool"},
     "augmentation": {
         "flip": True,
