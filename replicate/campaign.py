@@ -1,6 +1,7 @@
 """A campaign: a named set of runs, remembered so that the same command goes on with it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from pydantic import Field, ValidationError
 from replicate import atomic, catalogue
 from replicate.errors import UserError
 from replicate.plan import Run, runs
-from replicate.spec import Part, Slug
+from replicate.spec import Part, Slug, Spec
 
 Seeds = Annotated[int, Field(ge=1, le=1000)]
 
@@ -40,6 +41,11 @@ class Campaign:
     @property
     def runs_folder(self) -> Path:
         return self.results / "runs"
+
+    @cached_property
+    def specs(self) -> dict[str, Spec]:
+        """By cell name."""
+        return {cell.name: cell.spec for cell in self.cells}
 
     @property
     def runs(self) -> list[Run]:

@@ -113,7 +113,7 @@ def effects(results: "Results") -> list[Effect]:
     from replicate.results.aggregate import accuracies
 
     by_seed = accuracies(results.cells, results.runs)
-    specs = {cell.name: cell.spec for cell in results.campaign.cells}
+    specs = results.campaign.specs
     found: list[Effect] = []
     for entry in ledger.read_ledger(results.campaign.root):
         pairs = [
@@ -197,7 +197,7 @@ def _number(value: float, style: str) -> str:
 def _refuse_what_is_no_alternative(entry: Entry, bases: Iterable[str], campaign: Campaign) -> None:
     """A setting lies over every cell, a protocol may be another's reading: either may take from an
     alternative what makes it one."""
-    specs = {cell.name: cell.spec for cell in campaign.cells}
+    specs = campaign.specs
     for base, alternative in itertools.product(bases, entry.alternatives):
         own = specs[cell_name(entry, alternative, base)]
         lost = alternative.changes.keys() - ledger.differences(specs[base], own)

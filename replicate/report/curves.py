@@ -25,7 +25,8 @@ def curves(epochs: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, mark: 
         places[places["table"].notna()], on="cell"
     )
     tables = sorted(history["table"].unique())
-    rows = [row for row in dict.fromkeys(places["row"]) if row in set(history["row"])]
+    present = set(history["row"].unique())
+    rows = [row for row in dict.fromkeys(places["row"]) if row in present]
     figure, axes = panels(len(tables), len(rows), 2.4, 2.1, sharex=True, sharey="col")
     for table, line in zip(tables, axes, strict=True):
         line[0].set_ylabel(f"Table {table:g}\nTest accuracy (%)")
@@ -64,10 +65,10 @@ def _panel(panel: Axes, history: pd.DataFrame) -> None:
 
 
 def _legend(history: pd.DataFrame) -> list[Line2D]:
-    present = set(history["column"])
+    present = set(history["column"].unique())
     columns = [column for column in COLOURS if column in present]
     lines = [Line2D([], [], color=COLOURS[column], label=column) for column in columns]
-    if "diverged" in set(history["status"]):
+    if (history["status"] == "diverged").any():
         lines.append(
             Line2D([], [], color=INK, linestyle=":", marker="x", label="a run that diverged")
         )

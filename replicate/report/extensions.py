@@ -30,7 +30,7 @@ SUPER_TEXT = (
 
 def pretraining(results: Results) -> Section:
     """Both phases of the cells with super-classing."""
-    specs = {cell.name: cell.spec for cell in results.campaign.cells}
+    specs = results.campaign.specs
     finished = results.epochs[results.epochs["run_id"].isin(results.done["run_id"])]
     rows = tuple(
         _phases(str(cell), own, first, specs[str(cell)].training.epochs)

@@ -45,14 +45,20 @@ def sums(pools: pd.DataFrame, cells: pd.DataFrame, mark: str = "") -> Figure:
     title(
         figure, "Do a channel's weights sum to 1? Distance from 1 of every channel and seed", mark
     )
-    methods = [method for method in COLOURS if method in set(found["method"])]
+    methods = _methods(found)
     handles = [Patch(facecolor=COLOURS[method], label=method) for method in methods]
     figure.legend(handles=handles, loc="outside lower center", ncols=3 if len(sets) > 2 else 2)
     return figure
 
 
 def _present(cells: pd.DataFrame, found: pd.DataFrame) -> list[str]:
-    return [row for row in dict.fromkeys(cells["row"]) if row in set(found["set"])]
+    present = set(found["set"].unique())
+    return [row for row in dict.fromkeys(cells["row"]) if row in present]
+
+
+def _methods(found: pd.DataFrame) -> list[str]:
+    present = set(found["method"].unique())
+    return [method for method in COLOURS if method in present]
 
 
 def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
@@ -60,7 +66,7 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
         panel.set_xticks([])
         absent(panel)
         return
-    methods = [method for method in COLOURS if method in set(found["method"])]
+    methods = _methods(found)
     stages = sorted(found["stage"].unique())
     for offset, method in enumerate(methods):
         own = found[found["method"] == method]
@@ -88,7 +94,7 @@ def maps(
     """
     found = placed(weights, cells)
     found = found[(found["table"] == table) & (found["stage"] == stage)]
-    methods = [method for method in COLOURS if method in set(found["method"])]
+    methods = _methods(found)
     sets = _present(cells, found)
     figure, axes = panels(len(methods), len(sets), 1.7, 1.75)
     for method, line in zip(methods, axes, strict=True):

@@ -157,8 +157,7 @@ def _join(path: Path, members: Iterable[bytes]) -> None:
 
 def _is_stale(campaign: Campaign, found: Digest) -> bool:
     """Whether the spec has changed since the run."""
-    spec = next(cell.spec for cell in campaign.cells if cell.name == found.cell)
-    return found.id != spec.run_id(found.seed)
+    return found.id != campaign.specs[found.cell].run_id(found.seed)
 
 
 def _cell(campaign: Campaign, cell: Any, runs: pd.DataFrame) -> dict[str, Any]:

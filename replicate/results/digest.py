@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from replicate import machine
 from replicate.results import record
@@ -56,11 +57,12 @@ def digests(runs_folder: Path) -> Iterator[Digest | CorruptRecord]:
 def member(rows: Iterable[Sequence[object]]) -> bytes:
     """CSV rows as a gzip member: files of many members are the members one after the other.
 
-    For numbers, and text without commas and quotes: the csv module takes twice the time. The same
-    bytes for the same rows: there is no time stamp.
+    For numbers, and text without quotes and brackets. A JSON array of such is a CSV row, and orjson
+    prints floats seven times as fast as `repr`: most of the time of aggregation. The same bytes for
+    the same rows: there is no time stamp.
     """
-    text = "".join(",".join(map(str, row)) + "\n" for row in rows)
-    return gzip.compress(text.encode(), _COMPRESSION, mtime=0)
+    text = orjson.dumps(list(rows))[2:-2].replace(b"],[", b"\n") + b"\n"
+    return gzip.compress(text, _COMPRESSION, mtime=0)
 
 
 def _read(folders: Sequence[Path]) -> list[Digest | CorruptRecord]:
@@ -122,7 +124,7 @@ def _provenance(found: Record) -> dict[str, Any]:
 def _epochs(found: Record) -> Iterator[tuple[object, ...]]:
     """Rows of epochs.csv.gz."""
     for one in found.epochs:
-        heads = ";".join(map(repr, one.head_losses))
+        heads = orjson.dumps(one.head_losses)[1:-1].decode().replace(",", ";")
         yield (
             *(found.cell, found.seed, found.id, one.epoch, one.learning_rate, one.loss, heads),
             *(one.penalty, one.train_accuracy, one.accuracy, one.seconds, one.images_per_second),
