@@ -36,8 +36,8 @@ class HeBlock(nn.Module):
         return F.pad(kept, (0, 0, 0, 0, before, self.new_channels - before))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(y)).add_(self.shortcut(x)), inplace=True)
 
 
 class ReleasedBlock(HeBlock):
@@ -79,7 +79,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         stem = self.conv(x)
-        stem = F.relu(self.bn(stem)) if self.order == "he" else self.bn(F.relu(stem))
+        stem = F.relu(self.bn(stem), inplace=True) if self.order == "he" else self.bn(F.relu(stem))
         first = self.stage1(stem)
         second = self.stage2(first)
         third = self.stage3(second)
