@@ -69,7 +69,8 @@ class LogSumExpPool2d(nn.Module):
     """log(mean e^(r x)) / r, with one learned r > 0 a channel, at first 1.
 
     The form of Pinheiro and Collobert (2015, CVPR, section 3.2), whose r is fixed; learned as by
-    Lowe et al. (2021, arXiv:2111.01742, "LogAvgExp"). r towards 0 is the average, towards infinity the maximum.
+    Lowe et al. (2021, arXiv:2111.01742, "LogAvgExp"). r towards 0 is the average, towards infinity
+    the maximum.
     """
 
     def __init__(self, channels: int) -> None:

@@ -13,7 +13,6 @@ Accuracies are percent and nothing is rounded.
 """
 
 import io
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from replicate.campaign import Campaign
 from replicate.errors import UserError
 from replicate.results import oddities, origins, record, statistics
 from replicate.results.columns import COLUMNS
-from replicate.results.digest import Digest, digests, member
+from replicate.results.digest import Digest, digests, mean, member
 from replicate.results.record import CorruptRecord
 
 
@@ -205,8 +204,7 @@ def _maps(runs: Iterable[Digest]) -> Iterator[dict[str, Any]]:
             by_cell.setdefault(one.cell, []).append(one.maps)
     for cell, own in by_cell.items():
         for head, maps in enumerate(zip(*own, strict=True)):
-            for row, column in np.ndindex(maps[0].shape):
-                weight = math.fsum(one[row, column] for one in maps) / len(maps)
+            for (row, column), weight in np.ndenumerate(mean(maps)):
                 yield {"cell": cell, "head": head, "row": row, "column": column, "weight": weight}
 
 

@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def _digest(folder: Path) -> Digest | CorruptRecord | None:
         provenance=_provenance(found),
         epochs=member(_epochs(found)) if found.epochs else b"",
         pools=member(_pools(found, weights)) if weights else b"",
-        maps=[_sums(head.transpose(1, 2, 0)) / len(head) for head in weights],
+        maps=[mean(head.astype(np.float64)) for head in weights],
         oddities=found.oddities,
     )
 
@@ -138,8 +139,13 @@ def _pools(found: Record, weights: Sequence[np.ndarray]) -> Iterator[tuple[objec
             yield found.cell, found.seed, found.id, head, channel, total
 
 
+def mean(arrays: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """Of arrays of one shape, added one after the other: every processor gives the same digits."""
+    return reduce(np.add, arrays) / len(arrays)
+
+
 def _sums(values: np.ndarray) -> np.ndarray:
-    """Over the last axis, one after the other in float64, so that every processor gives the same digits."""
+    """Over the last axis, one after the other as in `mean`, in float64."""
     running = np.cumsum(values, axis=-1, dtype=np.float64)
     last: np.ndarray = running[..., -1]
     return last
