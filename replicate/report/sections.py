@@ -34,7 +34,7 @@ from replicate.results.statistics import MARGIN, VERDICTS
 def document(results: Results) -> Document:
     """Everything a report says."""
     mark = problems.mark(results)
-    accuracies = tuple(tables.grids(results, "Table {}", tables.accuracy))
+    accuracies = tuple(tables.grids(results, "Table {}", tables.accuracy, whole=True))
     sections = (
         problems.section(results),
         _summary(results, mark),
@@ -106,7 +106,10 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
 
 
 def _figures(results: Results, mark: str) -> Section:
+    heading = "Figures 2 and 4, and the trend"
     paper, cells = results.paper.tables, results.cells
+    if cells["table"].isna().all():
+        return Section(heading, ())
     blocks: list[Block] = []
     for table, number in zip(paper, (2, 4), strict=True):
         caption = (
@@ -118,7 +121,7 @@ def _figures(results: Results, mark: str) -> Section:
         "The trend across the columns. The panels of a data set share a y axis, fitted to them."
     )
     blocks.append(Figure("trend", caption, figures.trend(paper, cells, mark)))
-    return Section("Figures 2 and 4, and the trend", tuple(blocks))
+    return Section(heading, tuple(blocks))
 
 
 def _gains(results: Results, mark: str) -> Section:
@@ -183,7 +186,8 @@ def _best(results: Results) -> Section:
         "Optimistic: the best epoch is chosen on the test set. It is shown here and used nowhere."
     )
     caption = "Last epoch, and the best one (optimistic), Table {}"
-    return Section("Last and best epoch", (key, *tables.grids(results, caption, tables.best)))
+    grids = tuple(tables.grids(results, caption, tables.best))
+    return Section("Last and best epoch", (key, *grids) if grids else ())
 
 
 def _commands(results: Results) -> Section:

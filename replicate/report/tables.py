@@ -28,10 +28,17 @@ def decimals(number: str) -> int:
 
 
 def grids(
-    results: Results, caption: str, content: Callable[[Row, Published], Entry]
+    results: Results,
+    caption: str,
+    content: Callable[[Row, Published], Entry],
+    *,
+    whole: bool = False,
 ) -> Iterator[Table]:
-    """A table per table of the paper; cells that are not in the campaign read `not run`,
-    those that the protocol lacks what it says of them."""
+    """A table per table of the paper, of the data sets that the campaign has there, or the `whole`.
+
+    Cells that are not in the campaign read `not run`, those that the protocol lacks what it says
+    of them.
+    """
     found = {row["cell"]: row for row in records(results.cells)}
     lacking = results.lacking
     for table in results.paper.tables:
@@ -43,7 +50,10 @@ def grids(
                 said = lacking.get(name)
                 rows[published.row].append(entry(said) if said else content(cell, published))
         title = f"{caption.format(table.table)}: {table.title}"
-        yield Table(title, ("Data set", *table.columns), tuple(map(tuple, rows.values())))
+        own = results.cells[results.cells["table"] == table.table]["row"].unique()
+        shown = tuple(tuple(cells) for row, cells in rows.items() if whole or row in own)
+        if shown:
+            yield Table(title, ("Data set", *table.columns), shown)
 
 
 def accuracy(cell: Row, published: Published) -> Entry:

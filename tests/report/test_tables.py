@@ -56,7 +56,7 @@ def test_duration(seconds: float, text: str) -> None:
 
 
 def test_two_tables_with_sixteen_cells_each(full: Results) -> None:
-    found = list(tables.grids(full, "Table {}", accuracy))
+    found = list(tables.grids(full, "Table {}", accuracy, whole=True))
     assert [table.caption for table in found] == [
         "Table 1: Single classifier",
         "Table 2: With simple auxiliary classifiers (SAC)",
@@ -79,7 +79,7 @@ def test_cells_outside_the_campaign_are_not_run(make) -> None:
     results = read(make(cells=["table1/cifar10/avgpool"], seeds=1), "paper")
     entries = [
         item
-        for table in tables.grids(results, "{}", accuracy)
+        for table in tables.grids(results, "{}", accuracy, whole=True)
         for row in table.rows
         for item in row[1:]
     ]
