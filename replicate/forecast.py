@@ -8,7 +8,6 @@ import csv
 import heapq
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from replicate.results import record
 from replicate.results.columns import COLUMNS
 from replicate.results.record import CorruptRecord
 from replicate.spec import Spec
+from replicate.wording import duration, many
 
 FILE = "forecast.csv"
 SAMPLE = 3
@@ -94,7 +94,7 @@ def cost(runs: Sequence[Run], speeds: Speeds, workers: int) -> str:
     if not speeds:
         return f"{text}; no speed is known yet: --calibrate measures it"
     each = (seconds(run.spec, speeds) for run in runs)
-    return f"{text}: {duration(total(each, workers))} with {_counted(workers)}"
+    return f"{text}: {duration(total(each, workers))} with {many(workers, 'worker')}"
 
 
 def total(each: Iterable[float], workers: int) -> float:
@@ -118,22 +118,6 @@ def remember(results: Path, runs: Iterable[Run], speeds: Speeds) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([list(COLUMNS[FILE]), *kept, *new])
         atomic.write_text(results / FILE, text.getvalue())
-
-
-def duration(seconds: float) -> str:
-    """Hours and minutes, minutes and seconds, or seconds."""
-    if not isfinite(seconds):
-        return "unknown"
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600:,} h {whole % 3600 // 60} min"
-    if whole >= 60:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{seconds:.1f} s"
-
-
-def _counted(workers: int) -> str:
-    return f"{workers} worker" + "s" * (workers > 1)
 
 
 def _kept(path: Path) -> list[list[str]]:

@@ -7,6 +7,7 @@ from itertools import groupby
 from replicate import forecast
 from replicate.dispatch.profile import Profile
 from replicate.plan import Run
+from replicate.wording import many
 
 SAFE_SHARE = 0.8
 """Of the time limit: a task that ends before it need not be queued again."""
@@ -87,7 +88,3 @@ class Plan:
             f"{many(len(self.arrays), 'job')}: "
             f"about {unit}, {wall:.2f} hours of wall time once nodes are free ({self.source})"
         )
-
-
-def many(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

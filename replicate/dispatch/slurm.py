@@ -32,6 +32,7 @@ from replicate.dispatch.task import Report, Task
 from replicate.dispatch.worker import Shift
 from replicate.errors import UserError
 from replicate.plan import Run
+from replicate.wording import many
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _busy(campaign: Campaign) -> set[str]:
 def _nothing(campaign: Campaign, busy: set[str]) -> str:
     name = campaign.request.name
     if busy:
-        queued = packing.many(len(busy), "run")
+        queued = many(len(busy), "run")
         return f"campaign {name}: {queued} in the queue already, nothing else is to do"
     return f"campaign {name}: nothing is to do; `replicate submit --retry-failed` trains failed runs again"
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from replicate.forecast import duration
 from replicate.report.document import Block, Entry, Section, Table, Text, entry
 from replicate.report.read import Results, records
 from replicate.report.tables import Row, grids, ours
 from replicate.spec import Published
+from replicate.wording import duration, many
 
 TITLE = "Cost"
 MEASURES = ("seconds", "images_per_second", "parameters", "flops")
@@ -20,7 +20,7 @@ def section(results: Results) -> Section:
     if made.empty:
         return Section(TITLE, ())
     again = int((made["attempts"] > 1).sum())
-    runs = "1 run" if len(made) == 1 else f"{len(made)} runs"
+    runs = many(len(made), "run")
     text = f"{duration(made['seconds'].sum())} of training and evaluation in {runs}"
     text += f", {again} of them in more than one attempt." if again else "."
     if results.runs["flops"].notna().any():

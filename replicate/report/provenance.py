@@ -31,7 +31,8 @@ def _uniform(found: pd.DataFrame) -> str:
         for name, what in COMMON.items()
         if found[name].nunique() == 1
     ]
-    return f"The same in all {len(found)} finished runs: {', '.join(same) or 'nothing'}."
+    whose = f"The same in all {len(found)} finished runs" if len(found) > 1 else "The finished run"
+    return f"{whose}: {', '.join(same) or 'nothing'}."
 
 
 def _differences(found: pd.DataFrame) -> list[Table]:

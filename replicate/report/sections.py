@@ -29,6 +29,7 @@ from replicate.report.document import (
 from replicate.report.gains import gains, shown
 from replicate.report.read import Results
 from replicate.results.statistics import MARGIN, VERDICTS
+from replicate.wording import many
 
 
 def document(results: Results) -> Document:
@@ -64,7 +65,7 @@ def _summary(results: Results, mark: str) -> Section:
     inside = cells.index.isin(results.paper.cell_names())
     sentences = [
         f"{inside.sum()} of the paper's {len(results.paper.cell_names())} cells, "
-        f"protocol {request.protocol}, {_counted(request.seeds, 'seed')} each."
+        f"protocol {request.protocol}, {many(request.seeds, 'seed')} each."
     ]
     if mark:
         sentences.append(
@@ -83,10 +84,6 @@ def _summary(results: Results, mark: str) -> Section:
             f"to {high} ({delta.idxmax()})."
         )
     return Section("Summary", (Text(" ".join(sentences)),))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:

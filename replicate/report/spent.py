@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from replicate.forecast import duration
 from replicate.report.document import Entry, Section, Text, entry
 from replicate.report.read import Results, records
 from replicate.report.tables import Row, grids
 from replicate.spec import Published
+from replicate.wording import duration
 
 TITLE = "Predicted and spent time"
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from replicate.forecast import duration
 from replicate.report import problems, tables
 from replicate.report.gains import gains, shown
 from replicate.report.read import Results, read
 from replicate.report.tables import accuracy, signed
 from replicate.spec import Published
+from replicate.wording import duration
 
 PRINTED = Published(table=1, row="CIFAR10", column="FlexPool", value="91.91")
 CELL = {
