@@ -135,9 +135,10 @@ def _train(
 
 
 def pool_size(options: Options, runs: int) -> Size:
-    import torch
+    """Workers, and threads of each, for that many runs on this machine."""
+    from replicate.training import engine
 
-    gpus = torch.cuda.device_count()
+    gpus = engine.gpus()
     return Size(*machine.share(runs, gpus, options.workers, options.threads), gpus)
 
 

@@ -102,6 +102,11 @@ def start(threads: int | None = None) -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+def gpus() -> int:
+    """How many this process may use."""
+    return torch.cuda.device_count()
+
+
 def choose(wanted: str, images_to_train: int) -> Engine:
     """The engine for a run of that many training images, on the first GPU if there is one.
 
