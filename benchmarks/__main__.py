@@ -12,6 +12,7 @@ PIECES: dict[str, Callable[[Options], list[Section]]] = {
     "loop": training.against_loop,
     "ingredients": training.ingredients,
     "pools": training.pools,
+    "profile": training.profile,
     "workers": training.workers,
     "startup": startup.run,
     "harness": harness.run,

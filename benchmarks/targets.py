@@ -20,7 +20,7 @@ TARGETS = {
     ),
     "smoke": ("`replicate run --protocol smoke`, 32 cells", "at most 4 minutes"),
     "accuracy": (
-        "Fashion-MNIST, bfloat16 and compiled against float32 and eager",
+        "Fashion-MNIST, bfloat16, eager and compiled, against float32 and eager",
         "within two standard errors",
     ),
 }

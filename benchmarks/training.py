@@ -19,6 +19,7 @@ from replicate.training import engine
 EAGER = Ingredients()
 COMPILED = Ingredients(compiled=True)
 BATCH, QUICK_BATCH = 1000, 100
+_SHOWN = 8
 
 
 def against_loop(options: Options) -> list[Section]:
@@ -91,6 +92,26 @@ def ingredients(options: Options) -> list[Section]:
     rows = _speeds(compete(teams, options.rounds), "all")
     notes = [images.said(options.data), "One process of one thread; data in memory in all of them."]
     return [Section("Ingredients", _COLUMNS, rows, notes)]
+
+
+def profile(options: Options) -> list[Section]:
+    """Where the processor time of a step goes."""
+    engine.start(1)
+    common = _common(options)
+    step = ours.stepping(ours.run_of(FLEX, common["batch"], 2, EAGER, common["entry"]))
+    step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        for _ in range(options.rounds):
+            step()
+    spent = {one.key: one.self_cpu_time_total for one in profiler.key_averages()}
+    total = sum(spent.values())
+    most = sorted(spent, key=spent.__getitem__, reverse=True)[:_SHOWN]
+    shares = {name: spent[name] / total for name in most}
+    shares["all others"] = 1 - sum(shares.values())
+    rows = [(name, f"{share:.1%}") for name, share in shares.items()]
+    notes = [images.said(options.data), f"Batches of {common['batch']}, one thread, bfloat16, eager, "
+             f"{options.rounds} steps of {total / options.rounds / 1e6:.2f} s."]  # fmt: skip
+    return [Section("Where the time of a step goes", ("operator", "share"), rows, notes)]
 
 
 def workers(options: Options) -> list[Section]:

@@ -21,7 +21,7 @@ from replicate.errors import UserError
 
 Precision = Literal["float32", "bfloat16"]
 
-# Training images from which compiling the trunk pays (see `_compilation`).
+# Training images from which compiling the trunk pays on a GPU: a guess, none was at hand.
 BREAK_EVEN_IMAGES = 500_000
 
 # Graphs that one process may hold: input shapes x classifiers x precisions x (train, evaluate).
@@ -113,7 +113,7 @@ def choose(wanted: str, images_to_train: int) -> Engine:
     `wanted` is a spec's precision. Raises UserError where this machine cannot compute in it.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    compiled, reason = _compilation(images_to_train)
+    compiled, reason = _compilation(device, images_to_train)
     precision = _precision(wanted, device)
     return Engine(device, precision, torch.get_num_threads(), compiled, reason)
 
@@ -133,12 +133,14 @@ def _computes_bfloat16(device: torch.device) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-def _compilation(images_to_train: int) -> tuple[bool, str]:
+def _compilation(device: torch.device, images_to_train: int) -> tuple[bool, str]:
     """Whether to compile the trunk, and why.
 
-    It costs 30 to 50 s the first time for an input shape and saves some 8 % of about 1 ms an
-    image.
+    It costs 30 to 80 s the first time for an input shape. A processor spends a step in convolutions
+    and memory, and gains 1 % or nothing (benchmarks/results).
     """
+    if device.type == "cpu":
+        return False, "a processor gains nothing from it"
     compiler = os.environ.get("CXX", "g++")
     if not shutil.which(compiler):
         return False, f"no C++ compiler ({compiler})"

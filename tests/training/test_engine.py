@@ -50,6 +50,9 @@ def test_compiles_only_where_it_pays_and_can(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sysconfig.get_path", lambda _: "/include")
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/include/Python.h")
     long = engine.BREAK_EVEN_IMAGES
+    assert engine.choose("float32", long).reason == "a processor gains nothing from it"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(engine, "_computes_bfloat16", lambda _: False)
     assert engine.choose("float32", long).compiled
     short = engine.choose("float32", long - 1)
     assert not short.compiled
@@ -196,7 +199,7 @@ def test_compiled_runs_resume_bit_for_bit_and_share_their_graphs(
     """A graph to train, one to evaluate; short batches, resuming and other pools add none."""
     from torch._dynamo.utils import counters
 
-    monkeypatch.setattr(engine, "BREAK_EVEN_IMAGES", 0)
+    monkeypatch.setattr(engine, "_compilation", lambda *_: (True, "asked for"))
     monkeypatch.setattr(engine, "_computes_bfloat16", lambda _: True)
     monkeypatch.setattr(run_module, "_EVALUATION_BATCH", 50)
 
