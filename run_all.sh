@@ -58,7 +58,8 @@ install() {  # once for each state of the lock, the project's metadata, its fold
     else
         uv=$(command -v uv) || die "$env has neither pip nor uv; remove it, or install one of them"
     fi
-    "$uv" pip install --quiet --python "$python" -r requirements.lock
+    # Compiled once: where PYTHONDONTWRITEBYTECODE is set, each process would spend seconds on torch's sources.
+    "$uv" pip install --quiet --compile-bytecode --python "$python" -r requirements.lock
     "$uv" pip install --quiet --python "$python" --no-deps -e .
     echo "$state" >"$stamp"
 }
