@@ -43,7 +43,8 @@ class Digest:
 
 def digests(runs_folder: Path) -> Iterator[Digest | CorruptRecord]:
     """Of every record below a campaign's runs folder, by folder name; a corrupt one as its error."""
-    folders = sorted(runs_folder.iterdir()) if runs_folder.is_dir() else []
+    folders = list(runs_folder.iterdir()) if runs_folder.is_dir() else []
+    folders.sort(key=lambda folder: folder.name)  # paths compare slowly
     chunks = [folders[i : i + _CHUNK] for i in range(0, len(folders), _CHUNK)]
     if len(chunks) < 2:
         yield from _read(folders)
