@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -35,22 +36,32 @@ class Death:
     said: str
 
 
+class Child:
+    """A process under way."""
+
+    def __init__(
+        self, action: Callable[[], object], root: Path, at: int = 0, mode: Mode = "kill"
+    ) -> None:
+        scratch = Path(tempfile.mkdtemp(dir=root.parent))
+        self._trace, self._log = scratch / "trace", scratch / "log"
+        self._trace.touch()
+        self._log.touch()
+        self.pid = os.fork()
+        if self.pid == 0:
+            trace = os.open(self._trace, os.O_WRONLY | os.O_APPEND)
+            _be_a_child(action, Faults(root, at, mode, trace, scratch), self._log)
+
+    def end(self) -> Death:
+        """Wait for it."""
+        _, status = os.waitpid(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        points = self._trace.read_text().splitlines()
+        return Death(points, code == -signal.SIGKILL, code, self._log.read_text(errors="replace"))
+
+
 def child(action: Callable[[], object], root: Path, at: int = 0, mode: Mode = "kill") -> Death:
     """Do something in a child of this process, which dies at point `at`; 0: it does not."""
-    scratch = root.with_name(f"{root.name}-scratch")
-    scratch.mkdir(exist_ok=True)
-    trace, log = scratch / "trace", scratch / "log"
-    for path in (trace, log):
-        path.write_bytes(b"")
-    pid = os.fork()
-    if pid == 0:
-        _be_a_child(
-            action, Faults(root, at, mode, os.open(trace, os.O_WRONLY | os.O_APPEND), scratch), log
-        )
-    _, status = os.waitpid(pid, 0)
-    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    code = -1 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-    return Death(trace.read_text().splitlines(), killed, code, log.read_text(errors="replace"))
+    return Child(action, root, at, mode).end()
 
 
 def _be_a_child(action: Callable[[], object], faults: Faults, log: Path) -> None:

@@ -1,4 +1,7 @@
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ import torch
 from replicate import campaign as campaigns
 from replicate import catalogue
 from replicate.campaign import Campaign, Request
+from tests.dispatch.processes import Command
 from tests.faults.campaigns import CELLS, SETTINGS
 
 
@@ -31,3 +35,19 @@ def begin(project: Path) -> Callable[..., Campaign]:
         return campaign
 
     return begin
+
+
+@pytest.fixture
+def start(project: Path) -> Iterator[Callable[..., Command]]:
+    """Start commands in `project` as processes of their own; none outlives the test."""
+    begun: list[Command] = []
+
+    def start(*arguments: str) -> Command:
+        begun.append(Command(project, *arguments))
+        return begun[-1]
+
+    yield start
+    for one in begun:
+        with suppress(ProcessLookupError):
+            os.killpg(one.process.pid, signal.SIGKILL)
+        one.process.communicate()

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH  (pathlib makes the very calls that are wrapped here)
+# ruff: noqa: PTH100, PTH112, PTH115, PTH120  (pathlib makes the very calls that are wrapped here)
 """Kills this process at a chosen point of what it does to files, by wrapping calls to the system.
 
 A point lies before, after and, for what writes bytes, in the middle of each call that changes a file

@@ -1,19 +1,21 @@
 """Killed at every point of what it does to files, each command ends, called again, with the same numbers."""
 
+import os
 import random
 import shutil
+import signal
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from replicate.campaign import Campaign
-from replicate.data import prepare
-from replicate.dispatch.provenance import Code
-from replicate.dispatch.worker import Shift, work
+from replicate.dispatch.worker import attempts
 from replicate.report import render
 from replicate.results import aggregate
-from tests.faults.campaigns import CELLS, OPTIONS, litter, outcome
+from tests.dispatch.processes import Command, wait_for
+from tests.faults.campaigns import CELLS, OPTIONS, litter, outcome, training
 from tests.faults.children import child, command
 from tests.faults.injector import Mode
 
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning
 MODES: list[Mode] = ["kill", "power cut"]
 Action = Callable[[], object]
 Begin = Callable[..., Campaign]
+Start = Callable[..., Command]
 LEAST_KILLS = {"worker": 90, "run": 60, "aggregate": 60, "report": 20}
 
 
@@ -52,13 +55,6 @@ def kill_everywhere(
 
 def every() -> Iterable[int]:
     return range(1, 10_000)
-
-
-def training(campaign: Campaign, cache: Path) -> Action:
-    """A worker's shift."""
-    entries = {run.images: prepare(run.spec, None, cache) for run in campaign.runs}
-    shift = Shift("w", campaign.runs_folder, entries, Code(None, None), 1, 0.0, None)
-    return lambda: work(campaign.runs, shift)
 
 
 def results(campaign: Campaign) -> tuple[dict[str, bytes], list[str]]:
@@ -173,3 +169,33 @@ def test_run(project: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None
         return outcome(project / "results" / "smoke") == wanted and not left
 
     assert kill_everywhere(project, mode, action, own, sound) >= LEAST_KILLS["run"]
+
+
+@pytest.mark.slow
+def test_the_whole_command_at_random(project: Path, start: Start) -> None:
+    """Real processes, two workers: all of them killed at once, twice, some seconds after it goes on."""
+    settings = ["--set=training.epochs=30", "--workers", "2", "--seeds", "4"]
+    arguments = ["run", *CELLS, *OPTIONS, *settings]
+    once = child(command(project, *arguments), project)
+    assert once.code == 0, once.said
+    results = project / "results" / "smoke"
+    wanted = outcome(results)
+    shutil.rmtree(results)
+    draw = random.Random(0)
+    for _ in range(2):
+        before = newest(results)
+        running = start(*arguments)
+        wait_for(lambda before=before: newest(results) > before)  # type: ignore[misc]
+        time.sleep(draw.uniform(0, 2))
+        assert running.process.poll() is None, running.end()
+        os.killpg(running.process.pid, signal.SIGKILL)
+        running.end()
+    code, output = start(*arguments).end()
+    assert code == 0, output
+    assert outcome(results) == wanted
+    assert sum(len(attempts(folder)) for folder in (results / "runs").iterdir()) > 8
+
+
+def newest(results: Path) -> float:
+    """When a checkpoint was last written."""
+    return max((path.stat().st_mtime for path in results.glob("runs/*/checkpoint.pt")), default=0.0)
