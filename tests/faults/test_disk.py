@@ -1,4 +1,4 @@
-"""A disk that is full or read-only: a clear line, nothing lost, and the same command ends once it is mended."""
+"""A full or read-only disk: a clear line, nothing lost, and the same command ends once it is mended."""
 
 import shutil
 from collections.abc import Callable
