@@ -55,8 +55,6 @@ class Faults:
             self.die()
 
     def due(self, what: str) -> bool:
-        if os.getpid() != self.process:
-            return False
         self.count += 1
         os.write(self.trace, f"{what}\n".encode())
         return self.count == self.at
@@ -67,7 +65,8 @@ class Faults:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def concerns(self, path: Any) -> bool:
-        return isinstance(path, str | os.PathLike) and os.path.abspath(path).startswith(self.root)
+        own = os.getpid() == self.process and isinstance(path, str | os.PathLike)
+        return own and os.path.abspath(path).startswith(self.root)
 
     def _lose(self) -> None:
         for _, undo in reversed(self.undo):

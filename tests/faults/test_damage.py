@@ -151,7 +151,9 @@ def test_a_run_under_way(
     seen = child(command(campaign.root, "status"), campaign.root)
     assert seen.code == 0, seen.said
     assert "interrupted" in seen.said
-    end = child(command(campaign.root, "run", "--campaign", "tiny", *OPTIONS[2:6]), campaign.root)
+    end = child(
+        command(campaign.root, "run", CELLS[1], "--campaign", "tiny", *OPTIONS), campaign.root
+    )
     assert end.code == 0, end.said
     assert record.status(folder) == "done"
     if name == record.CHECKPOINT:
