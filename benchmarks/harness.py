@@ -43,7 +43,7 @@ print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN).
 
 
 def run(options: Options) -> list[Section]:
-    sizes = [32, 320] if options.quick else [32, 2_000, MANY]
+    sizes = [32, 320] if options.quick else [200, 2_000, MANY]
     rows: list[Row] = []
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="replicate-harness-") as folder:

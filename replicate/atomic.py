@@ -1,11 +1,17 @@
 """Files that are whole or absent: written beside their place, flushed to disk, renamed."""
 
+import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
+
+from filelock import FileLock
+
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
 @contextmanager
@@ -27,6 +33,42 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def write_text(path: Path, text: str) -> None:
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, so that a power cut does not take it with what is in it."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes left that died in `replacing`; only for who alone may write there."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time among all that write the files of a folder; it removes what others left.
+
+    On a disk that cannot be written to there is nobody to wait for.
+    """
+    lock = FileLock(folder / "writing.lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        yield
+        return
+    try:
+        sweep(folder)
+        yield
+    finally:
+        lock.release()
 
 
 def _sync(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from replicate import atomic, catalogue
+from replicate import atomic, catalogue, sums
 from replicate.errors import UserError
 from replicate.plan import Run, runs
 from replicate.spec import Part, Slug, Spec
@@ -64,6 +64,8 @@ def read(root: Path, name: str) -> Request | None:
     """The request of a campaign begun earlier; None where there is none."""
     path = folder(root, name) / "campaign.json"
     try:
+        if sums.damaged(path):
+            raise OSError(f"not as it was written, says {sums.FILE}")
         return Request.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
@@ -101,9 +103,13 @@ def asked(root: Path, wanted: Request) -> Campaign:
     Raises:
         UserError: the name belongs to another protocol or other settings.
     """
+    return resolve(root, _with_earlier(root, wanted))
+
+
+def _with_earlier(root: Path, wanted: Request) -> Request:
     earlier = read(root, wanted.name)
     if earlier is None:
-        return resolve(root, wanted)
+        return wanted
     for field in ("protocol", "settings"):
         old, new = getattr(earlier, field), getattr(wanted, field)
         if old != new:
@@ -112,7 +118,7 @@ def asked(root: Path, wanted: Request) -> Campaign:
             )
     cells = catalogue.ordered(root, {*earlier.cells, *wanted.cells})
     update = {"cells": cells, "seeds": max(earlier.seeds, wanted.seeds)}
-    return resolve(root, wanted.model_copy(update=update))
+    return wanted.model_copy(update=update)
 
 
 def request(values: dict[str, Any]) -> Request:
@@ -128,7 +134,16 @@ def request(values: dict[str, Any]) -> Request:
 
 
 def save(campaign: Campaign) -> None:
-    campaign.results.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(
-        campaign.results / "campaign.json", campaign.request.model_dump_json(indent=1) + "\n"
-    )
+    """Remember the request, and what other commands have added to it meanwhile."""
+    atomic.make_folder(campaign.results)
+    with atomic.alone(campaign.results):
+        request = _with_earlier(campaign.root, campaign.request)
+        with sums.replacing(campaign.results / "campaign.json") as file:
+            file.write(f"{request.model_dump_json(indent=1)}\n".encode())
+
+
+def grown(campaign: Campaign) -> Campaign:
+    """The campaign with what other commands have added to it meanwhile."""
+    request = read(campaign.root, campaign.request.name)
+    same = request is None or request == campaign.request
+    return campaign if same else resolve(campaign.root, request)

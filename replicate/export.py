@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from replicate import atomic
+from replicate import atomic, sums
 from replicate import campaign as campaigns
 from replicate.campaign import Campaign
 from replicate.errors import UserError
@@ -80,7 +80,7 @@ def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
     yield from _below(PACKAGE, "replicate", "*.py", "*.jinja", "*.csv")
     yield from _below(root / "experiments", "experiments", "*.yaml", "*.json")
     results = f"results/{name}"
-    yield from _below(campaign.results, results, "campaign.json", "*.csv", "*.csv.gz")
+    yield from _below(campaign.results, results, "campaign.json", "*.csv", "*.csv.gz", sums.FILE)
     yield from _below(campaign.runs_folder, f"{results}/runs", "record.json", "pools.npz")
     yield from _below(
         root / "reports" / name, f"reports/{name}", "*.md", "*.html", "*.tex", "*.png", "*.svg"

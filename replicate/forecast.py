@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from replicate import atomic
+from replicate import atomic, sums
 from replicate.plan import Run
 from replicate.results import record
 from replicate.results.columns import COLUMNS
@@ -107,7 +107,12 @@ def total(each: Iterable[float], workers: int) -> float:
 
 def remember(results: Path, runs: Iterable[Run], speeds: Speeds) -> None:
     """Add to forecast.csv the runs that have no prediction yet: what was said first stands."""
-    kept = _kept(results / FILE)
+    with atomic.alone(results):
+        _remember(results / FILE, runs, speeds)
+
+
+def _remember(path: Path, runs: Iterable[Run], speeds: Speeds) -> None:
+    kept = _kept(path)
     known = {run_id for _, _, run_id, _ in kept}
     new = [
         (run.cell, run.seed, run.id, seconds(run.spec, speeds))
@@ -117,7 +122,8 @@ def remember(results: Path, runs: Iterable[Run], speeds: Speeds) -> None:
     if new:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([list(COLUMNS[FILE]), *kept, *new])
-        atomic.write_text(results / FILE, text.getvalue())
+        with sums.replacing(path) as file:
+            file.write(text.getvalue().encode())
 
 
 def _kept(path: Path) -> list[list[str]]:
@@ -127,7 +133,8 @@ def _kept(path: Path) -> list[list[str]]:
             names, *rows = csv.reader(file)
     except (OSError, ValueError):
         return []
-    return rows if names == list(COLUMNS[FILE]) else []
+    whole = [row for row in rows if len(row) == len(names)]
+    return whole if names == list(COLUMNS[FILE]) else []
 
 
 def _speed(run: Run, runs_folder: Path) -> float | None:

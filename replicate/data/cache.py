@@ -88,8 +88,18 @@ def damage(entry: Path) -> str | None:
 
 
 def read_meta(entry: Path) -> dict[str, Any]:
-    """entry.json: source, fingerprint, mean, std, and each file's shape and SHA-256."""
-    return cast(dict[str, Any], json.loads((entry / "entry.json").read_text(encoding="utf-8")))
+    """entry.json: source, fingerprint, mean, std, and each file's shape and SHA-256.
+
+    Raises ValueError where it has not the checksum that it says of itself.
+    """
+    meta = cast(dict[str, Any], json.loads((entry / "entry.json").read_text(encoding="utf-8")))
+    if not isinstance(meta, dict) or meta.pop("checksum", None) != _checksum(meta):
+        raise ValueError("entry.json has another checksum")
+    return meta
+
+
+def _checksum(meta: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
 def _load_split(entry: Path, split: str, meta: dict[str, Any]) -> Split:
@@ -142,6 +152,7 @@ def _write(dataset: Dataset, source: Source, contents: dict[str, Contents], fold
         "std": std,
         "files": {name: _describe(folder / name) for split in SPLITS for name in _names(split)},
     }
+    meta["checksum"] = _checksum(meta)
     atomic.write_text(folder / "entry.json", json.dumps(meta, indent=1) + "\n")
 
 

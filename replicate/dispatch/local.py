@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from replicate import atomic, forecast, machine, plan, sums
 from replicate import campaign as campaigns
-from replicate import forecast, machine, plan
 from replicate.campaign import Campaign
 from replicate.dispatch import display, provenance, status
 from replicate.dispatch.pool import Pool, Size, presence
@@ -48,19 +48,23 @@ def run(campaign: Campaign, options: Options) -> int:
     if options.retry_failed:
         reopen_failed(campaign)
     left = plan.to_do(campaign.runs, campaign.runs_folder)
+    _say_what_is_damaged(campaign, left, console)
     size = pool_size(options, len(left))
     _forecast(campaign, left, size, console)
     interrupted = bool(left) and not _train(campaign, left, entries, size, options, console)
+    _say_what_began_anew(campaign, left, console)
     return _conclude(campaign, interrupted, console)
 
 
 def check_results(campaign: Campaign) -> None:
     """Find out now, not after hours, that results cannot be written."""
     try:
-        campaign.runs_folder.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(campaign.runs_folder)
         probe = campaign.results / f".{uuid.uuid4().hex}.tmp"
         probe.touch()
         probe.unlink()
+        with atomic.alone(campaign.results):
+            sums.set_aside_damaged(campaign.results)
     except OSError as error:
         raise UserError(f"{campaign.results}: cannot be written: {error.strerror}") from None
     aggregate.refuse_to_forget(campaign)
@@ -88,6 +92,22 @@ def reopen_failed(campaign: Campaign) -> None:
             with claimed(folder) as mine:
                 if mine:
                     record.set_aside(folder, "failed")
+
+
+def _say_what_is_damaged(campaign: Campaign, left: Sequence[Run], console: Console) -> None:
+    for run in left:
+        path = campaign.runs_folder / run.folder_name / record.RECORD
+        if path.exists():
+            text = f"{path} or its {record.POOLS} is damaged: set aside, the run is done again"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_what_began_anew(campaign: Campaign, left: Sequence[Run], console: Console) -> None:
+    for run in left:
+        path = campaign.runs_folder / run.folder_name / f"{record.CHECKPOINT}.corrupt"
+        if path.exists():
+            text = f"{path}: this checkpoint was damaged, the run began anew"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, console: Console) -> None:
@@ -146,7 +166,7 @@ def _conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
     """Write CSV files and report from whatever is there, and say what to do next."""
     from replicate.report.render import render
 
-    for line in aggregate.aggregate(campaign):
+    for line in aggregate.aggregate(campaigns.grown(campaign)):
         console.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
     seen = status.look(campaign.runs, campaign.runs_folder)
     for line in status.details(seen, campaign.runs_folder):

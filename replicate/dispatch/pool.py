@@ -43,14 +43,15 @@ class Pool:
         self._deaths = Deaths(runs, shift)
 
     def start(self) -> None:
-        for slot in range(min(self._size.workers, len(self._runs))):
-            self._start(slot)
+        self._start_for(len(self._runs))
 
     def tick(self) -> bool:
-        """Replace workers that died; False when there is nothing left that this pool can do.
+        """Replace workers that died; False when every run has ended, this pool's or another's.
+
+        Runs that others hold are waited for: they may die, too.
 
         Raises:
-            UserError: workers die before they begin a run.
+            UserError: workers die before they begin a run, or because of the disk.
         """
         for slot, job in list(self._jobs.items()):
             if job.done():
@@ -59,7 +60,9 @@ class Pool:
                     self._deaths.bury(job.paths.folder.name, job.paths.stderr)
                 if self._deaths.free():
                     self._start(slot)
-        return bool(self._jobs)
+        if not self._jobs:
+            self._start_for(len(self._deaths.free()))
+        return bool(self._jobs) or bool(self._deaths.left())
 
     def stop(self) -> None:
         """End all workers and wait until they are gone."""
@@ -68,6 +71,10 @@ class Pool:
         while not all(job.done() for job in self._jobs.values()):
             time.sleep(0.05)
         self._jobs.clear()
+
+    def _start_for(self, runs: int) -> None:
+        for slot in range(min(self._size.workers, runs)):
+            self._start(slot)
 
     def _start(self, slot: int) -> None:
         name = f"worker-{slot}-{uuid.uuid4().hex[:8]}"

@@ -1,6 +1,7 @@
 """A copy of the code and the specs, so that later edits do not reach what has been submitted."""
 
 import hashlib
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ LENGTH = 12  # hexadecimal digits of the folder's name
 def take(campaign: Campaign) -> Path:
     """Copy replicate/ and experiments/ into results/<campaign>/code/<hash of the content>.
 
-    The copy serves as a project folder: its results/ and reports/ are links to the project's.
+    The copy serves as a project folder: its results/ and reports/ are links to the project's, which
+    still hold where the project has been moved.
     """
     root = campaign.root.resolve()
     files = dict(_files(root))
@@ -27,7 +29,7 @@ def take(campaign: Campaign) -> Path:
             shutil.copyfile(path, partial / name)
         for name in ("results", "reports"):
             (root / name).mkdir(exist_ok=True)
-            (partial / name).symlink_to(root / name)
+            (partial / name).symlink_to(os.path.relpath(root / name, target))
         partial.replace(target)
     return target
 

@@ -5,6 +5,10 @@ any number of workers, of any number of commands, may go through the same list.
 """
 
 import dataclasses
+import errno
+import fcntl
+import hashlib
+import io
 import json
 import os
 import traceback
@@ -57,7 +61,7 @@ def work(runs: Sequence[Run], shift: Shift) -> None:
     engine.start(shift.threads)
     for run in runs:
         folder = shift.runs_folder / run.folder_name
-        folder.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(folder)
         with claimed(folder) as mine:
             if mine and to_do([run], shift.runs_folder):
                 _Attempt(run, folder, shift).carry_out()
@@ -79,9 +83,26 @@ def claimed(folder: Path) -> Iterator[bool]:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Whether a live process holds the folder. Creates nothing."""
-    if not (folder / record.LOCK).exists():
+    """Whether a live process holds the folder. Writes nothing: the disk may be read-only."""
+    try:
+        file = os.open(folder / record.LOCK, os.O_RDONLY)
+    except FileNotFoundError:
         return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        return _is_claimed_without_flock(folder)
+    finally:
+        os.close(file)
+    return False
+
+
+def _is_claimed_without_flock(folder: Path) -> bool:
+    """As filelock does it on a disk that has no locks: by the file's existence."""
     lock = FileLock(folder / record.LOCK)
     try:
         lock.acquire(blocking=False)
@@ -92,12 +113,20 @@ def is_claimed(folder: Path) -> bool:
 
 
 def attempts(folder: Path) -> list[dict[str, Any]]:
-    """Every time a worker began this run: when, and which. A torn last line is left out."""
+    """Every time a worker began this run: when, and which. A damaged line is left out."""
     try:
-        lines = (folder / record.ATTEMPTS).read_text(encoding="utf-8").splitlines()
+        lines = (folder / record.ATTEMPTS).read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    return [begun for line in lines if (begun := _attempt(line))]
+
+
+def _attempt(line: bytes) -> dict[str, Any] | None:
+    try:
+        begun = json.loads(line)
+    except ValueError:
+        return None
+    return begun if isinstance(begun, dict) and {"started", "worker"} <= begun.keys() else None
 
 
 def record_failure(run: Run, shift: Shift, error: str, trace: str | None) -> None:
@@ -119,6 +148,7 @@ class _Attempt:
     shift: Shift
 
     def carry_out(self) -> None:
+        atomic.sweep(self.folder)
         self._note_beginning()
         record.set_aside(self.folder, "corrupt")  # an open run has no sound record
         try:
@@ -138,8 +168,9 @@ class _Attempt:
             "worker": self.shift.worker,
             "pid": os.getpid(),
         }
-        with (self.folder / record.ATTEMPTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(begun) + "\n")
+        every = [*attempts(self.folder), begun]
+        text = "".join(f"{json.dumps(one)}\n" for one in every)
+        atomic.write_text(self.folder / record.ATTEMPTS, text)  # appended to, it could be torn
 
     def _train(self) -> tuple[Outcome, dict[str, str]]:
         from replicate.data import load
@@ -163,7 +194,7 @@ class _Attempt:
             raise Abandoned(f"nobody waits for {self.shift.worker} any more")
 
     def _record(self, outcome: Outcome, data: dict[str, str]) -> None:
-        _write_pools(self.folder, outcome)
+        pools = _write_pools(self.folder, outcome)
         facts = _facts(self.run, self.folder, self.shift)
         facts["provenance"] |= {
             "device": outcome.device,
@@ -176,6 +207,7 @@ class _Attempt:
         facts |= {
             **data,
             "status": outcome.status,
+            "pools": pools,
             "epochs": outcome.epochs,
             "parameters": outcome.parameters,
             "flops": outcome.flops,
@@ -209,10 +241,14 @@ def _facts(run: Run, folder: Path, shift: Shift) -> dict[str, Any]:
     }
 
 
-def _write_pools(folder: Path, outcome: Outcome) -> None:
-    """Keep what FlexPool learned, a (C, H, W) array for each head."""
+def _write_pools(folder: Path, outcome: Outcome) -> str | None:
+    """Keep what FlexPool learned, a (C, H, W) array for each head; returns the file's SHA-256."""
     import numpy as np
 
-    if outcome.pools:
-        with atomic.replacing(folder / record.POOLS) as file:
-            np.savez(file, *outcome.pools)  # noise: compressing would save a tenth
+    if not outcome.pools:
+        return None
+    buffer = io.BytesIO()
+    np.savez(buffer, *outcome.pools)  # noise: compressing would save a tenth
+    with atomic.replacing(folder / record.POOLS) as file:
+        file.write(buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from replicate import campaign, catalogue, paper
+from replicate import campaign, catalogue, paper, sums
 from replicate.campaign import Campaign, Request
 from replicate.errors import UserError
 from replicate.results.columns import COLUMNS, LATER, Kind
@@ -77,6 +77,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _frame(path: Path) -> pd.DataFrame:
     """The file's rows, typed; no rows where the file is missing or empty."""
     types = COLUMNS[path.name]
+    sums.check(path)
     try:
         # "NA" in a text column stays text.
         frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_blank(types))

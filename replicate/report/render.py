@@ -29,9 +29,18 @@ def render(root: Path, campaign: str) -> Path:
     Raises:
         UserError: no such campaign, or a file that cannot be read.
     """
+    if not (root / "results" / campaign).is_dir():
+        read(root, campaign)  # says what there is
+    with atomic.alone(root / "results" / campaign):
+        return _render(root, campaign)
+
+
+def _render(root: Path, campaign: str) -> Path:
     report = document(read(root, campaign))
     folder = root / "reports" / campaign
     (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for place in (folder, folder / "figures"):
+        atomic.sweep(place)
     vector = {figure.name: picture(figure.drawing, "svg") for figure in report.figures}
     files = {f"{name}.svg": content for name, content in vector.items()}
     files |= {f"{figure.name}.png": picture(figure.drawing, "png") for figure in report.figures}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from replicate import atomic
+from replicate import atomic, sums
 from replicate.campaign import Campaign
 from replicate.errors import UserError
 from replicate.results import oddities, origins, record, statistics
@@ -35,7 +35,13 @@ def aggregate(campaign: Campaign) -> list[str]:
     Raises:
         UserError: runs.csv holds runs whose records are gone: writing it again would lose them.
     """
-    refuse_to_forget(campaign)
+    with atomic.alone(campaign.results):
+        sums.set_aside_damaged(campaign.results)
+        refuse_to_forget(campaign)
+        return _aggregate(campaign)
+
+
+def _aggregate(campaign: Campaign) -> list[str]:
     sound, corrupt = [], []
     for found in digests(campaign.runs_folder):
         if isinstance(found, CorruptRecord):
@@ -65,12 +71,20 @@ def refuse_to_forget(campaign: Campaign) -> None:
         return
     folders = campaign.runs_folder.iterdir() if campaign.runs_folder.is_dir() else ()
     ids = {one.name.rpartition("-")[2] for one in folders if _has_record(one)}
-    lost = [run_id for run_id in read_csv(path)["run_id"] if run_id not in ids]
+    lost = [run_id for run_id in _run_ids(path) if run_id not in ids]
     if lost:
         raise UserError(
             f"{path} holds {len(lost)} runs whose records are not in {campaign.runs_folder}: "
             "bring them back, or use another --campaign"
         )
+
+
+def _run_ids(path: Path) -> list[str]:
+    try:
+        return list(read_csv(path)["run_id"])
+    except (UserError, KeyError):
+        sums.set_aside(path)
+        return []
 
 
 def _has_record(folder: Path) -> bool:
@@ -127,6 +141,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         UserError: the file is missing or not one of ours.
     """
     text: Any = {"run_id": str, "commit": str, "published": str, "head_losses": str, "error": str}
+    sums.check(path)
     try:
         return pd.read_csv(path, dtype=text)
     except FileNotFoundError:
@@ -143,13 +158,13 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     compression: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
     buffer = io.BytesIO()
     table.to_csv(buffer, index=False, lineterminator="\n", compression=compression)
-    with atomic.replacing(path) as file:
+    with sums.replacing(path) as file:
         file.write(buffer.getvalue())
 
 
 def _join(path: Path, members: Iterable[bytes]) -> None:
     """Write compressed rows below the names of their columns."""
-    with atomic.replacing(path) as file:
+    with sums.replacing(path) as file:
         file.write(member([list(COLUMNS[path.name])]))
         file.writelines(members)
 

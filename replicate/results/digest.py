@@ -78,7 +78,10 @@ def _digest(folder: Path) -> Digest | CorruptRecord | None:
         return error
     if found is None:
         return None
-    weights = _weights(folder)
+    try:
+        weights = _weights(folder, found)
+    except Exception as error:  # whatever a damaged archive makes numpy raise
+        return CorruptRecord(f"{folder / record.POOLS}: cannot be read: {error}")
     return Digest(
         *(found.cell, found.seed, found.id),
         run=_run(found),
@@ -152,10 +155,10 @@ def _sums(values: np.ndarray) -> np.ndarray:
     return last
 
 
-def _weights(folder: Path) -> list[np.ndarray]:
-    """FlexPool's weights (C, H, W) of each head, first stage first."""
+def _weights(folder: Path, found: Record) -> list[np.ndarray]:
+    """FlexPool's weights (C, H, W) of each head, first stage first; the archive has checksums."""
     path = folder / record.POOLS
-    if not path.exists():
+    if found.status == "failed" or not (found.pools or path.exists()):
         return []
     with np.load(path, allow_pickle=False) as file:
         return [file[name] for name in file.files]

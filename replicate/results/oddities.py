@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from replicate import atomic
+from replicate import sums
 from replicate.results.digest import Digest
 
 FILE = "oddities.csv"
@@ -35,15 +35,17 @@ def write(results: Path, runs: Iterable[Digest]) -> None:
         for name, value in one.oddities.items()
     ]
     if not rows:
-        (results / FILE).unlink(missing_ok=True)
+        sums.remove(results / FILE)
         return
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([Odd._fields, *rows])
-    atomic.write_text(results / FILE, text.getvalue())
+    with sums.replacing(results / FILE) as file:
+        file.write(text.getvalue().encode())
 
 
 def read(results: Path) -> list[Odd]:
     """The rows; none where there is no file."""
+    sums.check(results / FILE)
     try:
         with (results / FILE).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -29,9 +29,12 @@ Status = Literal["done", "diverged", "failed"]
 _BEGINNING = re.compile(
     rb'\{"checksum": "[0-9a-f]{64}", "record": '
     rb'\{"format":1,"cell":"[^"]*","seed":\d+,"id":"[0-9a-f]{12}","status":"(done|diverged|failed)",'
+    rb'(?:"pools":(?:null|"([0-9a-f]{64})"),)?'
 )
 _LONGEST_BEGINNING = 1000  # bytes
 _END = b"}}\n"
+_SHOWN = ("epoch", "accuracy", "images_per_second")
+"""Of progress.json."""
 
 
 class Provenance(Part):
@@ -64,6 +67,8 @@ class Record(Part):
     seed: Annotated[int, Field(ge=0)]
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     status: Status
+    pools: str | None = None
+    """SHA-256 of pools.npz; None without FlexPool, and where that was not noted."""
     spec: dict[str, Any]
     source: str | None
     fingerprint: str | None
@@ -94,7 +99,7 @@ class Record(Part):
 
 
 class CorruptRecord(Exception):
-    """A record.json that is truncated, altered or not one of ours."""
+    """A record.json that is truncated, altered or not one of ours, or a pools.npz that is not its own."""
 
 
 def write(folder: Path, record: Record) -> None:
@@ -129,12 +134,16 @@ def set_aside(folder: Path, why: str) -> None:
 
 
 def status(folder: Path) -> Status | None:
-    """The status of a run whose record has its checksum; None for no record or a corrupt one."""
+    """The status of a run whose record has its checksum, and its pools theirs; None for no record or a
+    corrupt one."""
     try:
         content = _content(folder / RECORD)
     except CorruptRecord:
         return None
-    return _status(content) if content else None
+    found = _BEGINNING.match(content) if content else None
+    if found is None or not _are_pools(folder / POOLS, found[2]):
+        return None
+    return _named(found)
 
 
 def glance(folder: Path | str) -> Status | None:
@@ -154,7 +163,8 @@ def glance(folder: Path | str) -> Status | None:
         return None
     finally:
         os.close(file)
-    return _status(beginning) if whole else None
+    found = _BEGINNING.match(beginning) if whole else None
+    return _named(found) if found else None
 
 
 def progress(folder: Path) -> dict[str, Any] | None:
@@ -163,7 +173,8 @@ def progress(folder: Path) -> dict[str, Any] | None:
         found = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    whole = isinstance(found, dict) and all(type(found.get(key)) in (int, float) for key in _SHOWN)
+    return found if whole else None
 
 
 def _content(path: Path) -> bytes | None:
@@ -189,6 +200,15 @@ def _head(body: bytes) -> bytes:
     return f'{{"checksum": "{hashlib.sha256(body).hexdigest()}", "record": '.encode()
 
 
-def _status(content: bytes) -> Status | None:
-    found = _BEGINNING.match(content)
-    return cast(Status, found[1].decode()) if found else None
+def _named(beginning: re.Match[bytes]) -> Status:
+    return cast(Status, beginning[1].decode())
+
+
+def _are_pools(path: Path, digest: bytes | None) -> bool:
+    """Whether a file is the one that a record noted; True where it noted none."""
+    if digest is None:
+        return True
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest().encode() == digest
+    except OSError:
+        return False

@@ -1,0 +1,42 @@
+"""Campaigns whose runs take a fifth of a second, and what must be the same however they were disturbed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from replicate.campaign import Campaign
+from replicate.data import prepare
+from replicate.dispatch.provenance import Code
+from replicate.dispatch.worker import Shift, work
+
+CELLS = ("table1/cifar10/avgpool", "table2/cifar10/flexpool-reg-dropout")
+SETTINGS = {
+    "generated.train_images": "20",
+    "generated.test_images": "20",
+    "dataset.size": "8",
+    "dataset.fit": "average",
+    "training.batch_size": "10",
+    "training.precision": "float32",
+}
+DETERMINISTIC = ("runs.csv", "cells.csv", "pools.csv.gz", "maps.csv.gz")
+"""Files of a campaign's results that hold neither times nor places."""
+OPTIONS = [
+    *("--protocol", "smoke", "--workers", "1", "--threads", "1", "--checkpoint-seconds", "0"),
+    *(f"--set={key}={value}" for key, value in SETTINGS.items()),
+]
+
+
+def training(campaign: Campaign, cache: Path) -> Callable[[], None]:
+    """A worker's shift over all of a campaign."""
+    entries = {run.images: prepare(run.spec, None, cache) for run in campaign.runs}
+    shift = Shift("w", campaign.runs_folder, entries, Code(None, None), 1, 0.0, None)
+    return lambda: work(campaign.runs, shift)
+
+
+def outcome(results: Path) -> dict[str, bytes]:
+    """The deterministic files of a campaign."""
+    return {name: (results / name).read_bytes() for name in DETERMINISTIC}
+
+
+def litter(folder: Path) -> list[str]:
+    """Unfinished files, which nobody will ever read."""
+    return [str(path.relative_to(folder)) for path in folder.rglob("*.tmp")]

@@ -1,0 +1,53 @@
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from replicate import campaign as campaigns
+from replicate import catalogue
+from replicate.campaign import Campaign, Request
+from tests.dispatch.processes import Command
+from tests.faults.campaigns import CELLS, SETTINGS
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Children are forked, and OpenMP's threads do not come along."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def begin(project: Path) -> Callable[..., Campaign]:
+    """Begin a campaign of tiny runs."""
+
+    def begin(
+        name: str = "tiny", cells: tuple[str, ...] = CELLS, seeds: int = 1, **more: str
+    ) -> Campaign:
+        chosen = catalogue.select(catalogue.cell_names(project), cells)
+        settings = SETTINGS | more
+        wanted = Request(name=name, protocol="smoke", settings=settings, cells=chosen, seeds=seeds)
+        campaign = campaigns.resolve(project, wanted)
+        campaigns.save(campaign)
+        return campaign
+
+    return begin
+
+
+@pytest.fixture
+def start(project: Path) -> Iterator[Callable[..., Command]]:
+    """Start commands in `project` as processes of their own; none outlives the test."""
+    begun: list[Command] = []
+
+    def start(*arguments: str) -> Command:
+        begun.append(Command(project, *arguments))
+        return begun[-1]
+
+    yield start
+    for one in begun:
+        with suppress(ProcessLookupError):
+            os.killpg(one.process.pid, signal.SIGKILL)
+        one.process.communicate()

@@ -1,0 +1,117 @@
+"""Many tiny runs through one pool, one in twenty of which fails: nothing leaks, every failure is told once.
+
+FLEXPOOL_SOAK_RUNS says how many; 500 take some minutes.
+"""
+
+import os
+import re
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from replicate import catalogue
+from replicate.results import record
+from tests.dispatch.processes import Command
+from tests.faults.campaigns import SETTINGS
+
+RUNS = int(os.environ.get("FLEXPOOL_SOAK_RUNS", "60"))
+CELLS = ("table1", "table2/cifar10")  # twenty
+FAILING = "table1/cifar10/flexpool"
+MORE_FILES, MORE_MIB = 3, 48
+"""What a process may hold at the end more than after its beginning."""
+
+
+class Watch:
+    """The open files and the memory (MiB) of a process and all below it, once a sample."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.files: dict[int, list[int]] = defaultdict(list)
+        self.memory: dict[int, list[float]] = defaultdict(list)
+
+    def look(self) -> None:
+        for pid in _tree(self._pid):
+            try:
+                files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            except OSError:
+                continue
+            self.files[pid].append(files)
+            self.memory[pid].append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+
+def _tree(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [pid, *(one for child in children for one in _tree(int(child)))]
+
+
+def growth(values: list[float] | list[int]) -> float:
+    """Median of the last quarter over that of the second; a process starts in the first."""
+    quarter = len(values) // 4
+    if quarter < 3:
+        return 0.0
+    return statistics.median(values[-quarter:]) - statistics.median(values[quarter : 2 * quarter])
+
+
+@pytest.mark.slow
+def test_many_runs_in_one_go(project: Path, start: Callable[..., Command]) -> None:
+    spec = project / "experiments" / f"{FAILING}.yaml"
+    spec.write_text(
+        f"{spec.read_text()}training:\n  drop_last: true\n"
+    )  # 20 images, batches of 100
+    seeds = RUNS // 20
+    settings = {**SETTINGS, "dataset.fit": "resize", "training.epochs": "1"}
+    del settings["training.batch_size"]
+    running = start(
+        *("run", *CELLS, "--protocol", "smoke", "--seeds", str(seeds), "--workers", "2"),
+        *(f"--set={key}={value}" for key, value in settings.items()),
+    )
+    watch = Watch(running.process.pid)
+    begun = time.monotonic()
+    while running.process.poll() is None:
+        watch.look()
+        time.sleep(0.25)
+    seconds = time.monotonic() - begun
+    code, output = running.end()
+    assert code == 1, output
+    assert f"{RUNS - seeds} of {RUNS} done, {seeds} failed" in output
+
+    assert [pid for pid in watch.files if Path(f"/proc/{pid}").exists()] == []
+    files = {pid: growth(values) for pid, values in watch.files.items()}
+    memory = {pid: growth(values) for pid, values in watch.memory.items()}
+    print(f"{RUNS} runs in {seconds:.0f} s; open files more: {max(files.values()):.0f}")
+    print(f"memory more: {max(memory.values()):.1f} MiB; processes: {len(files)}")
+    assert max(files.values()) <= MORE_FILES
+    assert max(memory.values()) <= MORE_MIB
+
+    told = [line for line in output.splitlines() if "failed: " in line]
+    others = f" and {seeds - 1} more" if seeds > 1 else ""
+    assert len(told) == 1
+    assert told[0].startswith(
+        f"{FAILING} seed 0{others}: failed: training.drop_last leaves nothing"
+    )
+    _check_failures(project, seeds)
+
+
+def _check_failures(project: Path, seeds: int) -> None:
+    results = project / "results" / "smoke"
+    frame = pd.read_csv(results / "runs.csv")
+    assert len(frame) == RUNS
+    assert not frame["run_id"].duplicated().any()
+    failed = frame[frame["status"] == "failed"]
+    assert failed["cell"].tolist() == [FAILING] * seeds
+    folders = results.glob(f"runs/{FAILING.replace('/', '-')}-s*")
+    traces = [found.trace or "" for folder in folders if (found := record.read(folder))]
+    assert len(traces) == seeds
+    assert all("Traceback" in trace and "drop_last" in trace for trace in traces)
+    report = (project / "reports" / "smoke" / "report.md").read_text()
+    assert len(re.findall(r"drop.?.?last leaves nothing", report)) == 1
+    assert len(catalogue.select(catalogue.cell_names(project), CELLS)) == 20
