@@ -1,6 +1,8 @@
 """Files that are whole or absent: written beside their place, flushed to disk, renamed."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def write_text(path: Path, text: str) -> None:
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def read(path: Path) -> bytes:
+    """All of a regular file: a pipe or device, maybe behind a link, could keep its reader for ever."""
+    require_regular(path)
+    return path.read_bytes()
+
+
+def require_regular(path: Path) -> None:
+    """Raises OSError for anything else, FileNotFoundError where there is nothing."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def _sync(folder: Path) -> None:

@@ -200,10 +200,10 @@ class _Reader:
         return str(values.get(("method", "name"), ""))
 
     def _known(self, name: str) -> Path:
-        path = (self.folder / name).resolve()
-        if not path.is_file():
-            raise UserError(f"{self.folder / 'protocols'}: protocol.instead: no file {path}")
-        return path
+        if not _is_file_name(name) or not (self.folder / name).resolve().is_file():
+            place = self.folder / "protocols"
+            raise UserError(f"{place}: protocol.instead: no file {name!r} in {self.folder}")
+        return (self.folder / name).resolve()
 
     def _read(self, path: Path) -> Document:
         if path not in self._documents:
@@ -215,12 +215,16 @@ def _extended(document: Document) -> list[str]:
     if not isinstance(document.value, dict):
         raise UserError(f"{document.path}:1: expected a mapping of keys, got {document.value!r}")
     names = document.value.get("extends", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(map(_is_file_name, names)):
         line = document.line(["extends"])
         raise UserError(
             f"{document.path}:{line}: extends: expected a list of file names, got {names!r}"
         )
     return names
+
+
+def _is_file_name(name: object) -> bool:
+    return isinstance(name, str) and name.isprintable()
 
 
 def _parts(name: str) -> tuple[str, str | None]:

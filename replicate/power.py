@@ -51,9 +51,10 @@ class Need:
 
 def power(root: Path, name: str | None = None) -> str:
     """What the cells of a campaign, or of all of them, need; reads cells.csv and provenance.csv."""
-    if name:
+    if name is not None:
         campaigns.opened(root, name)
-    folders = [campaigns.folder(root, one) for one in ([name] if name else campaigns.names(root))]
+    names = campaigns.names(root) if name is None else [name]
+    folders = [campaigns.folder(root, one) for one in names]
     measured = [folder for folder in folders if name or (folder / "cells.csv").exists()]
     if not measured:
         return "No campaign with results yet: begin one with `replicate run`."

@@ -92,12 +92,23 @@ def is_claimed(folder: Path) -> bool:
 
 
 def attempts(folder: Path) -> list[dict[str, Any]]:
-    """Every time a worker began this run: when, and which. A torn last line is left out."""
+    """Every time a worker began this run: when, and which. A torn or damaged line is left out."""
     try:
-        lines = (folder / record.ATTEMPTS).read_text(encoding="utf-8").splitlines()
+        lines = atomic.read(folder / record.ATTEMPTS).splitlines()
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    return [begun for line in lines if (begun := _begun(line))]
+
+
+def _begun(line: bytes) -> dict[str, Any] | None:
+    try:
+        begun = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    known = isinstance(begun, dict) and all(
+        isinstance(begun.get(key), str) and "/" not in begun[key] for key in ("started", "worker")
+    )
+    return begun if known else None
 
 
 def record_failure(run: Run, shift: Shift, error: str, trace: str | None) -> None:

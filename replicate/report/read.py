@@ -50,8 +50,6 @@ def read(root: Path, name: str) -> Results:
     Raises:
         UserError: no such campaign, or a file that lacks a column.
     """
-    if Path(name).name != name:
-        raise UserError(f"campaign {name!r}: expected the name of a folder in {root / 'results'}")
     opened = campaign.opened(root, name)
     if not (opened.results / "cells.csv").is_file():
         raise UserError(f"{opened.results / 'cells.csv'}: no such file: run `replicate run` first")

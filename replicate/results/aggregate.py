@@ -205,6 +205,10 @@ def _maps(runs: Iterable[Digest]) -> Iterator[dict[str, Any]]:
         if one.maps:
             by_cell.setdefault(one.cell, []).append(one.maps)
     for cell, own in by_cell.items():
+        if len({tuple(one.shape for one in maps) for maps in own}) > 1:
+            raise UserError(
+                f"{cell}: the weights of its runs differ in shape: remove what is not its"
+            )
         for head, maps in enumerate(zip(*own, strict=True)):
             for row, column in np.ndindex(maps[0].shape):
                 weight = math.fsum(one[row, column] for one in maps) / len(maps)
