@@ -65,9 +65,13 @@ def ordered(root: Path, names: Iterable[str]) -> list[str]:
     """
     places = {name: place for place, name in enumerate(cell_names(root))}
     parts = {name: _parts(name) for name in names}
-    gone = [name for name, own in parts.items() if not places.keys() >= set(filter(None, own))]
+    gone = [
+        name
+        for name, (cell, reading) in parts.items()
+        if cell not in places or not (reading is None or reading in places)
+    ]
     if gone:
-        raise UserError(f"cells without a spec: {', '.join(gone)}")
+        raise UserError(f"cells without a spec: {', '.join(map(repr, gone))}")
     return sorted(parts, key=lambda name: (places[parts[name][0]], name))
 
 

@@ -141,9 +141,10 @@ def _kept(path: Path) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             names, *rows = csv.reader(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, csv.Error):
         return []
-    return rows if names == list(COLUMNS[FILE]) else []
+    whole = all(len(row) == len(names) for row in rows)
+    return rows if whole and names == list(COLUMNS[FILE]) else []
 
 
 def _speed(run: Run, runs_folder: Path) -> float | None:

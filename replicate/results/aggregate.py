@@ -66,12 +66,22 @@ def refuse_to_forget(campaign: Campaign) -> None:
         return
     folders = campaign.runs_folder.iterdir() if campaign.runs_folder.is_dir() else ()
     ids = {one.name.rpartition("-")[2] for one in folders if _has_record(one)}
-    lost = [run_id for run_id in read_csv(path)["run_id"] if run_id not in ids]
+    lost = [run_id for run_id in _run_ids(path) if run_id not in ids]
     if lost:
         raise UserError(
             f"{path} holds {len(lost)} runs whose records are not in {campaign.runs_folder}: "
             "bring them back, or use another --campaign"
         )
+
+
+def _run_ids(path: Path) -> list[str]:
+    try:
+        return [str(run_id) for run_id in read_csv(path)["run_id"]]
+    except (UserError, KeyError):
+        raise UserError(
+            f"{path}: cannot be read, so which runs it holds is not known: bring it back, "
+            "or delete it if every record is there"
+        ) from None
 
 
 def _has_record(folder: Path) -> bool:
@@ -129,6 +139,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     """
     text: Any = {"run_id": str, "commit": str, "published": str, "head_losses": str, "error": str}
     try:
+        atomic.require_regular(path)
         return pd.read_csv(path, dtype=text)
     except FileNotFoundError:
         raise UserError(f"{path}: not there; make it with `replicate aggregate`") from None

@@ -24,8 +24,8 @@ CASES = {
     "arguments": 500,
     "settings": 150,
     "csv": 300,
-    "drawn": 10,
-    "records": 250,
+    "drawn": 8,
+    "records": 200,
     "campaigns": 150,
 }
 """Different cases of each kind, at least."""

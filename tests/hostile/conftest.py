@@ -1,6 +1,7 @@
 """What makes thousands of cases affordable."""
 
 import functools
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from replicate import strictyaml
 
 
-@pytest.fixture(scope="session", autouse=True)
-def parsed_once() -> Iterator[None]:
-    """Most cases read the same files but for one: a text that was parsed is not parsed again."""
+@pytest.fixture(scope="module", autouse=True)
+def quickly() -> Iterator[None]:
+    """Most cases read the same files but for one, which need not be parsed again; no power cut is tested here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(strictyaml, "parse", functools.lru_cache(1000)(strictyaml.parse))
+        patch.setattr(os, "fsync", lambda _: None)
         yield
