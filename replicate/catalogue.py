@@ -2,6 +2,7 @@
 
 import difflib
 import fnmatch
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ FOLDERS = ("table1", "table2", "extensions")
 EXPERIMENTS = "experiments"
 READINGS = "extensions/sensitivity"
 """Other readings of the paper: `cell@name` is a cell with the file of one of them laid over it."""
+CELL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+LONGEST_NAME = 180
+"""With seed and id it names a folder, for which file systems take 255."""
 SETTABLE = [part for part in Spec.model_fields if part in PARTS]
 Keys = tuple[str, ...]
 
@@ -53,6 +57,12 @@ def cell_names(root: Path) -> list[str]:
         for part in FOLDERS
         for path in (folder / part).rglob("*.yaml")
     }
+    for name in found:
+        if not CELL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+            raise UserError(
+                f"{folder}: {name + '.yaml'!r}: a cell's name, at most {LONGEST_NAME} signs, has letters,"
+                " digits, hyphens, dots and underscores: rename the file or its folder"
+            )
     first = paper.read_tables(root).cell_names()
     return [name for name in first if name in found] + sorted(found - set(first))
 

@@ -91,6 +91,8 @@ def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
 def _below(folder: Path, prefix: str, *patterns: str) -> Iterator[tuple[str, bytes]]:
     for pattern in patterns:
         for path in folder.rglob(pattern):
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise UserError(f"{path}: a link out of {folder}: replace it by what is meant")
             yield f"{prefix}/{path.relative_to(folder).as_posix()}", path.read_bytes()
 
 

@@ -24,6 +24,9 @@ from replicate.spec import Dataset, Spec
 FORMAT = 1
 """To be raised with every change of what is stored, so that older entries are left alone."""
 
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a damaged entry can end in."""
+
 
 def prepare(spec: Spec, data_dir: Path | None, cache_dir: Path) -> Path:
     """The cache entry of a spec's images, built if it is missing or damaged, or its files changed.
@@ -49,7 +52,7 @@ def load(entry: Path) -> ImageData:
     try:
         meta = read_meta(entry)
         train, test = (_load_split(entry, split, meta) for split in SPLITS)
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"cache entry {entry} is missing or damaged ({error}): run `replicate data prepare`"
         ) from None
@@ -82,14 +85,14 @@ def damage(entry: Path) -> str | None:
         for name, stored in read_meta(entry)["files"].items():
             if _sha256(entry / name) != stored["sha256"]:
                 return f"{name} has another checksum"
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         return str(error)
     return None
 
 
 def read_meta(entry: Path) -> dict[str, Any]:
     """entry.json: source, fingerprint, mean, std, and each file's shape and SHA-256."""
-    return cast(dict[str, Any], json.loads((entry / "entry.json").read_text(encoding="utf-8")))
+    return cast(dict[str, Any], json.loads(atomic.read(entry / "entry.json")))
 
 
 def _load_split(entry: Path, split: str, meta: dict[str, Any]) -> Split:

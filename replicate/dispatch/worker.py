@@ -149,8 +149,7 @@ class _Attempt:
             "worker": self.shift.worker,
             "pid": os.getpid(),
         }
-        with (self.folder / record.ATTEMPTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(begun) + "\n")
+        atomic.append(self.folder / record.ATTEMPTS, json.dumps(begun) + "\n")
 
     def _train(self) -> tuple[Outcome, dict[str, str]]:
         from replicate.data import load

@@ -11,7 +11,7 @@ from replicate import strictyaml
 
 @pytest.fixture(scope="module", autouse=True)
 def quickly() -> Iterator[None]:
-    """Most cases read the same files but for one, which need not be parsed again; no power cut is tested here."""
+    """Most cases read the same files but for one; and no power cut is tested here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(strictyaml, "parse", functools.lru_cache(1000)(strictyaml.parse))
         patch.setattr(os, "fsync", lambda _: None)
