@@ -161,7 +161,7 @@ def glance(folder: Path | str) -> Status | None:
     None for no record, or one whose beginning or end is missing.
     """
     try:
-        file = os.open(f"{folder}/{RECORD}", os.O_RDONLY)
+        file = os.open(f"{folder}/{RECORD}", os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait
     except FileNotFoundError:
         return None
     try:
