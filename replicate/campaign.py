@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from replicate import atomic, catalogue, sums
 from replicate.errors import UserError
@@ -13,6 +13,7 @@ from replicate.plan import Run, runs
 from replicate.spec import Part, Slug, Spec
 
 Seeds = Annotated[int, Field(ge=1, le=1000)]
+_SLUG_RULE = "lower-case letters, digits and single hyphens, at most 60"
 
 
 class Request(Part):
@@ -61,19 +62,32 @@ def names(root: Path) -> list[str]:
 
 
 def read(root: Path, name: str) -> Request | None:
-    """The request of a campaign begun earlier; None where there is none."""
+    """The request of a campaign begun earlier; None where there is none.
+
+    Raises:
+        UserError: a name that is no folder name, or a damaged file, or that of another campaign.
+    """
+    try:
+        TypeAdapter(Slug).validate_python(name)
+    except ValidationError:
+        raise UserError(f"campaign {name!r}: {_SLUG_RULE}") from None
     path = folder(root, name) / "campaign.json"
     try:
         if sums.damaged(path):
             raise OSError(f"not as it was written, says {sums.FILE}")
-        return Request.model_validate_json(path.read_text(encoding="utf-8"))
+        found = Request.model_validate_json(atomic.read(path))
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        reason = str(error).replace("\n", " ")
+    except (OSError, ValidationError) as error:
+        reason = " ".join(str(error).split())
         raise UserError(
             f"{path}: cannot be read ({reason}); restore it, or delete it and run again"
         ) from None
+    if found.name != name:
+        raise UserError(
+            f"{path}: belongs to campaign {found.name!r}: name the folder so, or change `name` there"
+        )
+    return found
 
 
 def resolve(root: Path, request: Request) -> Campaign:
@@ -128,9 +142,7 @@ def request(values: dict[str, Any]) -> Request:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise UserError(
-            f"{key} {first['input']!r}: lower-case letters, digits and single hyphens, at most 60"
-        ) from None
+        raise UserError(f"{key} {first['input']!r}: {_SLUG_RULE}") from None
 
 
 def save(campaign: Campaign) -> None:
@@ -145,5 +157,6 @@ def save(campaign: Campaign) -> None:
 def grown(campaign: Campaign) -> Campaign:
     """The campaign with what other commands have added to it meanwhile."""
     request = read(campaign.root, campaign.request.name)
-    same = request is None or request == campaign.request
-    return campaign if same else resolve(campaign.root, request)
+    if request is None or request == campaign.request:
+        return campaign
+    return resolve(campaign.root, request)

@@ -2,6 +2,7 @@
 
 import difflib
 import fnmatch
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ FOLDERS = ("table1", "table2", "extensions")
 EXPERIMENTS = "experiments"
 READINGS = "extensions/sensitivity"
 """Other readings of the paper: `cell@name` is a cell with the file of one of them laid over it."""
+CELL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+LONGEST_NAME = 180
+"""With seed and id it names a folder, for which file systems take 255."""
 SETTABLE = [part for part in Spec.model_fields if part in PARTS]
 Keys = tuple[str, ...]
 
@@ -53,6 +57,12 @@ def cell_names(root: Path) -> list[str]:
         for part in FOLDERS
         for path in (folder / part).rglob("*.yaml")
     }
+    for name in found:
+        if not CELL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+            raise UserError(
+                f"{folder}: {name + '.yaml'!r}: a cell's name, at most {LONGEST_NAME} signs, has letters,"
+                " digits, hyphens, dots and underscores: rename the file or its folder"
+            )
     first = paper.read_tables(root).cell_names()
     return [name for name in first if name in found] + sorted(found - set(first))
 
@@ -65,9 +75,13 @@ def ordered(root: Path, names: Iterable[str]) -> list[str]:
     """
     places = {name: place for place, name in enumerate(cell_names(root))}
     parts = {name: _parts(name) for name in names}
-    gone = [name for name, own in parts.items() if not places.keys() >= set(filter(None, own))]
+    gone = [
+        name
+        for name, (cell, reading) in parts.items()
+        if cell not in places or not (reading is None or reading in places)
+    ]
     if gone:
-        raise UserError(f"cells without a spec: {', '.join(gone)}")
+        raise UserError(f"cells without a spec: {', '.join(map(repr, gone))}")
     return sorted(parts, key=lambda name: (places[parts[name][0]], name))
 
 
@@ -200,10 +214,10 @@ class _Reader:
         return str(values.get(("method", "name"), ""))
 
     def _known(self, name: str) -> Path:
-        path = (self.folder / name).resolve()
-        if not path.is_file():
-            raise UserError(f"{self.folder / 'protocols'}: protocol.instead: no file {path}")
-        return path
+        if not _is_file_name(name) or not (self.folder / name).resolve().is_file():
+            place = self.folder / "protocols"
+            raise UserError(f"{place}: protocol.instead: no file {name!r} in {self.folder}")
+        return (self.folder / name).resolve()
 
     def _read(self, path: Path) -> Document:
         if path not in self._documents:
@@ -215,12 +229,16 @@ def _extended(document: Document) -> list[str]:
     if not isinstance(document.value, dict):
         raise UserError(f"{document.path}:1: expected a mapping of keys, got {document.value!r}")
     names = document.value.get("extends", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(map(_is_file_name, names)):
         line = document.line(["extends"])
         raise UserError(
             f"{document.path}:{line}: extends: expected a list of file names, got {names!r}"
         )
     return names
+
+
+def _is_file_name(name: object) -> bool:
+    return isinstance(name, str) and name.isprintable()
 
 
 def _parts(name: str) -> tuple[str, str | None]:

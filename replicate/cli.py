@@ -1,13 +1,15 @@
 """The command line. Each command imports what it needs when it runs, so that help is quick."""
 
 import json
+import math
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from replicate.errors import UserError
+from replicate.errors import UserError, plain
 
 app = typer.Typer(
     add_completion=False,
@@ -31,7 +33,25 @@ Cells = Annotated[
         help="Names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'. Default: Tables 1 and 2.",
     ),
 ]
-Root = Annotated[Path, typer.Option(help="Folder with experiments/, results/ and reports/.")]
+
+
+def _one_line(path: Path | None) -> Path | None:
+    """Of messages a line is a problem, so a path must not break one."""
+    if path is not None and re.search(r"[\x00-\x1f\x7f]", str(path)):
+        raise UserError(f"{str(path)!r}: a path without control characters is needed: rename it")
+    return path
+
+
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise UserError(f"{seconds} seconds: a finite number is needed")
+    return seconds
+
+
+Root = Annotated[
+    Path,
+    typer.Option(callback=_one_line, help="Folder with experiments/, results/ and reports/."),
+]
 CampaignName = Annotated[
     str | None,
     typer.Option("--campaign", help="Name of the results. Default: the protocol's name."),
@@ -61,19 +81,30 @@ Workers = Annotated[
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of each. Default: cores / workers.")
 ]
-CheckpointSeconds = Annotated[float, typer.Option(min=0, help="Least time between checkpoints.")]
+CheckpointSeconds = Annotated[
+    float, typer.Option(min=0, callback=_finite, help="Least time between checkpoints.")
+]
 DataDir = Annotated[
     Path,
-    typer.Option(envvar="REPLICATE_DATA_DIR", help="Where the images are, or are downloaded to."),
+    typer.Option(
+        envvar="REPLICATE_DATA_DIR",
+        callback=_one_line,
+        help="Where the images are, or are downloaded to.",
+    ),
 ]
 CacheDir = Annotated[
-    Path, typer.Option(envvar="REPLICATE_CACHE_DIR", help="Where decoded images are kept.")
+    Path,
+    typer.Option(
+        envvar="REPLICATE_CACHE_DIR", callback=_one_line, help="Where decoded images are kept."
+    ),
 ]
 DataSets = Annotated[
     list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: the paper's four.")
 ]
 Campaigns = Annotated[str | None, typer.Argument(help="A campaign. Default: all of them.")]
-Every = Annotated[float, typer.Option(min=1, help="Seconds between two questions to SLURM.")]
+Every = Annotated[
+    float, typer.Option(min=1, callback=_finite, help="Seconds between two questions to SLURM.")
+]
 EVERY = 30.0
 HERE = Path()
 DATA = Path("data")
@@ -85,7 +116,9 @@ def main() -> None:
     try:
         app()
     except (UserError, OSError) as error:
-        print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        print(
+            "\n".join(f"error: {plain(line)}" for line in str(error).splitlines()), file=sys.stderr
+        )
         sys.exit(2)
 
 
@@ -300,14 +333,14 @@ def status(
     from replicate import campaign as campaigns
     from replicate.dispatch import follow
 
-    names = [campaign] if campaign else campaigns.names(root)
+    names = campaigns.names(root) if campaign is None else [campaign]
     if not names:
         print("No campaign yet: begin one with `replicate run --protocol smoke`.")
     found = [campaigns.opened(root, name) for name in names]
     if watch:
         follow.watch(found, every)
     else:
-        print("\n".join(line for one in found for line in follow.status(one)))
+        print("\n".join(plain(line) for one in found for line in follow.status(one)))
 
 
 @app.command()
@@ -346,9 +379,9 @@ def logs(
     from replicate import campaign as campaigns
     from replicate.dispatch import follow
 
-    for name in [campaign] if campaign else campaigns.names(root):
+    for name in campaigns.names(root) if campaign is None else [campaign]:
         for line in follow.logs(campaigns.opened(root, name), cell, lines):
-            print(line)
+            print(plain(line))
 
 
 @app.command()
@@ -361,7 +394,7 @@ def aggregate(
 
     found = campaigns.opened(root, campaign)
     for line in aggregates.aggregate(found):
-        print(f"left out: {line}", file=sys.stderr)
+        print(f"left out: {plain(line)}", file=sys.stderr)
     print(found.results / "runs.csv")
 
 
@@ -391,7 +424,7 @@ def power(
     """Show how many seeds each cell needs before its verdict can be anything but inconclusive."""
     from replicate.power import power
 
-    print(power(root, campaign))
+    print(plain(power(root, campaign)))
 
 
 @app.command()
@@ -430,7 +463,8 @@ def sensitivity(
 def export(
     campaign: Annotated[str, typer.Argument(help="A campaign.")],
     output: Annotated[
-        Path | None, typer.Option(help="The archive. Default: <campaign>.tar.gz, here.")
+        Path | None,
+        typer.Option(callback=_one_line, help="The archive. Default: <campaign>.tar.gz, here."),
     ] = None,
     root: Root = HERE,
 ) -> None:
@@ -439,7 +473,7 @@ def export(
 
     path, corrupt = export(root, campaign, output)
     for line in corrupt:
-        print(f"left out: {line}", file=sys.stderr)
+        print(f"left out: {plain(line)}", file=sys.stderr)
     print(path)
 
 
@@ -496,13 +530,14 @@ def _campaign(
     from replicate import campaign as campaigns
     from replicate import catalogue
 
-    begun = campaigns.read(root, name) if name else None
-    protocol = protocol or (begun.protocol if begun else None)
+    begun = None if name is None else campaigns.read(root, name)
+    if protocol is None and begun:
+        protocol = begun.protocol
     if protocol is None:
         choices = ", ".join(catalogue.protocols(root))
         raise UserError(f"--protocol is missing: choose from {choices}")
     wanted = {
-        "name": name or protocol,
+        "name": protocol if name is None else name,
         "protocol": protocol,
         "settings": settings or (begun.settings if begun else {}),
         "cells": catalogue.offered(root, patterns or [], protocol),

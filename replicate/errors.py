@@ -1,4 +1,4 @@
-"""The one exception for mistakes a user can mend."""
+"""The one exception for mistakes a user can mend, and how text of others is shown."""
 
 
 class UserError(Exception):
@@ -7,3 +7,11 @@ class UserError(Exception):
     The command line prints it without a trace and exits with code 2. Several problems found at
     once are joined by newlines, one line each.
     """
+
+
+def plain(text: str) -> str:
+    """Text for a terminal, which must not take anything in a name or an error for a command to it."""
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )

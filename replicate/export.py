@@ -58,6 +58,9 @@ def export(root: Path, name: str, target: Path | None = None) -> tuple[Path, lis
     from replicate.results import aggregate
 
     campaign = campaigns.opened(root, name)
+    for needed in ENVIRONMENT:  # first, so that nothing is written where one is missing
+        if not (root / needed).is_file():
+            raise UserError(f"{root / needed}: not there; export from a checkout of the project")
     corrupt = aggregate.aggregate(campaign)
     render(root, name)
     target = target or Path(f"{name}.tar.gz")
@@ -74,8 +77,6 @@ def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
     root, name = campaign.root, campaign.request.name
     yield "README.md", _readme(campaign).encode()
     for file in ENVIRONMENT:
-        if not (root / file).is_file():
-            raise UserError(f"{root / file}: not there; export from a checkout of the project")
         yield file, (root / file).read_bytes()
     yield from _below(PACKAGE, "replicate", "*.py", "*.jinja", "*.csv")
     yield from _below(root / "experiments", "experiments", "*.yaml", "*.json")
@@ -90,6 +91,8 @@ def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
 def _below(folder: Path, prefix: str, *patterns: str) -> Iterator[tuple[str, bytes]]:
     for pattern in patterns:
         for path in folder.rglob(pattern):
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise UserError(f"{path}: a link out of {folder}: replace it by what is meant")
             yield f"{prefix}/{path.relative_to(folder).as_posix()}", path.read_bytes()
 
 

@@ -131,7 +131,7 @@ def _kept(path: Path) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             names, *rows = csv.reader(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, csv.Error):
         return []
     whole = [row for row in rows if len(row) == len(names)]
     return whole if names == list(COLUMNS[FILE]) else []

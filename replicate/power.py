@@ -11,7 +11,9 @@ from scipy import stats
 from tabulate import tabulate
 
 from replicate import campaign as campaigns
-from replicate.results import aggregate
+from replicate.campaign import Campaign
+from replicate.errors import UserError
+from replicate.report.read import frame
 from replicate.results.statistics import LEVEL, MARGIN, Interval, half_unit, seeds_needed
 
 HEADERS = ("cell", "verdict", "n", "sd so far (95 %)", "seeds needed (95 %)", "hours to go")
@@ -51,10 +53,9 @@ class Need:
 
 def power(root: Path, name: str | None = None) -> str:
     """What the cells of a campaign, or of all of them, need; reads cells.csv and provenance.csv."""
-    if name:
-        campaigns.opened(root, name)
-    folders = [campaigns.folder(root, one) for one in ([name] if name else campaigns.names(root))]
-    measured = [folder for folder in folders if name or (folder / "cells.csv").exists()]
+    names = campaigns.names(root) if name is None else [name]
+    opened = [campaigns.opened(root, one) for one in names]
+    measured = [one for one in opened if name or (one.results / "cells.csv").exists()]
     if not measured:
         return "No campaign with results yet: begin one with `replicate run`."
     return "\n\n".join([*map(_of_campaign, measured), LEGEND])
@@ -64,7 +65,7 @@ def needs(cells: pd.DataFrame, provenance: pd.DataFrame) -> list[Need]:
     """One for each cell with a published number: the others have no verdict.
 
     Args:
-        cells: of cells.csv, `published` as text; provenance: of provenance.csv.
+        cells: of cells.csv; provenance: of provenance.csv.
     """
     seconds = provenance[provenance["seconds"] > 0].groupby("cell")["seconds"].mean()
     return [
@@ -77,7 +78,7 @@ def needs(cells: pd.DataFrame, provenance: pd.DataFrame) -> list[Need]:
             rounding=half_unit(cell["published"]),
             seconds=float(seconds.get(cell["cell"], np.nan)),
         )
-        for _, cell in cells[cells["published"].notna()].iterrows()
+        for _, cell in cells[cells["published"] != ""].iterrows()
     ]
 
 
@@ -95,13 +96,15 @@ def largest_sd(rounding: float, margin: float = MARGIN, level: float = LEVEL) ->
     return float((margin / 2 - rounding) / stats.norm.ppf((1 + level) / 2))
 
 
-def _of_campaign(folder: Path) -> str:
-    cells, provenance = (
-        aggregate.read_csv(folder / file) for file in ("cells.csv", "provenance.csv")
-    )
+def _of_campaign(campaign: Campaign) -> str:
+    if not (campaign.results / "cells.csv").exists():
+        raise UserError(
+            f"{campaign.results / 'cells.csv'}: not there; make it with `replicate aggregate`"
+        )
+    cells, provenance = (frame(campaign, file) for file in ("cells.csv", "provenance.csv"))
     rows = [tuple(_row(need)) for need in needs(cells, provenance)]
     table = tabulate(rows, HEADERS, disable_numparse=True, tablefmt="simple")
-    return f"campaign {folder.name}\n{table}"
+    return f"campaign {campaign.request.name}\n{table}"
 
 
 def _row(need: Need) -> Iterator[Any]:

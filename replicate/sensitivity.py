@@ -87,7 +87,7 @@ def plan(
     bases = catalogue.offered(root, choose(root, entry, patterns), protocol)
     others = [cell_name(entry, one, base) for base in bases for one in entry.alternatives]
     wanted = {
-        "name": campaign or f"{protocol}-{entry.id.lower()}",
+        "name": f"{protocol}-{entry.id.lower()}" if campaign is None else campaign,
         "protocol": protocol,
         "settings": settings,
         "cells": [*bases, *others],

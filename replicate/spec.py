@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Title = Annotated[str, Field(min_length=1, max_length=100)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 Range = Annotated[tuple[float, float], Field(strict=False)]
 Printed = Annotated[str, Field(pattern=r"^\d{1,3}\.\d{1,4}$")]
 Oddities = Annotated[
@@ -88,11 +88,11 @@ class Dataset(Part):
     channels: Literal[1, 3]
     stored_size: Count | None
     """Side of the stored images, in pixels; null for files of any size and shape."""
-    size: Annotated[int, Field(ge=8)]
+    size: Annotated[int, Field(ge=8, le=10_000)]
     """Side of the images the network sees, in pixels."""
     fit: Literal["none", "average", "resize", "pad"]
     """How stored_size becomes size: block average, antialiased bilinear resize, zero padding."""
-    split_seed: Annotated[int, Field(ge=0)] | None
+    split_seed: Annotated[int, Field(ge=0, le=10**9)] | None
     """Draws test_images of a folder without train/ and test/, every class by its share; null where
     the data set comes split."""
     train_images: Count

@@ -13,9 +13,12 @@ from typing import Any
 
 import yaml
 
+from replicate import atomic
 from replicate.errors import UserError
 
 MAX_BYTES = 1_000_000
+LONGEST_NUMBER = 100
+"""Signs of an integer."""
 _CORE = {  # the plain scalars of YAML 1.2's core schema, https://yaml.org/spec/1.2.2/#103-core-schema
     "null": re.compile(r"null|Null|NULL|~|"),
     "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
@@ -60,7 +63,7 @@ def parse(text: str, path: Path) -> Document:
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        anchored = any(
+        anchored = "*" in text and any(
             isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, Loader=yaml.SafeLoader)
         )
     except yaml.MarkedYAMLError as error:
@@ -80,7 +83,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES} bytes: not a file of this suite")
-        return path.read_text(encoding="utf-8")
+        return atomic.read(path).decode()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -119,6 +122,8 @@ def _scalar_problem(node: yaml.ScalarNode) -> str | None:
     if node.style is not None:
         return None if kind == "str" else f"tag {node.tag!r} is not used here"
     text: str = node.value
+    if kind == "int" and len(text) > LONGEST_NUMBER:
+        return f"a number of {len(text)} signs is too long"
     core = next((name for name, pattern in _CORE.items() if pattern.fullmatch(text)), "str")
     if kind not in (*_CORE, "str", "timestamp"):
         return f"{kind!r} is not used here: write plain text, numbers, true, false or null"

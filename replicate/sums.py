@@ -72,7 +72,7 @@ def _noted(folder: Path) -> dict[str, list[str]]:
     """The checksums of each file by its name."""
     found: dict[str, list[str]] = {}
     try:
-        lines = (folder / FILE).read_bytes().decode(errors="replace").splitlines()
+        lines = atomic.read(folder / FILE).decode(errors="replace").splitlines()
     except FileNotFoundError:
         return {}
     for line in lines:

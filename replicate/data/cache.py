@@ -24,6 +24,9 @@ from replicate.spec import Dataset, Spec
 FORMAT = 1
 """To be raised with every change of what is stored, so that older entries are left alone."""
 
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a damaged entry can end in."""
+
 
 def prepare(spec: Spec, data_dir: Path | None, cache_dir: Path) -> Path:
     """The cache entry of a spec's images, built if it is missing or damaged, or its files changed.
@@ -49,7 +52,7 @@ def load(entry: Path) -> ImageData:
     try:
         meta = read_meta(entry)
         train, test = (_load_split(entry, split, meta) for split in SPLITS)
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"cache entry {entry} is missing or damaged ({error}): run `replicate data prepare`"
         ) from None
@@ -82,7 +85,7 @@ def damage(entry: Path) -> str | None:
         for name, stored in read_meta(entry)["files"].items():
             if _sha256(entry / name) != stored["sha256"]:
                 return f"{name} has another checksum"
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         return str(error)
     return None
 
@@ -92,7 +95,7 @@ def read_meta(entry: Path) -> dict[str, Any]:
 
     Raises ValueError where it has not the checksum that it says of itself.
     """
-    meta = cast(dict[str, Any], json.loads((entry / "entry.json").read_text(encoding="utf-8")))
+    meta = cast(dict[str, Any], json.loads(atomic.read(entry / "entry.json")))
     if not isinstance(meta, dict) or meta.pop("checksum", None) != _checksum(meta):
         raise ValueError("entry.json has another checksum")
     return meta

@@ -1,10 +1,14 @@
 """Official archives: downloaded, checked, unpacked beside their place, renamed into it."""
 
+import gzip
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
+from lzma import LZMAError
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +18,15 @@ from replicate.errors import UserError
 
 MAX_UNPACKED = 2 * 1024**3
 """Bytes an archive may grow to: several times what the largest of them does."""
+
+UNREADABLE = (
+    *(zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, zlib.error, LZMAError),
+    *(
+        RuntimeError,
+        gzip.BadGzipFile,
+    ),  # of a zip file that is encrypted or packed in an unknown way
+)
+"""What opening a damaged archive can end in; not a full disk."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +41,6 @@ class Archive:
 
 def unpack(archive: Archive, data_dir: Path) -> None:
     """Make `data_dir/archive.folder`, from the archive in `data_dir` or else from the network."""
-    from torchvision.datasets.utils import extract_archive
-
     with workspace(data_dir) as temporary:
         if (data_dir / archive.folder).exists():  # another process was faster
             return
@@ -39,10 +50,8 @@ def unpack(archive: Archive, data_dir: Path) -> None:
         else:
             packed = temporary / archive.filename
             download(archive.url, packed, archive.md5, data_dir)
-        if packed.suffix == ".zip":
-            extract_zip(packed, temporary)
-        else:
-            extract_archive(packed, temporary)  # with tarfile's "data" filter: nothing climbs out
+        extract = extract_zip if packed.suffix == ".zip" else extract_tar
+        extract(packed, temporary)
         (temporary / archive.folder).rename(data_dir / archive.folder)
 
 
@@ -96,8 +105,23 @@ def extract_zip(path: Path, target: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist(), target)
             archive.extractall(target)
-    except zipfile.BadZipFile as error:
+    except UNREADABLE as error:
         raise UserError(f"{path} is no whole zip file ({error}): remove it and run again") from None
+
+
+def extract_tar(path: Path, target: Path) -> None:
+    """As `extract_zip`, of a tar file, compressed or not; links and devices are refused."""
+    try:
+        with tarfile.open(path) as archive:
+            total = 0
+            for member in archive:  # one after the other: a bomb is not unpacked to its end
+                total += member.size
+                _check_size(path, total)
+                if not (member.isfile() or member.isdir()):
+                    raise UserError(f"{path} holds {member.name!r}, no file: get it elsewhere")
+                archive.extract(member, target, filter="data")
+    except UNREADABLE as error:
+        raise UserError(f"{path} is no sound tar file ({error}): remove it and run again") from None
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo], target: Path) -> None:
@@ -107,7 +131,10 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], target: Path) -> 
             raise UserError(
                 f"{path} holds {member.filename!r}, outside its folder: get it elsewhere"
             )
-    total = sum(member.file_size for member in members)
+    _check_size(path, sum(member.file_size for member in members))
+
+
+def _check_size(path: Path, total: int) -> None:
     if total > MAX_UNPACKED:
         raise UserError(
             f"{path} unpacks to {total} bytes, at most {MAX_UNPACKED}: get it elsewhere"

@@ -80,4 +80,9 @@ def _read(root: Path, split: str) -> Contents:
                 check(path, md5)
             arrays.append(read_idx(path))
     images, labels = arrays
+    if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
+        raise UserError(
+            f"{root}: {split} has images of shape {images.shape} with labels of shape {labels.shape},"
+            " not as many labels as images of 28x28 pixels: remove it and run again to download it"
+        )
     return Contents(labels.astype(np.int64), iter([images[..., None]]))

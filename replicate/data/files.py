@@ -1,6 +1,7 @@
 """Image files: which there are, whether they changed, their pixels."""
 
 import hashlib
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ def visible(folder: Path) -> list[Path]:
         raise UserError(f"{folder} is missing") from None
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}") from None
+    for path in found:
+        if re.search(r"[\x00-\x1f\x7f]", path.name):
+            raise UserError(f"{folder} holds {path.name!r}: rename it, without control characters")
     ignored = ("thumbs.db", "desktop.ini")
     return [p for p in found if not p.name.startswith(".") and p.name.lower() not in ignored]
 

@@ -48,7 +48,12 @@ def _row(dataset: Dataset, data_dir: Path | None, cache_dir: Path) -> Row:
     entry = cache.entry_path(dataset, source, cache_dir)
     if not (entry / "entry.json").exists():
         return Row(dataset.name, source.kind, source.place, images, "not read yet", None)
-    return Row(dataset.name, source.kind, source.place, images, _state(dataset, entry), entry)
+    try:
+        state = _state(dataset, entry)
+    except cache.UNREADABLE:
+        place = f"cache entry {entry} is damaged: run `replicate data prepare`"
+        return Row(dataset.name, source.kind, place, images, "not read yet", None)
+    return Row(dataset.name, source.kind, source.place, images, state, entry)
 
 
 def _state(dataset: Dataset, entry: Path) -> State:

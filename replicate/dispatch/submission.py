@@ -60,10 +60,13 @@ def read_all(campaign: Campaign) -> list[Submission]:
 
 def _read(path: Path) -> Submission:
     try:
-        return Submission.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        found = Submission.model_validate_json(atomic.read(path))
+    except (OSError, ValidationError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: cannot be read ({reason}); restore it, or delete it") from None
+    if found.name != path.parent.name:  # it is written again below its name
+        raise UserError(f"{path}: is submission {found.name!r}; restore it, or delete it")
+    return found
 
 
 def log(campaign: Campaign, submission: Submission, job: str) -> Path:

@@ -113,20 +113,23 @@ def _is_claimed_without_flock(folder: Path) -> bool:
 
 
 def attempts(folder: Path) -> list[dict[str, Any]]:
-    """Every time a worker began this run: when, and which. A damaged line is left out."""
+    """Every time a worker began this run: when, and which. A torn or damaged line is left out."""
     try:
-        lines = (folder / record.ATTEMPTS).read_bytes().splitlines()
+        lines = atomic.read(folder / record.ATTEMPTS).splitlines()
     except FileNotFoundError:
         return []
-    return [begun for line in lines if (begun := _attempt(line))]
+    return [begun for line in lines if (begun := _begun(line))]
 
 
-def _attempt(line: bytes) -> dict[str, Any] | None:
+def _begun(line: bytes) -> dict[str, Any] | None:
     try:
         begun = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return begun if isinstance(begun, dict) and {"started", "worker"} <= begun.keys() else None
+    known = isinstance(begun, dict) and all(
+        isinstance(begun.get(key), str) and "/" not in begun[key] for key in ("started", "worker")
+    )
+    return begun if known else None
 
 
 def record_failure(run: Run, shift: Shift, error: str, trace: str | None) -> None:

@@ -1,5 +1,6 @@
 """What a report is made of: plain text, tables, figures and commands, free of any markup."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -58,6 +59,12 @@ class Commands:
     kind: ClassVar[str] = "commands"
     caption: str
     lines: tuple[str, ...]
+
+    @property
+    def fence(self) -> str:
+        """Of a code block in markdown: longer than any that the lines could close it with."""
+        ticks = re.findall(r"`+", "\n".join(self.lines))
+        return "`" * max(3, 1 + max(map(len, ticks), default=0))
 
 
 Block = Table | Figure | Text | Commands

@@ -1,5 +1,7 @@
 """Reads the files of results/<campaign>/ that a report is made from."""
 
+import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,10 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from replicate import campaign, catalogue, paper, sums
+from replicate import atomic, campaign, catalogue, paper, sums
 from replicate.campaign import Campaign, Request
 from replicate.errors import UserError
+from replicate.report.checks import check
 from replicate.results.columns import COLUMNS, LATER, Kind
+
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
+"""What reading a damaged CSV file can end in."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +56,17 @@ def read(root: Path, name: str) -> Results:
     Raises:
         UserError: no such campaign, or a file that lacks a column.
     """
-    if Path(name).name != name:
-        raise UserError(f"campaign {name!r}: expected the name of a folder in {root / 'results'}")
     opened = campaign.opened(root, name)
     if not (opened.results / "cells.csv").is_file():
         raise UserError(f"{opened.results / 'cells.csv'}: no such file: run `replicate run` first")
-    frames = {file: _frame(opened.results / file) for file in COLUMNS}
+    cells = frame(opened, "cells.csv")
+    frames = {
+        file: frame(opened, file, set(cells["cell"])) for file in COLUMNS if file != "cells.csv"
+    }
     return Results(
         campaign=opened,
         paper=paper.read_tables(root),
-        cells=frames["cells.csv"].set_index("cell", drop=False).rename_axis(None),
+        cells=cells.set_index("cell", drop=False).rename_axis(None),
         runs=frames["runs.csv"],
         provenance=frames["provenance.csv"],
         epochs=frames["epochs.csv.gz"],
@@ -74,15 +81,34 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
+def frame(campaign: Campaign, file: str, cells: Collection[str] = ()) -> pd.DataFrame:
+    """One of a campaign's CSV files, typed; no rows where the file is missing or empty.
+
+    Args:
+        cells: that it may speak of; by default those of the campaign.
+
+    Raises:
+        UserError: it cannot be read, lacks a column, or says what cannot be.
+    """
+    frame = _frame(campaign.results / file)
+    check(campaign.results / file, frame, cells or {cell.name for cell in campaign.cells})
+    return frame
+
+
 def _frame(path: Path) -> pd.DataFrame:
-    """The file's rows, typed; no rows where the file is missing or empty."""
     types = COLUMNS[path.name]
     sums.check(path)
     try:
+        atomic.require_regular(path)
         # "NA" in a text column stays text.
         frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_blank(types))
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{path}: cannot be read ({reason}): make it again with `replicate aggregate`"
+        ) from None
     unknown = {name: pd.Series(dtype=types[name]) for name in LATER & types.keys() - set(frame)}
     frame = frame.assign(**unknown)
     if missing := types.keys() - set(frame.columns):

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from replicate import atomic
+from replicate.errors import UserError
 from replicate.report.document import Document
 from replicate.report.read import read
 from replicate.report.sections import document
@@ -38,6 +39,9 @@ def render(root: Path, campaign: str) -> Path:
 def _render(root: Path, campaign: str) -> Path:
     report = document(read(root, campaign))
     folder = root / "reports" / campaign
+    for place in (folder, folder / "figures"):
+        if place.is_symlink():
+            raise UserError(f"{place}: a link, and old figures are removed there: remove the link")
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for place in (folder, folder / "figures"):
         atomic.sweep(place)

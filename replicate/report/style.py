@@ -55,6 +55,7 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 8,
     "figure.titlesize": 10.5,
     "svg.hashsalt": "replicate",
+    "text.parse_math": False,  # a $ in a name is a dollar
 }
 
 

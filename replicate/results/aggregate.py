@@ -143,6 +143,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     text: Any = {"run_id": str, "commit": str, "published": str, "head_losses": str, "error": str}
     sums.check(path)
     try:
+        atomic.require_regular(path)
         return pd.read_csv(path, dtype=text)
     except FileNotFoundError:
         raise UserError(f"{path}: not there; make it with `replicate aggregate`") from None
@@ -218,6 +219,10 @@ def _maps(runs: Iterable[Digest]) -> Iterator[dict[str, Any]]:
         if one.maps:
             by_cell.setdefault(one.cell, []).append(one.maps)
     for cell, own in by_cell.items():
+        if len({tuple(one.shape for one in maps) for maps in own}) > 1:
+            raise UserError(
+                f"{cell}: the weights of its runs differ in shape: remove what is not its"
+            )
         for head, maps in enumerate(zip(*own, strict=True)):
             for (row, column), weight in np.ndenumerate(mean(maps)):
                 yield {"cell": cell, "head": head, "row": row, "column": column, "weight": weight}

@@ -1,6 +1,7 @@
 """One run's share of the CSV files, made from its folder. Free of pandas, so that processes start quickly."""
 
 import gzip
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from replicate import machine
+from replicate import atomic, machine
 from replicate.results import record
 from replicate.results.record import CorruptRecord, Record
 
 _CHUNK = 250
 """Folders for a process at a time; fewer in all are read without a second process."""
+_MOST_BYTES = 256 * 1024**2
+"""Of a run's weights: a thousand times what the largest network here has."""
 _COMPRESSION = 1  # higher levels take five times as long and save a twentieth of these digits
 
 
@@ -74,14 +77,12 @@ def _read(folders: Sequence[Path]) -> list[Digest | CorruptRecord]:
 def _digest(folder: Path) -> Digest | CorruptRecord | None:
     try:
         found = record.read(folder)
+        return None if found is None else _digested(found, _weights(folder, found))
     except CorruptRecord as error:
         return error
-    if found is None:
-        return None
-    try:
-        weights = _weights(folder, found)
-    except Exception as error:  # whatever a damaged archive makes numpy raise
-        return CorruptRecord(f"{folder / record.POOLS}: cannot be read: {error}")
+
+
+def _digested(found: Record, weights: Sequence[np.ndarray]) -> Digest:
     return Digest(
         *(found.cell, found.seed, found.id),
         run=_run(found),
@@ -160,8 +161,25 @@ def _weights(folder: Path, found: Record) -> list[np.ndarray]:
     path = folder / record.POOLS
     if found.status == "failed" or not (found.pools or path.exists()):
         return []
-    with np.load(path, allow_pickle=False) as file:
-        return [file[name] for name in file.files]
+    try:
+        _refuse_bombs(path)
+        with np.load(path, allow_pickle=False) as file:
+            weights = [file[name] for name in file.files]
+        if not all(one.ndim == 3 and one.size and np.isfinite(one).all() for one in weights):
+            raise ValueError("not (C, H, W) arrays of finite numbers")
+    except Exception as error:  # a damaged or foreign archive can fail in any way
+        reason = " ".join(str(error).split())
+        raise CorruptRecord(f"{path}: no whole file of weights ({reason})") from None
+    return weights
+
+
+def _refuse_bombs(path: Path) -> None:
+    """A few bytes can be packed that fill any memory; what the zip file says of its size is kept to."""
+    atomic.require_regular(path)
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MOST_BYTES:
+        raise ValueError(f"it unpacks to {size} bytes, at most {_MOST_BYTES}")
 
 
 def _key(found: Record) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from replicate import sums
+from replicate import atomic, sums
+from replicate.errors import UserError
 from replicate.results.digest import Digest
 
 FILE = "oddities.csv"
@@ -44,12 +45,29 @@ def write(results: Path, runs: Iterable[Digest]) -> None:
 
 
 def read(results: Path) -> list[Odd]:
-    """The rows; none where there is no file."""
+    """The rows; none where there is no file.
+
+    Raises:
+        UserError: a file with anything else in it.
+    """
     sums.check(results / FILE)
     try:
-        with (results / FILE).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        text = io.StringIO(atomic.read(results / FILE).decode(), newline="")
+        return [_row(row) for row in csv.DictReader(text)]
     except FileNotFoundError:
         return []
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{results / FILE}: cannot be read ({reason}): make it again with `replicate aggregate`"
+        ) from None
+
+
+def _row(row: dict[str, str]) -> Odd:
     types = Odd.__annotations__
-    return [Odd(**{name: types[name](value) for name, value in row.items()}) for row in rows]
+    if row.keys() != types.keys():
+        raise ValueError(f"columns {', '.join(map(str, row))}")
+    odd = Odd(**{name: types[name](value) for name, value in row.items()})
+    if not (0 <= odd.accuracy <= 100 and 0 <= odd.odd_accuracy <= 100):
+        raise ValueError(f"{odd.accuracy} and {odd.odd_accuracy} percent")
+    return odd

@@ -9,9 +9,9 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from replicate import atomic
 from replicate.spec import Part
@@ -25,6 +25,7 @@ POOLS = "pools.npz"
 LOCK = "lock"
 
 Status = Literal["done", "diverged", "failed"]
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 _BEGINNING = re.compile(
     rb'\{"checksum": "[0-9a-f]{64}", "record": '
@@ -59,30 +60,47 @@ class Provenance(Part):
     attempts: int
 
 
+def _with_names(spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec as it was then, which may lack keys of today's: those that the CSV files show are there."""
+    for part in ("dataset", "method", "protocol"):
+        if not isinstance(spec.get(part), dict) or not isinstance(spec[part].get("name"), str):
+            raise ValueError(f"a spec without {part}.name")
+    published = spec.get("published", "none")
+    if published is not None and not (isinstance(published, dict) and "table" in published):
+        raise ValueError("a spec without published.table")
+    return spec
+
+
 class Record(Part):
     """How a run ended."""
 
     format: Literal[1] = 1
     cell: str
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, le=10**9)]
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     status: Status
     pools: str | None = None
     """SHA-256 of pools.npz; None without FlexPool, and where that was not noted."""
-    spec: dict[str, Any]
+    spec: Annotated[dict[str, Any], AfterValidator(_with_names)]
     source: str | None
     fingerprint: str | None
     epochs: list[Epoch]
     error: str | None
     """One line; for failed and diverged runs."""
     trace: str | None
-    parameters: int | None = None
+    parameters: Whole | None = None
     """Of the network; None for failed runs, and where that was not noted."""
-    flops: int | None = None
+    flops: Whole | None = None
     """Floating-point operations of a forward pass of one image; None as above."""
     provenance: Provenance
     oddities: dict[str, float] = Field(default_factory=dict)
     """Accuracy measured in the spec's odd ways: beside the accuracy, never in its place."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.status == "done" and not self.epochs:
+            raise ValueError("done without an epoch")
+        return self
 
     @property
     def accuracy(self) -> float | None:
@@ -152,7 +170,7 @@ def glance(folder: Path | str) -> Status | None:
     None for no record, or one whose beginning or end is missing.
     """
     try:
-        file = os.open(f"{folder}/{RECORD}", os.O_RDONLY)
+        file = os.open(f"{folder}/{RECORD}", os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait
     except FileNotFoundError:
         return None
     try:
@@ -170,17 +188,21 @@ def glance(folder: Path | str) -> Status | None:
 def progress(folder: Path) -> dict[str, Any] | None:
     """The latest epoch of a run under way, as far as it can be read."""
     try:
-        found = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(atomic.read(folder / PROGRESS))
+    except (OSError, ValueError, RecursionError):
         return None
-    whole = isinstance(found, dict) and all(type(found.get(key)) in (int, float) for key in _SHOWN)
-    return found if whole else None
+    return found if isinstance(found, dict) and _tells_the_epoch(found) else None
+
+
+def _tells_the_epoch(progress: dict[str, Any]) -> bool:
+    shown = [progress.get(key) for key in _SHOWN]
+    return all(isinstance(one, int | float) and abs(one) < 10**9 for one in shown)
 
 
 def _content(path: Path) -> bytes | None:
     """All of a record's file, its checksum verified; None where there is no file."""
     try:
-        content = path.read_bytes()
+        content = atomic.read(path)
     except FileNotFoundError:
         return None
     except OSError as error:

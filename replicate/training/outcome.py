@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 @dataclass(frozen=True)
 class Epoch:
     """One pass over the training images and the test accuracy after it; every number is finite."""
 
-    epoch: int
+    __pydantic_config__: ClassVar[Any] = {"allow_inf_nan": False}
+    """Of records that are read."""
+
+    epoch: Annotated[int, Field(ge=-(10**9), le=10**9)]
     """Counted from 1; those of a pretraining, on classes of its own, end at 0."""
     learning_rate: float
     """Of the epoch's last step, for every parameter but FlexPool's weights."""
@@ -23,9 +31,9 @@ class Epoch:
     """Mean cross-entropy of each head (Eq. 4), first stage first, before lambda."""
     penalty: float
     """Mean of R (Eq. 2), summed over the heads, before its weight."""
-    train_accuracy: float
+    train_accuracy: Percent
     """Percent, of the last head, on augmented images while the weights change."""
-    accuracy: float
+    accuracy: Percent
     """Percent of all test images, after the epoch."""
     seconds: float
     """Training and evaluation."""

@@ -1,0 +1,131 @@
+"""Spec files, profiles and the paper's own files with something wrong in them."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import yaml
+from hypothesis import strategies as st
+
+from replicate import catalogue
+from replicate.dispatch import profile, slurm
+from replicate.spec import Spec
+from tests.hostile.cases import CASES, call, damaged, each, judge, mutated, refused_or
+
+SHIPPED = Path(__file__).parents[2] / "experiments"
+CELL = "table2/cifar10/flexpool-reg-dropout"
+FILES = (
+    f"{CELL}.yaml",
+    *("protocols/paper.yaml",) * 4,
+    *("protocols/short.yaml", "protocols/smoke.yaml"),
+    *("datasets/cifar10.yaml",) * 3,
+    *("methods/flexpool-reg-dropout.yaml", "classifiers/sac.yaml"),
+)
+CLUSTERS = ("clusters/cpu.yaml", "clusters/one-gpu.yaml")
+PAPER = tuple(f"paper/{name}.yaml" for name in ("tables", "claims", "figures", "ambiguities"))
+PARSED = {
+    name: yaml.safe_load((SHIPPED / name).read_text()) for name in (*FILES, *CLUSTERS, *PAPER)
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one cell, which is quicker to read and to compare than 103 files."""
+    folder = tmp_path_factory.mktemp("specs")
+    for name in (*FILES, *CLUSTERS, *PAPER):
+        (folder / "experiments" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SHIPPED / name, folder / "experiments" / name)
+    return folder
+
+
+@st.composite
+def changes(draw: st.DrawFn, files: tuple[str, ...]) -> tuple[str, str]:
+    """A file and its text, in which one value is another."""
+    name = draw(st.sampled_from(files))
+    value = mutated(draw, PARSED[name])
+    return name, yaml.safe_dump(value, allow_unicode=True, sort_keys=False)
+
+
+@st.composite
+def broken(draw: st.DrawFn, files: tuple[str, ...]) -> tuple[str, bytes]:
+    """A file and its bytes, with some of them damaged."""
+    name = draw(st.sampled_from(files))
+    return name, damaged(draw, (SHIPPED / name).read_bytes())
+
+
+@contextmanager
+def written(root: Path, name: str, text: str | bytes) -> Iterator[None]:
+    """Put a text in the place of a file, for a while."""
+    path = root / "experiments" / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode(errors="surrogatepass"))
+    try:
+        yield
+    finally:
+        shutil.copy(SHIPPED / name, path)
+
+
+def show(root: Path, case: tuple[str, str | bytes]) -> None:
+    """`show` refuses, or shows a spec that is one: typed, finite, and the same when it is read again."""
+    with written(root, *case):
+        answer = refused_or(root, "show", CELL, "--protocol", "smoke", "--root", str(root))
+        if answer:
+            assert CELL in answer.out
+            (cell,) = catalogue.load(root, [CELL], "smoke")
+            again = Spec.model_validate_json(
+                json.dumps(cell.spec.model_dump(mode="json"), allow_nan=False)
+            )
+            assert again.run_id(0) == cell.spec.run_id(0)
+
+
+def test_a_changed_value(root: Path) -> None:
+    each("specs", changes(FILES), lambda case: show(root, case))
+
+
+def test_a_damaged_text(root: Path) -> None:
+    each("texts", broken(FILES), lambda case: show(root, case))
+
+
+def test_the_papers_own_files(root: Path) -> None:
+    def check(case: tuple[str, str | bytes]) -> None:
+        with written(root, *case):
+            refused_or(root, "audit", "--root", str(root))
+            refused_or(root, "show", CELL, "--root", str(root))
+            if "ambiguities" in case[0]:
+                with patch("replicate.sensitivity.run", lambda *_: 0):
+                    refused_or(
+                        root, "sensitivity", "A03", "--protocol", "smoke", "--root", str(root)
+                    )
+
+    each("paper", changes(PAPER) | broken(PAPER), check)
+
+
+def test_cluster_profiles(root: Path) -> None:
+    """Read for a dry run, without the cluster."""
+
+    def read(campaign: catalogue.Any, options: slurm.Options) -> None:
+        profile.read(root, options.cluster)
+
+    def check(case: tuple[str, str | bytes]) -> None:
+        with written(root, *case):
+            name = Path(case[0]).stem
+            asked = ("--dry-run", "--protocol", "smoke", "--root", str(root))
+            with patch.object(slurm, "dry_run", read):
+                refused_or(root, "submit", "--cluster", name, *asked, CELL)
+
+    each("profiles", changes(CLUSTERS) | broken(CLUSTERS), check)
+
+
+def test_all_the_cases_together() -> None:
+    assert sum(CASES.values()) >= 2000
+
+
+def test_a_value_that_is_accepted_is_shown(root: Path) -> None:
+    """So that the cases above are not all refused, whatever they say."""
+    with written(root, "classifiers/sac.yaml", (SHIPPED / "classifiers/sac.yaml").read_bytes()):
+        answer = call("show", CELL, "--root", str(root))
+        assert judge(answer)
+        assert "training.epochs" in answer.out
