@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -41,7 +42,11 @@ def load(path: Path, run_id: str, fingerprint: str) -> State | None:
         path.replace(aside)
         _log.warning("%s is damaged: set aside as %s, the run starts anew", path, aside.name)
         return None
-    state: State = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    try:
+        state: State = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} holds more than numbers ({reason}): remove it") from None
     for what, seen, wanted in [
         ("run", state["run_id"], run_id),
         ("data", state["fingerprint"], fingerprint),

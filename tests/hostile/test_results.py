@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
 
 from replicate.dispatch import scheduler, submission
-from replicate.report import render
 from replicate.report.read import read
 from replicate.results import record
 from tests.conftest import Records
@@ -89,22 +87,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (campaign.results / "forecast.csv").write_text(runs)
     assert judge(call("aggregate", "made", "--root", str(folder)))
     return folder
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No figures, which take seconds a case."""
-    monkeypatch.setattr(render, "picture", lambda *_: b"<svg/>")
-    drawings = (
-        "figures.bars",
-        "figures.trend",
-        "figures.forest",
-        "curves.curves",
-        "weights.sums",
-        "weights.maps",
-    )
-    for name in drawings:
-        monkeypatch.setattr(f"replicate.report.{name}", lambda *_: Figure())
 
 
 @pytest.fixture(scope="module", autouse=True)

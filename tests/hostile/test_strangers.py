@@ -27,7 +27,8 @@ EVIL = (
     f"</td></span><script>{FIRE}</script><img src=x onerror={FIRE}><svg onload={FIRE}>"
     f"</script></style></title><iframe srcdoc='<script>parent.{FIRE}</script>'></iframe>"
     f'"\' onmouseover={FIRE} autofocus onfocus={FIRE} <a href="javascript:{FIRE}">x</a>'
-    f' [x](javascript:{FIRE}) ![x](x"onerror="{FIRE}) | {{{{ 7*7 }}}} {{% raw %}} `` ```\n<script>{FIRE}</script>\n'
+    f' [x](javascript:{FIRE}) ![x](x"onerror="{FIRE}) | {{{{ 7*7 }}}} {{% raw %}} `` ```\n'
+    f"<script>{FIRE}</script>\n"
     "\\input{/etc/passwd}\\immediate\\write18{id} $\\bad$ %x &amp; &#60;b&#62; =1+1"
 )
 
@@ -99,9 +100,8 @@ def test_fields_of_csv_files_stay_in_their_columns(made: Path) -> None:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         rows = list(csv.reader(io.StringIO(content.decode())))
         assert len({len(row) for row in rows}) == 1, path
-    (row,) = (
-        row for row in csv.DictReader((folder / "runs.csv").open()) if row["status"] == "failed"
-    )
+    with (folder / "runs.csv").open(newline="") as file:
+        (row,) = (row for row in csv.DictReader(file) if row["status"] == "failed")
     assert row["error"].split() == EVIL.split()
 
 
@@ -113,7 +113,8 @@ def test_latex_shows_it_as_text(made: Path, tmp_path: Path) -> None:
     tables = made.with_name("tables.tex").read_text()
     for text, fires in ((escape_tex(payload) + escape_tex(EVIL), False), (payload, True)):
         body = "\\input{tables}" if not fires else ""
-        page = f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}{text}{body}\\end{{document}}"
+        head = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
+        page = f"{head}{text}{body}\\end{{document}}"
         (tmp_path / "main.tex").write_text(page)
         (tmp_path / "tables.tex").write_text(tables)
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
@@ -155,8 +156,8 @@ def title(browser: WebDriver, page: Path) -> str:
     browser.execute_script(
         "document.querySelectorAll('details').forEach(part => part.open = true);"
         "document.querySelectorAll('*').forEach(one => one.dispatchEvent(new Event('mouseover')));"
-        "document.querySelectorAll('button').forEach(one => one.click());"
-        "document.querySelectorAll('a[href^=javascript]').forEach(one => one.click());"
+        "document.querySelectorAll('button, a[href^=javascript]').forEach("
+        "one => one.dispatchEvent(new MouseEvent('click', { bubbles: true })));"
     )
     browser.execute_async_script("setTimeout(arguments[0], 300)")
     return browser.title
