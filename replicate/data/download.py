@@ -20,11 +20,8 @@ MAX_UNPACKED = 2 * 1024**3
 """Bytes an archive may grow to: several times what the largest of them does."""
 
 UNREADABLE = (
-    *(zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, zlib.error, LZMAError),
-    *(
-        RuntimeError,
-        gzip.BadGzipFile,
-    ),  # of a zip file that is encrypted or packed in an unknown way
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, LZMAError),
+    *(EOFError, ValueError, RuntimeError),  # the last: encrypted, or packed in an unknown way
 )
 """What opening a damaged archive can end in; not a full disk."""
 

@@ -80,7 +80,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     under_way.mkdir()
     (under_way / record.ATTEMPTS).write_text(json.dumps(begun) + "\n")
     (under_way / record.LOCK).touch()
-    (under_way / record.PROGRESS).write_text(json.dumps({"epoch": 1, "accuracy": 50.5}))
+    latest = {"epoch": 1, "accuracy": 50.5, "images_per_second": 100.0}
+    (under_way / record.PROGRESS).write_text(json.dumps(latest))
     runs = "cell,seed,run_id,predicted\n" + "".join(
         f"{r.cell},{r.seed},{r.id},60.0\n" for r in campaign.runs
     )
