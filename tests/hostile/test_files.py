@@ -309,6 +309,12 @@ def huge_array() -> bytes:
     return file.getvalue()
 
 
+def zeros(size: int) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.zeros((1, 1, size), np.uint8))
+    return file.getvalue()
+
+
 def zipped(name: str, content: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -350,7 +356,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "an idx file of a shape": ("idx", lambda: idx(2**32 - 1, 2**32 - 1, 28)),
     "an idx file of 255 dimensions": ("idx", lambda: b"\0\0\x08\xff" + bytes(4 * 255)),
     "weights of a shape": ("pools.npz", lambda: zipped("arr_0.npy", huge_array())),
-    "weights of zeros": ("pools.npz", lambda: zipped("arr_0.npy", bytes(300 * 1024**2))),
+    "weights of zeros": ("pools.npz", lambda: zipped("arr_0.npy", zeros(300 * 1024**2))),
 }
 
 
@@ -397,7 +403,7 @@ def image(mode: str, kind: str) -> bytes:
         *(SVG, b"", b"text", b"%PDF-1.4", b"%!PS-Adobe", b"\x89PNG\r\n\x1a\n", b"GIF89a"),
         *(image(mode, "PNG") for mode in ("RGBA", "P", "1", "I;16", "LA")),
         *(image("CMYK", "JPEG"), image("RGB", "GIF"), image("RGB", "BMP"), image("RGB", "TIFF")),
-        *(image("RGB", "PNG")[:50], image("RGB", "JPEG")[:300]),
+        *(image("RGB", "PNG")[:40], image("RGB", "JPEG")[:300]),
     ],
     ids=lambda content: ascii(content[:12]),
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from replicate import catalogue
+from replicate import atomic, catalogue
 from replicate.data import load, prepare
 from replicate.errors import UserError
 from replicate.export import ENVIRONMENT
@@ -256,9 +256,14 @@ def test_nothing_is_written_through_a_link(records: Records, tmp_path: Path) -> 
     assert own.read_text() == "mine"
 
 
-def test_a_note_is_not_appended_through_a_link(tmp_path: Path) -> None:
-    from replicate import atomic
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/zero", "/proc"])
+def test_only_regular_files_are_read(tmp_path: Path, place: str) -> None:
+    (tmp_path / "link").symlink_to(place)
+    with pytest.raises(OSError, match="not a regular file"):
+        atomic.require_regular(tmp_path / "link")
 
+
+def test_a_note_is_not_appended_through_a_link(tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.write_text("mine")
     (tmp_path / "attempts.jsonl").symlink_to(own)

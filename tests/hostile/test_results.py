@@ -1,5 +1,6 @@
 """Records and CSV files that were damaged, or made by somebody, before they are read."""
 
+import csv
 import gzip
 import hashlib
 import io
@@ -169,8 +170,6 @@ def tables(draw: st.DrawFn) -> tuple[str, str, Any]:
 
 def change(path: Path, what: str, how: Any) -> None:
     """Carry out one of `tables`."""
-    import csv
-
     if what in ("bytes", "raw"):
         rng = np.random.default_rng(how)
         content = bytearray(path.read_bytes() if what == "raw" else text_of(path))
@@ -292,3 +291,104 @@ def test_nothing_is_wrong_with_the_campaign_itself(root: Path) -> None:
             assert judge(answer)
             assert "left out" not in answer.err
         assert "epoch 1 of 100, 50.50 %" in call("status", "made", "--root", str(root)).out
+
+
+def test_a_dollar_in_a_name_is_a_dollar(root: Path) -> None:
+    r"""Between two of them matplotlib would read mathematics, and give up at $\bad$."""
+    with as_before(root), warnings.catch_warnings(action="ignore"):
+        request = root / "results/made/campaign.json"
+        title = {"dataset.title": "'$\\bad$ and $'"}
+        request.write_text(json.dumps({**json.loads(request.read_text()), "settings": title}))
+        assert judge(call("report", "made", "--root", str(root)))
+
+
+def test_a_submission_is_not_written_elsewhere(root: Path) -> None:
+    """`cancel` writes it again, below the name that it gives itself."""
+    with as_before(root):
+        path = root / "results/made/logs" / SUBMITTED / submission.FILE
+        path.write_text(path.read_text().replace(SUBMITTED, "../../../elsewhere"))
+        for command in ("status", "cancel", "wait"):
+            assert refused_or(root, command, "made", "--root", str(root)) is None
+
+
+NONSENSE = [
+    ("cells.csv", "mean", "1e308"),
+    ("cells.csv", "mean", "inf"),
+    ("cells.csv", "mean", "x"),
+    ("cells.csv", "n", "-1"),
+    ("cells.csv", "n", "9" * 30),
+    ("cells.csv", "table", "3"),
+    ("cells.csv", "row", "MNIST"),
+    ("cells.csv", "column", "<b>"),
+    ("cells.csv", "published", "91,91"),
+    ("cells.csv", "verdict", "splendid"),
+    ("cells.csv", "cell", "table1/cifar10/flexpool"),
+    ("runs.csv", "cell", "x"),
+    ("runs.csv", "status", "won"),
+    ("runs.csv", "accuracy", "101"),
+    ("runs.csv", "seed", "-1"),
+    ("provenance.csv", "seconds", "-5"),
+    ("epochs.csv.gz", "accuracy", "-1"),
+    ("pools.csv.gz", "head", "-1"),
+    ("maps.csv.gz", "row", "1.5"),
+    ("oddities.csv", "odd_accuracy", "nan"),
+    ("forecast.csv", "predicted", "inf"),
+]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(("name", "column", "value"), NONSENSE)
+def test_a_table_that_says_what_cannot_be(root: Path, name: str, column: str, value: str) -> None:
+    path = root / "results/made" / name
+    with as_before(root):
+        rows = list(csv.reader(io.StringIO(text_of(path).decode())))
+        rows[1][rows[0].index(column)] = value
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        put(path, text.getvalue().encode())
+        answer = call("report", "made", "--root", str(root))
+        assert not judge(answer)
+        assert f"{name}: " in answer.err
+        assert "make it again with `replicate aggregate`" in answer.err
+
+
+PROGRESS = [
+    "",
+    "{}",
+    "[]",
+    "1",
+    "null",
+    '{"epoch": "x", "accuracy": 1}',
+    '{"epoch": 1, "accuracy": "x"}',
+]
+PROGRESS += [
+    '{"epoch": 1}',
+    f'{{"epoch": {"9" * 500}, "accuracy": 1}}',
+    '{"epoch": 1',
+    "[" * 10_000,
+    "\\ud800",
+]
+
+
+@pytest.mark.parametrize("text", PROGRESS, ids=range(len(PROGRESS)))
+def test_progress_that_cannot_be_told(root: Path, text: str) -> None:
+    (path,) = (root / "results/made/runs").glob(f"*/{record.PROGRESS}")
+    with as_before(root):
+        path.write_text(text)
+        path.with_name(record.ATTEMPTS).write_text(f"{text}\n{{}}\n")
+        answer = call("status", "made", "--root", str(root))
+        assert judge(answer)
+        assert "interrupted, no epoch finished" in answer.out
+        assert judge(call("logs", "table*", "made", "--root", str(root)))
+
+
+def test_a_campaign_in_the_folder_of_another(root: Path) -> None:
+    """What is asked of the one would be done to the other."""
+    with as_before(root):
+        other = root / "results/other"
+        other.mkdir()
+        shutil.copy(root / "results/made/campaign.json", other)
+        for command in ("status", "aggregate", "report", "power"):
+            answer = call(command, "other", "--root", str(root))
+            assert not judge(answer)
+            assert "belongs to campaign 'made'" in answer.err

@@ -129,3 +129,17 @@ def test_a_value_that_is_accepted_is_shown(root: Path) -> None:
         answer = call("show", CELL, "--root", str(root))
         assert judge(answer)
         assert "training.epochs" in answer.out
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "a\nb", "\x1b[2J", "../../../etc/passwd", "/dev/zero", "", "."]
+)
+def test_what_cannot_be_extended(root: Path, name: str) -> None:
+    cell = {**PARSED[f"{CELL}.yaml"], "extends": [name]}
+    released = {**PARSED["protocols/smoke.yaml"]}
+    released["protocol"] = {**released["protocol"], "instead": {name: "methods/avgpool.yaml"}}
+    for file, value in ((f"{CELL}.yaml", cell), ("protocols/smoke.yaml", released)):
+        with written(root, file, yaml.safe_dump(value)):
+            answer = call("show", CELL, "--protocol", "smoke", "--root", str(root))
+            assert not judge(answer)
+            assert len(answer.err.splitlines()) == 1

@@ -26,7 +26,7 @@ FIRE = "document.title=`fired`"
 EVIL = (
     f"</td></span><script>{FIRE}</script><img src=x onerror={FIRE}><svg onload={FIRE}>"
     f"</script></style></title><iframe srcdoc='<script>parent.{FIRE}</script>'></iframe>"
-    f'"\' onmouseover={FIRE} autofocus onfocus={FIRE} <a href="javascript:{FIRE}">x</a>'
+    f'"\' onmouseover={FIRE} autofocus onfocus={FIRE} <a href="javascript:void({FIRE})">x</a>'
     f' [x](javascript:{FIRE}) ![x](x"onerror="{FIRE}) | {{{{ 7*7 }}}} {{% raw %}} `` ```\n'
     f"<script>{FIRE}</script>\n"
     "\\input{/etc/passwd}\\immediate\\write18{id} $\\bad$ %x &amp; &#60;b&#62; =1+1"
