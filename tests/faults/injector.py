@@ -78,8 +78,8 @@ class Faults:
                     os.truncate(path, 0)
 
     def _kept(self, path: str) -> str | None:
-        """The file at `path` under a second name, out of reach."""
-        if not os.path.lexists(path):
+        """The file at `path` under a second name, out of reach; None where none will be needed."""
+        if self.mode == "kill" or not os.path.lexists(path):
             return None
         backup = f"{self.backups}/{os.getpid()}-{self.count}"
         os.link(path, backup)
