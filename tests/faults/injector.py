@@ -98,6 +98,8 @@ class Faults:
         if new:
             self.undo.append((os.path.dirname(os.path.abspath(file)), _remover(str(file))))
         self.point(f"after opening {file}")
+        if buffering == 0:
+            return raw
         buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffered if "b" in mode else io.TextIOWrapper(buffered, *rest, **more)
 
