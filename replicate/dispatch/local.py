@@ -60,7 +60,7 @@ def check_results(campaign: Campaign) -> None:
     """Find out now, not after hours, that results cannot be written."""
     try:
         atomic.make_folder(campaign.runs_folder)
-        probe = campaign.results / f".{uuid.uuid4().hex}.tmp"
+        probe = campaign.results / f".probe.{uuid.uuid4().hex}.tmp"
         probe.touch()
         probe.unlink()
         with atomic.alone(campaign.results):

@@ -1,5 +1,6 @@
 """Children of this process that do the product's work: forked, as torch takes seconds to import."""
 
+import logging
 import os
 import signal
 import sys
@@ -70,7 +71,8 @@ def _be_a_child(action: Callable[[], object], faults: Faults, log: Path) -> None
         output = os.open(log, os.O_WRONLY | os.O_APPEND)
         for stream in (1, 2):
             os.dup2(output, stream)
-        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))
+        logging.getLogger().handlers.clear()  # pytest's
         submitit.LocalExecutor = ForkedExecutor  # type: ignore[assignment,misc]
         time.sleep = lambda seconds: _sleep(min(seconds, LONGEST_PAUSE))
         faults.install()

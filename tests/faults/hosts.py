@@ -28,11 +28,12 @@ def on_another_host(
     """Do something with a project as a machine that shares its disk: another path, name, and process ids."""
 
     def act() -> None:
-        _unshare(_MOUNTS | _NAMES | _PROCESSES)
+        _unshare(_MOUNTS | _NAMES)
         ctypes.CDLL(None).sethostname(b"elsewhere", 9)
         mount("--make-rprivate", "/")
         place.mkdir(exist_ok=True)
         mount("--bind", str(project), str(place))
+        _unshare(_PROCESSES)  # only now: with its first process such a world ends
         pid = os.fork()
         if pid == 0:
             command(place)()

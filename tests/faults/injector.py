@@ -78,8 +78,8 @@ class Faults:
                     os.truncate(path, 0)
 
     def _kept(self, path: str) -> str | None:
-        """The file at `path` under a second name, out of reach."""
-        if not os.path.lexists(path):
+        """The file at `path` under a second name, out of reach; None where none will be needed."""
+        if self.mode == "kill" or not os.path.lexists(path):
             return None
         backup = f"{self.backups}/{os.getpid()}-{self.count}"
         os.link(path, backup)
@@ -98,6 +98,8 @@ class Faults:
         if new:
             self.undo.append((os.path.dirname(os.path.abspath(file)), _remover(str(file))))
         self.point(f"after opening {file}")
+        if buffering == 0:
+            return raw
         buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffered if "b" in mode else io.TextIOWrapper(buffered, *rest, **more)
 
