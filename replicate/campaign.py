@@ -70,7 +70,7 @@ def read(root: Path, name: str) -> Request | None:
     try:
         TypeAdapter(Slug).validate_python(name)
     except ValidationError:
-        raise UserError(f"campaign {name!r}: {_SLUG_RULE}") from None
+        raise UserError(f"campaign name {name!r}: {_SLUG_RULE}") from None
     path = folder(root, name) / "campaign.json"
     try:
         if sums.damaged(path):

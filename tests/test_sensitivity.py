@@ -103,7 +103,7 @@ def test_a_campaign_with_a_reading_that_is_gone(project: Path) -> None:
     campaigns.save(sensitivity.plan(project, "A02", ["table1/cifar100"], "paper", 1, "own", {}))
     (project / "experiments/extensions/sensitivity/a02-softmax.yaml").unlink()
     with pytest.raises(
-        UserError, match=r"^campaign 'own' has cells without a spec: table1/cifar10"
+        UserError, match=r"^campaign 'own' has cells without a spec: 'table1/cifar10"
     ):
         campaigns.opened(project, "own")
 

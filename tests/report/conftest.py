@@ -120,6 +120,7 @@ def _add_run(
     curve = end * (1 - np.exp(-5 * steps)) / (1 - np.exp(-5)) + rng.normal(0, 1, epochs) * (
         1 - steps
     )
+    curve = curve.clip(0, 100)
     ended = {"done": epochs, "diverged": max(epochs // 3, 1), "failed": 0}[status]
     done = status == "done"
     run = {
