@@ -14,7 +14,7 @@ from tests.slurm.login import LONG, Login, Rows, cluster, hold_the_nodes, slurm
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 # of the first start alone: the limit strikes while it trains
-SLOW_START = '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || sleep 25'
+SLOW_START = '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || sleep 30'
 
 
 def _epoch(login: Login) -> int:
@@ -50,7 +50,7 @@ def test_a_time_limit_in_the_middle_of_a_run_seen_from_another_login(
     assert set(login.project.rglob("*_log.*")) == before, "looking has started something"
     login.wait()
     assert login.rows() == long
-    assert max(login.attempts()) >= 2, "the limit never struck"
+    assert login.attempts()[-1] >= 2, "the limit never struck"
 
 
 def test_preemption_with_grace_and_without(login: Login, long: Rows) -> None:
