@@ -31,11 +31,18 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def append(path: Path, text: str) -> None:
-    """Add to a file of ours: a link in its place could make it any file of the user's."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+def append(path: Path, line: str) -> None:
+    """Add a line to a file of ours: a link in its place could make it any file of the user's.
+
+    What a crash left of a line stays a line of its own.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, (b"\n" if torn else b"") + line.encode() + b"\n")
+    finally:
+        os.close(descriptor)
 
 
 def read(path: Path) -> bytes:

@@ -105,9 +105,7 @@ def _begun(line: bytes) -> dict[str, Any] | None:
         begun = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    known = isinstance(begun, dict) and all(
-        isinstance(begun.get(key), str) and "/" not in begun[key] for key in ("started", "worker")
-    )
+    known = isinstance(begun, dict) and isinstance(begun.get("started"), str)
     return begun if known else None
 
 
@@ -149,7 +147,7 @@ class _Attempt:
             "worker": self.shift.worker,
             "pid": os.getpid(),
         }
-        atomic.append(self.folder / record.ATTEMPTS, json.dumps(begun) + "\n")
+        atomic.append(self.folder / record.ATTEMPTS, json.dumps(begun))
 
     def _train(self) -> tuple[Outcome, dict[str, str]]:
         from replicate.data import load
