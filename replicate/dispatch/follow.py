@@ -1,5 +1,6 @@
 """Coming back to a campaign: its status, its end, its logs."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +18,9 @@ from replicate.dispatch.logs import tail
 from replicate.dispatch.worker import attempts
 from replicate.errors import UserError
 from replicate.plan import Run
+
+WORKER = re.compile(r"[\w-]+")
+"""What workers are called: nothing that leads out of the logs."""
 
 
 def status(campaign: Campaign) -> list[str]:
@@ -103,7 +107,8 @@ def _log(campaign: Campaign, run: Run) -> Path | None:
                 log = submission.log(campaign, sent, task.job)
                 return log if tail(log) else log.with_suffix(".out")
     begun = attempts(campaign.runs_folder / run.folder_name)
-    if not begun:
+    worker = begun[-1].get("worker") if begun else None
+    if not isinstance(worker, str) or not WORKER.fullmatch(worker):
         return None
-    found = (campaign.results / "logs").glob(f"*/{begun[-1]['worker']}/*_log.err")
+    found = (campaign.results / "logs").glob(f"*/{worker}/*_log.err")
     return next(found, None)

@@ -111,12 +111,13 @@ def refused_or(folder: Path, *arguments: str) -> Answer | None:
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
-    """Everything below a folder: bytes of files, targets of links, and folders."""
+    """Everything below a folder but locks: bytes of files, targets of links, and folders."""
     found: dict[str, bytes | str] = {}
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(place, name)
-            found[str(path)] = _content(path)
+            if path.suffix != ".lock":
+                found[str(path)] = _content(path)
     return found
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from replicate import atomic, catalogue
 from replicate.data import load, prepare
+from replicate.dispatch.worker import attempts
 from replicate.errors import UserError
 from replicate.export import ENVIRONMENT
 from replicate.results import record
@@ -270,8 +271,8 @@ def test_a_note_is_not_appended_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         atomic.append(tmp_path / "attempts.jsonl", "x")
     assert own.read_text() == "mine"
-    atomic.append(own, "\nx")
-    assert own.read_text() == "mine\nx"
+    atomic.append(own, "x")
+    assert own.read_text() == "mine\nx\n"
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -357,3 +358,10 @@ def test_what_is_allowed_works_without_roots_powers(records: Records) -> None:
     for command in ("status made", "aggregate made", "power made"):
         done = obeying(records.root, *command.split())
         assert done.returncode == 0, done.stderr
+
+
+def test_a_torn_line_does_not_spoil_the_next(tmp_path: Path) -> None:
+    """As a power cut leaves it, whose run goes on later."""
+    (tmp_path / record.ATTEMPTS).write_text('{"started": "20')
+    atomic.append(tmp_path / record.ATTEMPTS, '{"started": "2026", "worker": "w"}')
+    assert attempts(tmp_path) == [{"started": "2026", "worker": "w"}]
