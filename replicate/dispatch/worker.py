@@ -126,9 +126,7 @@ def _begun(line: bytes) -> dict[str, Any] | None:
         begun = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    known = isinstance(begun, dict) and all(
-        isinstance(begun.get(key), str) and "/" not in begun[key] for key in ("started", "worker")
-    )
+    known = isinstance(begun, dict) and isinstance(begun.get("started"), str)
     return begun if known else None
 
 
