@@ -263,15 +263,6 @@ def test_only_regular_files_are_read(tmp_path: Path, place: str) -> None:
         atomic.require_regular(tmp_path / "link")
 
 
-def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
-    own = tmp_path / "own"
-    own.write_text("mine")
-    (tmp_path / "attempts.jsonl").symlink_to(own)
-    atomic.write_text(tmp_path / "attempts.jsonl", "x")
-    assert own.read_text() == "mine"
-    assert (tmp_path / "attempts.jsonl").read_text() == "x"
-
-
 @pytest.mark.usefixtures("undrawn")
 def test_a_results_folder_on_another_disk(records: Records, tmp_path: Path) -> None:
     """A link of the user's own is followed."""
