@@ -68,4 +68,4 @@ class Deaths:
 
     def _last_worker(self, run: Run) -> str | None:
         begun = attempts(self._shift.runs_folder / run.folder_name)
-        return begun[-1]["worker"] if begun else None
+        return begun[-1].get("worker") if begun else None

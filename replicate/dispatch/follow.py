@@ -105,5 +105,5 @@ def _log(campaign: Campaign, run: Run) -> Path | None:
     begun = attempts(campaign.runs_folder / run.folder_name)
     if not begun:
         return None
-    found = (campaign.results / "logs").glob(f"*/{begun[-1]['worker']}/*_log.err")
+    found = (campaign.results / "logs").glob(f"*/{begun[-1].get('worker')}/*_log.err")
     return next(found, None)
