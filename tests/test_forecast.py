@@ -133,7 +133,6 @@ def test_lines_and_cost(campaign: Campaign) -> None:
 
 
 def test_plan_predicts_from_records(replicate: Any, campaign: Campaign) -> None:
-    campaign.results.joinpath("campaign.json").write_text(campaign.request.model_dump_json())
     _, out, _ = replicate("plan", "--campaign", "made", CELL, "--workers", "1")
     assert f"{CELL} seed 4: 3 min 20 s" in out.splitlines()
     assert "with 1 worker" in out.splitlines()[-1]

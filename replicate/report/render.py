@@ -32,7 +32,8 @@ def render(root: Path, campaign: str) -> Path:
     """
     if not (root / "results" / campaign).is_dir():
         read(root, campaign)  # says what there is
-    with atomic.alone(root / "results" / campaign):
+    (root / "reports").mkdir(exist_ok=True)
+    with atomic.alone(root / "reports"):
         return _render(root, campaign)
 
 
