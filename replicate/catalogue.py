@@ -5,6 +5,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ READINGS = "extensions/sensitivity"
 CELL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 LONGEST_NAME = 180
 """With seed and id it names a folder, for which file systems take 255."""
+MOST_FILES = 100
+"""That a spec is merged from, so that files which extend each other twice over do not take for ever."""
 SETTABLE = [part for part in Spec.model_fields if part in PARTS]
 Keys = tuple[str, ...]
 
@@ -193,10 +196,20 @@ class _Reader:
         self._instead = {self._known(old): self._known(new) for old, new in (instead or {}).items()}
         self._documents: dict[Path, Document] = {}
 
-    def layers(self, path: Path, below: tuple[Path, ...] = ()) -> Iterator[Document]:
+    def layers(self, path: Path) -> list[Document]:
         """The file's own document last, those it extends before it."""
+        found = list(islice(self._layers(path, ()), MOST_FILES + 1))
+        if len(found) > MOST_FILES:
+            raise UserError(
+                f"{path}:1: extends more than {MOST_FILES} files, each as often as it does"
+            )
+        return found
+
+    def _layers(self, path: Path, below: tuple[Path, ...]) -> Iterator[Document]:
         if path in below:
             raise UserError(f"{below[-1]}:1: extends: {path} extends it too: a circle")
+        if len(below) > MOST_FILES:
+            raise UserError(f"{path}:1: more than {MOST_FILES} files extend each other in a row")
         document = self._read(path)
         for index, name in enumerate(_extended(document)):
             base = (path.parent / name).resolve()
@@ -205,7 +218,7 @@ class _Reader:
                 raise UserError(f"{place}: {name!r} lies outside {self.folder}")
             if not base.is_file():
                 raise UserError(f"{place}: no file {base}")
-            yield from self.layers(self._instead.get(base, base), (*below, path))
+            yield from self._layers(self._instead.get(base, base), (*below, path))
         yield document
 
     def method(self, name: str) -> str:
@@ -252,7 +265,7 @@ def _resolve(reader: _Reader, name: str, protocol: str, settings: Mapping[str, s
     own = reader.folder / f"{cell}.yaml"
     layers = [*reader.layers(reader.folder / "protocols" / f"{protocol}.yaml"), *reader.layers(own)]
     if reading:
-        layers.append(list(reader.layers(reader.folder / f"{reading}.yaml"))[-1])
+        layers.append(reader.layers(reader.folder / f"{reading}.yaml")[-1])
     values, origins = _merge([*layers, *_as_documents(settings)])
     try:
         spec = Spec.model_validate(_nested(values))

@@ -85,7 +85,7 @@ def claimed(folder: Path) -> Iterator[bool]:
 def is_claimed(folder: Path) -> bool:
     """Whether a live process holds the folder. Writes nothing: the disk may be read-only."""
     try:
-        file = os.open(folder / record.LOCK, os.O_RDONLY)
+        file = os.open(folder / record.LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     try:

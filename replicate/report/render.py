@@ -30,9 +30,9 @@ def render(root: Path, campaign: str) -> Path:
     Raises:
         UserError: no such campaign, or a file that cannot be read.
     """
-    if not (root / "results" / campaign).is_dir():
-        read(root, campaign)  # says what there is
-    (root / "reports").mkdir(exist_ok=True)
+    if not (root / "reports").is_dir():
+        read(root, campaign)  # whoever is refused leaves no folder behind
+        (root / "reports").mkdir(exist_ok=True)
     with atomic.alone(root / "reports"):
         return _render(root, campaign)
 

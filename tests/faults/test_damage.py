@@ -203,7 +203,7 @@ def test_pools_whose_record_noted_no_checksum(records: Records) -> None:
     pools = folder / record.POOLS
     pools.write_bytes(flip(pools.read_bytes(), 90))
     (line,) = aggregate.aggregate(campaign)
-    assert line.startswith(f"{pools}: cannot be read: ")
+    assert line.startswith(f"{pools}: no whole file of weights (")
     with gzip.open(campaign.results / "pools.csv.gz", "rt") as file:
         assert {row.split(",")[1] for row in file.readlines()[1:]} == {"0"}
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reliability.md").read_text()
 
 
-def tests_of(path: Path) -> set[str]:
+def names_in(path: Path) -> set[str]:
     found = ast.parse(path.read_text()).body
     return {one.name for one in found if isinstance(one, ast.FunctionDef)}
 
@@ -19,7 +19,7 @@ def test_every_named_test_exists() -> None:
     missing = [
         name
         for name in named
-        if not (ROOT / name[0]).exists() or name[1] not in tests_of(ROOT / name[0])
+        if not (ROOT / name[0]).exists() or name[1] not in names_in(ROOT / name[0])
     ]
     assert missing == []
 

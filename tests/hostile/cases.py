@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -131,7 +132,7 @@ def restore(found: dict[str, bytes | str], folder: Path) -> None:
     """Bring plain files and folders back to what `contents` found."""
     now = contents(folder)
     for path in sorted(now.keys() - found, reverse=True):
-        Path(path).rmdir() if now[path] == "folder" else Path(path).unlink()
+        shutil.rmtree(path) if now[path] == "folder" else Path(path).unlink()
     for path, content in sorted(found.items()):
         if now.get(path) == content:
             continue

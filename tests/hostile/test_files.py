@@ -29,10 +29,11 @@ from replicate.data import cache, cifar, fashionmnist, files
 from replicate.data import download as downloads
 from replicate.errors import UserError
 from replicate.results import digest, record
-from replicate.results.record import CorruptRecord
+from replicate.results.record import CorruptRecord, Record
 from replicate.spec import Dataset
 
 ROOT = Path(__file__).parents[2]
+DONE = Record.model_construct(status="done", pools=None)
 MEMORY = 2 * 1024**3
 """Bytes that a process with a bomb may have: it is refused with far less."""
 
@@ -255,10 +256,10 @@ def test_weights_that_run_code(fired: Path, kind: str) -> None:
     with zipfile.ZipFile(record.POOLS, "w") as archive:
         archive.write("array.npy", "arr_0.npy")
     with pytest.raises(CorruptRecord, match="no whole file of weights"):
-        digest._weights(Path())
+        digest._weights(Path(), DONE)
     Path(record.POOLS).write_bytes(pickled)
     with pytest.raises(CorruptRecord, match="no whole file of weights"):
-        digest._weights(Path())
+        digest._weights(Path(), DONE)
     Path("train-images.npy").write_bytes(Path("array.npy").read_bytes())
     files = {
         f"{split}-{what}.npy": {"shape": [1]}
@@ -326,7 +327,7 @@ READ = f"""
 import resource, sys
 from pathlib import Path
 from replicate.errors import UserError
-from replicate.results.record import CorruptRecord
+from replicate.results.record import CorruptRecord, Record
 from replicate.data import cifar, fashionmnist, files
 from replicate.results import digest
 from replicate.spec import Dataset
@@ -337,7 +338,7 @@ readers = {{
     "batch": cifar.read_batch,
     "idx": fashionmnist.read_idx,
     "x.png": lambda path: files.decode(path, photos),
-    "pools.npz": lambda path: digest._weights(path.parent),
+    "pools.npz": lambda path: digest._weights(path.parent, Record.model_construct(status="done", pools=None)),
 }}
 try:
     readers[sys.argv[1]](Path(sys.argv[1]))

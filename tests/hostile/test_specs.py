@@ -143,3 +143,20 @@ def test_what_cannot_be_extended(root: Path, name: str) -> None:
             answer = call("show", CELL, "--protocol", "smoke", "--root", str(root))
             assert not judge(answer)
             assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_files_that_extend_each_other_without_end(root: Path, times: int) -> None:
+    """Two hundred in a row, once or twice each: 2**200 files to merge."""
+    folder = root / "experiments" / "chain"
+    folder.mkdir()
+    for place in range(200):
+        names = [f"{place + 1}.yaml"] * times if place < 199 else []
+        (folder / f"{place}.yaml").write_text(yaml.safe_dump({"extends": names}))
+    for start in ("../../chain/0.yaml", "../../chain/150.yaml")[:times]:
+        cell = {**PARSED[f"{CELL}.yaml"], "extends": [start]}
+        with written(root, f"{CELL}.yaml", yaml.safe_dump(cell)):
+            answer = call("show", CELL, "--protocol", "smoke", "--root", str(root))
+        assert not judge(answer)
+        assert f"more than {catalogue.MOST_FILES} files" in answer.err
+    shutil.rmtree(folder)
