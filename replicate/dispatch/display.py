@@ -49,14 +49,17 @@ def _follow_live(
 def _follow_lines(
     console: Console, look: Callable[[], list[Seen]], tick: Callable[[], bool]
 ) -> None:
-    known = {one.run.id for one in look() if one.share == 1}
+    seen = look()
+    known = {one.run.id for one in seen if one.share == 1}
+    clock = _Clock(seen)
     while True:
         working = tick()
         seen = look()
         for one in seen:
             if one.share == 1 and one.run.id not in known:
                 known.add(one.run.id)
-                console.print(f"{summary(seen)}: {one.run} {one.doing}", highlight=False)
+                line = f"{summary(seen)}: {one.run} {one.doing}, left {clock.left(seen)}"
+                console.print(line, highlight=False)
         if not working:
             return
         time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -1,5 +1,6 @@
 """Carries out a campaign on this machine: prepare data, train in a pool, aggregate, report."""
 
+import signal
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,6 +120,8 @@ def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, console: Cons
 
         with console.status("measuring this machine's speed"):
             speeds = calibrate([run.spec for run in left], size.workers, size.threads)
+    if left and speeds:
+        console.print(forecast.cost(left, speeds, size.workers), highlight=False)
     forecast.remember(campaign.results, left, speeds)
 
 
@@ -142,6 +145,7 @@ def _train(
             dispatcher=own,
         )
         pool = Pool(left, shift, size, logs=own)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` is as good as Ctrl-C
         try:
             pool.start()
             display.follow(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_the_pool_replaces_a_dead_worker_in_the_same_command(project: Path, comm
     os.kill(int(str(attempt["pid"])), signal.SIGKILL)
     code, output = running.end()
     assert code == 0, output
-    assert "1 of 1 done" in output
+    assert f"1 of 1 done: {CELL} seed 0 done, left 0:00:00" in output
 
 
 def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) -> None:
@@ -83,7 +84,8 @@ def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) ->
     _, again = command("run", *arguments).end()
     assert "3 of 4 done, 1 failed" in again
     assert record.read(folder) == failed, "a failed run is not tried again unasked"
-    command("run", *arguments, "--retry-failed").end()
+    _, retried = command("run", *arguments, "--retry-failed").end()
+    assert re.search(r"^0 training images: .* with 1 worker$", retried, re.MULTILINE), retried
     tried = record.read(folder)
     assert tried is not None
     assert tried.provenance.attempts == 2
@@ -105,8 +107,8 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(
 
     second = command("run", *arguments)
     wait_for(lambda: max(progress(_runs(project)).values(), default=0) > reached)
-    second.interrupt()
-    second.end()
+    second.process.terminate()  # by `kill`, a job's end, a machine that goes down
+    assert second.end()[0] == 130
     (log,) = _runs(project).glob(f"*/{record.ATTEMPTS}")
     assert len(log.read_text().splitlines()) == 2
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from replicate import atomic
 from replicate.campaign import Campaign
 from replicate.dispatch.worker import attempts
 from replicate.report import render
@@ -70,6 +71,28 @@ def results(campaign: Campaign) -> tuple[dict[str, bytes], list[str]]:
     """The files made from the records, and what is left of no use."""
     aggregate.aggregate(campaign)
     return outcome(campaign.results), litter(campaign.results)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_file(tmp_path: Path, mode: Mode) -> None:
+    """The old one or the new one at every moment, and the new one as soon as it is written."""
+    root = tmp_path / "root"
+    root.mkdir()
+    path, old, new = root / "file", "old" * 10_000, "new" * 10_000
+
+    def action() -> None:
+        atomic.write_text(path, new)
+        (root / "next").touch()
+
+    at, seen = 1, []
+    path.write_text(old)
+    while (death := child(action, root, at, mode)).killed:
+        seen.append((path.read_text(), death.points[-1].endswith("/next")))
+        path.write_text(old)
+        at += 1
+    assert death.code == 0, death.said
+    assert {text for text, later in seen if not later} == {old, new}
+    assert {text for text, later in seen if later} == {new}
 
 
 @pytest.fixture
