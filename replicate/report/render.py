@@ -30,16 +30,13 @@ def render(root: Path, campaign: str) -> Path:
     Raises:
         UserError: no such campaign, or a file that cannot be read.
     """
-    if not (root / "reports").is_dir():
-        read(root, campaign)  # whoever is refused leaves no folder behind
-        (root / "reports").mkdir(exist_ok=True)
-    with atomic.alone(root / "reports"):
-        return _render(root, campaign)
-
-
-def _render(root: Path, campaign: str) -> Path:
     report = document(read(root, campaign))
-    folder = root / "reports" / campaign
+    (root / "reports").mkdir(exist_ok=True)
+    with atomic.alone(root / "reports"):
+        return _render(report, root / "reports" / campaign)
+
+
+def _render(report: Document, folder: Path) -> Path:
     for place in (folder, folder / "figures"):
         if place.is_symlink():
             raise UserError(f"{place}: a link, and old figures are removed there: remove the link")
