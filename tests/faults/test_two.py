@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,7 +85,10 @@ def test_a_host_that_dies_loses_its_claim(
     wait_for(lambda: list(runs.glob(f"*/{record.CHECKPOINT}")))
     here = Child(command(project, *LONG), project)
     wait_for(lambda: len(list(runs.glob(f"*/{record.CHECKPOINT}"))) == 2)
-    _kill_with_all_below(other.pid)
+    _signal_all(other.pid, signal.SIGSTOP)  # it hangs, and holds its run
+    wait_for(lambda: list(runs.glob(f"*/{record.RECORD}")))
+    time.sleep(0.2)  # nothing is left here but to wait
+    _signal_all(other.pid, signal.SIGKILL)
     assert other.end().killed
     end = here.end()
     assert end.code == 0, end.said
@@ -93,10 +97,9 @@ def test_a_host_that_dies_loses_its_claim(
     assert sorted(len(attempts(folder)) for folder in runs.iterdir()) == [1, 2]
 
 
-def _kill_with_all_below(pid: int) -> None:
-    """As a machine that loses its power: no process of it does anything more."""
+def _signal_all(pid: int, what: signal.Signals) -> None:
+    """To all processes of a machine, parents first."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, what)
     for one in children:
-        _kill_with_all_below(int(one))
-    os.kill(pid, signal.SIGKILL)
+        _signal_all(int(one), what)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from replicate import atomic, catalogue
@@ -192,6 +193,23 @@ def test_links_in_the_place_of_files(records: Records, file: str, target: str) -
         judge(call(command, "made", "--root", str(records.root)))
     if file == "spec":
         judge(call("list", "--root", str(records.root)))
+
+
+def test_a_lock_that_is_no_file(records: Records) -> None:
+    """A pipe keeps nobody waiting; a link to the lock of another is no claim."""
+    campaign = records.begin([CELL], seeds=2)
+    pipe, link = (campaign.runs_folder / run.folder_name for run in campaign.runs)
+    for folder in (pipe, link):
+        folder.mkdir(parents=True)
+        (folder / record.ATTEMPTS).touch()
+    os.mkfifo(pipe / record.LOCK)
+    assert judge(call("status", "made", "--root", str(records.root)))
+    elsewhere = records.root / "lock"
+    (link / record.LOCK).symlink_to(elsewhere)
+    with FileLock(elsewhere):
+        answer = call("status", "made", "--root", str(records.root))
+    assert not judge(answer)
+    assert "symbolic links" in answer.err
 
 
 @pytest.mark.usefixtures("undrawn")
