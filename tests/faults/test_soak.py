@@ -1,4 +1,4 @@
-"""Many tiny runs through one pool, one in twenty of which fails: nothing leaks, every failure is told once."""
+"""Many tiny runs through one pool, one in twenty fails: nothing leaks, every failure is told once."""
 
 import os
 import re
