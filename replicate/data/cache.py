@@ -21,7 +21,7 @@ from replicate.data.source import Contents, Source, obtain
 from replicate.errors import UserError
 from replicate.spec import Dataset, Spec
 
-FORMAT = 1
+FORMAT = 2
 """To be raised with every change of what is stored, so that older entries are left alone."""
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
