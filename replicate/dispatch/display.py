@@ -59,7 +59,7 @@ def _follow_lines(
             if one.share == 1 and one.run.id not in known:
                 known.add(one.run.id)
                 line = f"{summary(seen)}: {one.run} {one.doing}, left {clock.left(seen)}"
-                console.print(line, highlight=False)
+                console.print(line, highlight=False, soft_wrap=True)
         if not working:
             return
         time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -121,7 +121,7 @@ def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, console: Cons
         with console.status("measuring this machine's speed"):
             speeds = calibrate([run.spec for run in left], size.workers, size.threads)
     if left and speeds:
-        console.print(forecast.cost(left, speeds, size.workers), highlight=False)
+        console.print(forecast.cost(left, speeds, size.workers), highlight=False, soft_wrap=True)
     forecast.remember(campaign.results, left, speeds)
 
 
