@@ -30,7 +30,8 @@ Cells = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[CELL]...",
-        help="Names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'. Default: Tables 1 and 2.",
+        help="Names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'. Default: as begun with"
+        " --campaign, else Tables 1 and 2.",
     ),
 ]
 
@@ -536,11 +537,12 @@ def _campaign(
     if protocol is None:
         choices = ", ".join(catalogue.protocols(root))
         raise UserError(f"--protocol is missing: choose from {choices}")
+    kept = begun.cells if begun and not patterns else []
     wanted = {
         "name": protocol if name is None else name,
         "protocol": protocol,
         "settings": settings or (begun.settings if begun else {}),
-        "cells": catalogue.offered(root, patterns or [], protocol),
+        "cells": kept or catalogue.offered(root, patterns or [], protocol),
         "seeds": seeds or (begun.seeds if begun else 1),
     }
     return campaigns.asked(root, campaigns.request(wanted))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Records
+
 ROOT = Path(__file__).parents[1]
 Replicate = Callable[..., tuple[int, str, str]]
 HEAVY = {"torch", "torchvision", "submitit", "pandas", "matplotlib", "scipy"}
@@ -148,3 +150,15 @@ def test_plan_says_what_would_run_and_writes_nothing(replicate: Replicate, proje
     assert "campaign smoke: 0 of 8 done; 8 to do." in out
     assert "32,000 training images" in out
     assert sorted(project.rglob("*")) == before
+
+
+def test_a_campaign_that_was_begun_is_asked_for_by_its_name(
+    replicate: Replicate, records: Records
+) -> None:
+    records.begin(["table1/cifar10/avgpool", "table2/cifar10/flexpool"], seeds=2)
+    _, out, _ = replicate("plan", "--campaign", "made", "--root", str(records.root))
+    assert "campaign made: 0 of 4 done; 4 to do." in out
+    _, out, _ = replicate(
+        "plan", "table1/cifar10", "--campaign", "made", "--root", str(records.root)
+    )
+    assert "campaign made: 0 of 10 done; 10 to do." in out
