@@ -2,7 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Callable, Generator
+import signal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from replicate.results import record
 from replicate.results.record import Provenance, Record
 from replicate.spec import Spec
 from replicate.training.outcome import Epoch
+from tests.dispatch.processes import Command
 
 pytest_plugins = ["pytester"]
 
@@ -170,3 +173,19 @@ class Records:
 @pytest.fixture
 def records(project: Path) -> Records:
     return Records(project)
+
+
+@pytest.fixture
+def command(project: Path) -> Iterator[Callable[..., Command]]:
+    """Start commands in `project`; none outlives the test."""
+    begun: list[Command] = []
+
+    def start(*arguments: str, folder: Path = project) -> Command:
+        begun.append(Command(folder, *arguments))
+        return begun[-1]
+
+    yield start
+    for one in begun:
+        with suppress(ProcessLookupError):
+            os.killpg(one.process.pid, signal.SIGKILL)
+        one.process.communicate()

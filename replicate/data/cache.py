@@ -5,7 +5,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -138,7 +137,7 @@ def _build(spec: Spec, source: Source, entry: Path) -> None:
     if entry.exists():
         shutil.rmtree(entry)
     temporary.rename(entry)
-    _flush(entry.parent)
+    atomic.flush(entry.parent)
 
 
 def _write(dataset: Dataset, source: Source, contents: dict[str, Contents], folder: Path) -> None:
@@ -180,7 +179,7 @@ def _write_images(path: Path, dataset: Dataset, count: int, blocks: Iterable[Ima
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    _flush(path)
+    atomic.flush(path)
     shape = np.load(path, mmap_mode="r").shape
     return {"shape": shape, "sha256": _sha256(path)}
 
@@ -192,12 +191,3 @@ def _names(split: str) -> tuple[str, str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Have a file or folder on disk before its name says that it is whole."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
