@@ -19,8 +19,8 @@ from tests.faults.campaigns import SETTINGS
 RUNS = 500
 CELLS = ("table1", "table2/cifar10")  # twenty
 FAILING = "table1/cifar10/flexpool"
-MORE_FILES, MORE_MIB = 3, 16
-"""What a process may hold in the last quarter of the training more than in the third."""
+MORE_FILES, MORE_MIB = 20, 16
+"""What a process may hold in the last quarter of the training more than in the third: sixty runs later."""
 
 
 class Watch:
