@@ -152,7 +152,7 @@ def test_status_and_plan_write_nothing(project: Path, command: Start) -> None:
     for arguments in (["status"], ["plan", "--campaign", "smoke"]):
         code, output = command(*arguments).end()
         assert code == 0, output
-        assert "1 of 1 done" in output or "1 of 32 done" in output
+        assert "1 of 1 done" in output
     assert {
         path: path.stat().st_mtime_ns for path in project.rglob("*") if path.is_file()
     } == before
