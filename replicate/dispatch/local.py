@@ -145,7 +145,11 @@ def _train(
             dispatcher=own,
         )
         pool = Pool(left, shift, size, logs=own)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` is as good as Ctrl-C
+        for one in (
+            signal.SIGTERM,
+            signal.SIGINT,
+        ):  # a script's `&` has the latter ignored, by workers too
+            signal.signal(one, signal.default_int_handler)
         try:
             pool.start()
             display.follow(

@@ -21,9 +21,9 @@ TINY = (
 )
 
 
-def _hear_interrupts() -> None:
-    """A shell that starts tests in the background has them ignore SIGINT, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _ignore_interrupts() -> None:
+    """As a script does that starts a command with `&`; children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Command:
@@ -43,7 +43,7 @@ class Command:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=_hear_interrupts,
+            preexec_fn=_ignore_interrupts,
         )
 
     def end(self, seconds: float = 300) -> tuple[int, str]:
