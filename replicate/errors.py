@@ -1,5 +1,7 @@
 """The one exception for mistakes a user can mend, and how text of others is shown."""
 
+import re
+
 
 class UserError(Exception):
     """What is wrong, the value seen, and valid values or the next command.
@@ -15,3 +17,8 @@ def plain(text: str) -> str:
         sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode()
         for sign in text
     )
+
+
+def has_controls(text: str) -> bool:
+    """Whether text holds a newline or the like: a message is one line, so no name in it may break one."""
+    return re.search(r"[\x00-\x1f\x7f]", text) is not None

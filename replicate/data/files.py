@@ -1,7 +1,6 @@
 """Image files: which there are, whether they changed, their pixels."""
 
 import hashlib
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from replicate.data.arrays import Images
-from replicate.errors import UserError
+from replicate.errors import UserError, has_controls
 from replicate.spec import Dataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -29,7 +28,7 @@ def visible(folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}") from None
     for path in found:
-        if re.search(r"[\x00-\x1f\x7f]", path.name):
+        if has_controls(path.name):
             raise UserError(f"{folder} holds {path.name!r}: rename it, without control characters")
     ignored = ("thumbs.db", "desktop.ini")
     return [p for p in found if not p.name.startswith(".") and p.name.lower() not in ignored]
