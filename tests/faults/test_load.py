@@ -15,7 +15,7 @@ from replicate.report.read import read
 from replicate.report.sections import document
 from replicate.results import aggregate
 
-SIZES = (32, 96, 160)  # below the number of folders from which aggregate starts processes
+SIZES = (32, 96, 224)  # below the number of folders from which aggregate starts processes
 TOLERANCE = 1.1
 
 

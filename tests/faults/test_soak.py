@@ -5,7 +5,7 @@ import re
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,8 +19,8 @@ from tests.faults.campaigns import SETTINGS
 RUNS = 500
 CELLS = ("table1", "table2/cifar10")  # twenty
 FAILING = "table1/cifar10/flexpool"
-MORE_FILES, MORE_MIB = 20, 16
-"""What a process may hold in the last quarter of the training more than in the third: sixty runs later."""
+MORE_FILES, MORE_MIB = 3, 16
+"""What a process may hold in the last quarter of the training more than in the second: 125 runs later."""
 
 
 class Watch:
@@ -50,11 +50,11 @@ def _tree(pid: int) -> list[int]:
     return [pid, *(one for child in children for one in _tree(int(child)))]
 
 
-def growth(values: list[float] | list[int]) -> float:
-    """Median of the last quarter over that of the third: by then a worker has seen every kind of run."""
+def growth(values: Sequence[float], typical: Callable[[Sequence[float]], float]) -> float:
+    """Of the last quarter over the second: by then a worker has seen every kind of run."""
     quarter = len(values) // 4
-    third, last = values[2 * quarter : 3 * quarter], values[3 * quarter :]
-    return statistics.median(last) - statistics.median(third)
+    second, last = values[quarter : 2 * quarter], values[3 * quarter :]
+    return typical(last) - typical(second)
 
 
 @pytest.mark.slow
@@ -81,8 +81,9 @@ def test_many_runs_in_one_go(project: Path, start: Callable[..., Command]) -> No
     assert f"{RUNS - seeds} of {RUNS} done, {seeds} failed" in output
 
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in watch.files), 30)
-    files = {pid: growth(values) for pid, values in watch.files.items()}
-    memory = {pid: growth(values) for pid, values in watch.memory.items()}
+    # A run opens files and closes them; what is leaked is open at every moment, so at the quietest too.
+    files = {pid: growth(values, min) for pid, values in watch.files.items()}
+    memory = {pid: growth(values, statistics.median) for pid, values in watch.memory.items()}
     print(f"{RUNS} runs in {seconds:.0f} s; open files more: {max(files.values()):.0f}")
     print(f"memory more: {max(memory.values()):.1f} MiB; processes: {len(files)}")
     assert max(files.values()) <= MORE_FILES
