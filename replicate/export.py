@@ -111,10 +111,10 @@ def _packed(folder: str, files: dict[str, bytes]) -> bytes:
 
 
 def _readme(campaign: Campaign) -> str:
-    from replicate.results.aggregate import read_csv
+    from replicate.results.frames import frame
 
     request = campaign.request
-    commits = read_csv(campaign.results / "provenance.csv")["commit"].dropna().unique()
+    commits = set(frame(campaign, "provenance.csv")["commit"]) - {""}
     run = ["--protocol", request.protocol, "--seeds", str(request.seeds)]
     for key, value in request.settings.items():
         run += ["--set", f"{key}={value}"]

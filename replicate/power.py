@@ -13,7 +13,7 @@ from tabulate import tabulate
 from replicate import campaign as campaigns
 from replicate.campaign import Campaign
 from replicate.errors import UserError
-from replicate.report.read import frame
+from replicate.results.frames import frame
 from replicate.results.statistics import LEVEL, MARGIN, Interval, half_unit, seeds_needed
 
 HEADERS = ("cell", "verdict", "n", "sd so far (95 %)", "seeds needed (95 %)", "hours to go")

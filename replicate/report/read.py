@@ -1,7 +1,5 @@
 """Reads the files of results/<campaign>/ that a report is made from."""
 
-import zlib
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,14 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from replicate import atomic, campaign, catalogue, paper, sums
+from replicate import campaign, catalogue, paper
 from replicate.campaign import Campaign, Request
 from replicate.errors import UserError
-from replicate.report.checks import check
-from replicate.results.columns import COLUMNS, LATER, Kind
-
-UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
-"""What reading a damaged CSV file can end in."""
+from replicate.results.columns import COLUMNS
+from replicate.results.frames import frame
 
 
 @dataclass(frozen=True)
@@ -79,46 +74,3 @@ def read(root: Path, name: str) -> Results:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dictionaries by column name."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-
-
-def frame(campaign: Campaign, file: str, cells: Collection[str] = ()) -> pd.DataFrame:
-    """One of a campaign's CSV files, typed; no rows where the file is missing or empty.
-
-    Args:
-        cells: that it may speak of; by default those of the campaign.
-
-    Raises:
-        UserError: it cannot be read, lacks a column, or says what cannot be.
-    """
-    frame = _frame(campaign.results / file)
-    check(campaign.results / file, frame, cells or {cell.name for cell in campaign.cells})
-    return frame
-
-
-def _frame(path: Path) -> pd.DataFrame:
-    types = COLUMNS[path.name]
-    sums.check(path)
-    try:
-        atomic.require_regular(path)
-        # "NA" in a text column stays text.
-        frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_blank(types))
-    except (FileNotFoundError, pd.errors.EmptyDataError):
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
-    except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"{path}: cannot be read ({reason}): make it again with `replicate aggregate`"
-        ) from None
-    unknown = {name: pd.Series(dtype=types[name]) for name in LATER & types.keys() - set(frame)}
-    frame = frame.assign(**unknown)
-    if missing := types.keys() - set(frame.columns):
-        columns = ", ".join(sorted(missing))
-        raise UserError(
-            f"{path}: has no column {columns}: make it again with `replicate aggregate`"
-        )
-    return frame
-
-
-def _blank(types: dict[str, Kind]) -> dict[str, list[str]]:
-    """Nothing between the commas is a missing number, but an empty text."""
-    return {name: ["", "nan"] for name, kind in types.items() if kind in ("float", "Int64")}

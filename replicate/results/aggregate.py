@@ -26,6 +26,7 @@ from replicate.errors import UserError
 from replicate.results import oddities, origins, record, statistics
 from replicate.results.columns import COLUMNS
 from replicate.results.digest import Digest, digests, mean, member
+from replicate.results.frames import frame
 from replicate.results.record import CorruptRecord
 
 
@@ -71,7 +72,7 @@ def refuse_to_forget(campaign: Campaign) -> None:
         return
     folders = campaign.runs_folder.iterdir() if campaign.runs_folder.is_dir() else ()
     ids = {one.name.rpartition("-")[2] for one in folders if _has_record(one)}
-    lost = [run_id for run_id in _run_ids(path) if run_id not in ids]
+    lost = [run_id for run_id in _run_ids(campaign) if run_id not in ids]
     if lost:
         raise UserError(
             f"{path} holds {len(lost)} runs whose records are not in {campaign.runs_folder}: "
@@ -79,11 +80,11 @@ def refuse_to_forget(campaign: Campaign) -> None:
         )
 
 
-def _run_ids(path: Path) -> list[str]:
+def _run_ids(campaign: Campaign) -> list[str]:
     try:
-        return list(read_csv(path)["run_id"])
-    except (UserError, KeyError):
-        sums.set_aside(path)
+        return list(frame(campaign, "runs.csv")["run_id"])
+    except UserError:
+        sums.set_aside(campaign.results / "runs.csv")
         return []
 
 
@@ -132,26 +133,6 @@ def accuracies(cells: pd.DataFrame, runs: pd.DataFrame) -> dict[str, dict[int, f
         str(cell): dict(zip(own["seed"].astype(int), own["accuracy"].astype(float), strict=True))
         for cell, own in done.groupby("cell", sort=False)
     }
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """One of the files above, with names and ids as text.
-
-    Raises:
-        UserError: the file is missing or not one of ours.
-    """
-    text: Any = {"run_id": str, "commit": str, "published": str, "head_losses": str, "error": str}
-    sums.check(path)
-    try:
-        atomic.require_regular(path)
-        return pd.read_csv(path, dtype=text)
-    except FileNotFoundError:
-        raise UserError(f"{path}: not there; make it with `replicate aggregate`") from None
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path}: cannot be read ({reason}); make it again with `replicate aggregate`"
-        ) from None
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
