@@ -56,7 +56,7 @@ class Command:
         os.killpg(self.process.pid, signal.SIGINT)
 
 
-def wait_for(what: Callable[[], object], seconds: float = 300) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "waited in vain"
