@@ -1,10 +1,13 @@
 """Plan, status, aggregate and report over many recorded runs: time, peak memory, growth."""
 
+import cProfile
 import os
+import pstats
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +21,7 @@ from replicate import campaign as campaigns
 from replicate import catalogue
 from replicate.campaign import Campaign
 from replicate.plan import Run
-from replicate.results import record
+from replicate.results import digest, record
 from replicate.results.record import Provenance, Record
 from replicate.training.outcome import Epoch
 
@@ -29,6 +32,8 @@ TARGETS = {"plan": 1, "status": 2, "aggregate": 10, "report": 30}
 """Seconds over `MANY` runs."""
 MEMORY = 1024
 """MiB."""
+_PROFILED, _SHOWN = 500, 24
+"""Runs, and functions."""
 Row = tuple[str, int, float, float]
 """Command, runs, seconds, peak MiB."""
 
@@ -49,10 +54,11 @@ def run(options: Options) -> list[Section]:
         with tempfile.TemporaryDirectory(prefix="replicate-harness-") as folder:
             epochs = write_campaign(Path(folder), size)
             rows += _measured(Path(folder), size, 1 if size > 2_000 else 3)
+            profile = _profile(Path(folder))
     text = f"Records of {epochs} epochs with FlexPool's weights, as the protocol {PROTOCOL} leaves them."
     columns = ("command", "runs", "seconds", "peak MiB", "ms a run more")
     title = "The harness over many recorded runs"
-    return [Section(title, columns, _grown(rows), [text], _found(rows))]
+    return [Section(title, columns, _grown(rows), [text], _found(rows)), profile]
 
 
 def _found(rows: Sequence[Row]) -> dict[str, Found]:
@@ -161,6 +167,29 @@ def measure(command: Sequence[str], root: Path) -> tuple[float, float]:
     )
     seconds, kibibytes = map(float, done.stdout.split())
     return seconds, kibibytes / 1024
+
+
+def _profile(root: Path) -> Section:
+    """Where aggregate's time of a run goes, in one of its processes."""
+    folders = sorted((root / "results" / "many" / "runs").iterdir())[:_PROFILED]
+    begun = time.process_time()
+    digest.read(folders)
+    each = (time.process_time() - begun) / len(folders)
+    profiler = cProfile.Profile()
+    profiler.runcall(digest.read, folders)
+    stats = pstats.Stats(profiler)
+    shares = {
+        f"{Path(file).stem}.{name}" if line else name: (
+            whole / stats.total_tt,
+            own / stats.total_tt,
+        )
+        for (file, line, name), (_, _, own, whole, _) in stats.stats.items()
+    }
+    most = sorted(shares, key=shares.__getitem__, reverse=True)[:_SHOWN]
+    rows = [(name, *(f"{share:.1%}" for share in shares[name])) for name in most]
+    text = f"{1000 * each:.2f} ms of processor time a run; shares of it as cProfile sees them."
+    columns = ("function", "with what it calls", "itself")
+    return Section("Where aggregate's time of a run goes", columns, rows, [text])
 
 
 def _grown(rows: Sequence[Row]) -> list[tuple[str, ...]]:

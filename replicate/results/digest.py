@@ -50,12 +50,12 @@ def digests(runs_folder: Path) -> Iterator[Digest | CorruptRecord]:
     folders.sort(key=lambda folder: folder.name)  # paths compare slowly
     chunks = [folders[i : i + _CHUNK] for i in range(0, len(folders), _CHUNK)]
     if len(chunks) < 2:
-        yield from _read(folders)
+        yield from read(folders)
         return
     # Not forked: whoever calls may have threads, which would not survive it.
     workers = min(len(chunks), machine.cores())
     with ProcessPoolExecutor(workers, get_context("spawn")) as processes:
-        for chunk in processes.map(_read, chunks):
+        for chunk in processes.map(read, chunks):
             yield from chunk
 
 
@@ -70,7 +70,8 @@ def member(rows: Iterable[Sequence[object]]) -> bytes:
     return igzip.compress(text, mtime=0)
 
 
-def _read(folders: Sequence[Path]) -> list[Digest | CorruptRecord]:
+def read(folders: Sequence[Path]) -> list[Digest | CorruptRecord]:
+    """Of every record in these folders of runs; a corrupt one as its error."""
     return [found for folder in folders if (found := _digest(folder)) is not None]
 
 
