@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 from tabulate import tabulate
 
 from replicate import campaign as campaigns
@@ -86,14 +86,14 @@ def sd_interval(sd: float, n: int, level: float = LEVEL) -> Interval:
     """Confidence interval for the sd of normal values, from that of n of them; nan below n = 2."""
     if n < 2:
         return Interval(np.nan, np.nan)
-    tails = stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], n - 1)
+    tails = special.chdtri(n - 1, [(1 - level) / 2, (1 + level) / 2])
     low, high = sd * np.sqrt((n - 1) / tails)
     return Interval(float(low), float(high))
 
 
 def largest_sd(rounding: float, margin: float = MARGIN, level: float = LEVEL) -> float:
     """Above it the prediction interval is wider than the margin, however many the seeds."""
-    return float((margin / 2 - rounding) / stats.norm.ppf((1 + level) / 2))
+    return float((margin / 2 - rounding) / special.ndtri((1 + level) / 2))
 
 
 def _of_campaign(campaign: Campaign) -> str:

@@ -5,7 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
+from io import BytesIO
+from itertools import count, repeat
 from multiprocessing import get_context
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,9 @@ _CHUNK = 250
 """Folders for a process at a time; fewer in all are read without a second process."""
 _MOST_BYTES = 256 * 1024**2
 """Of a run's weights: a thousand times what the largest network here has."""
+_BEFORE = attrgetter("epoch", "learning_rate", "loss")
+_AFTER = attrgetter("penalty", "train_accuracy", "accuracy", "seconds", "images_per_second")
+"""What epochs.csv.gz has of an epoch before and after the losses of its heads."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +65,16 @@ def digests(runs_folder: Path) -> Iterator[Digest | CorruptRecord]:
             yield from chunk
 
 
-def member(rows: Iterable[Sequence[object]]) -> bytes:
-    """CSV rows as a gzip member: files of many members are the members one after the other.
+def member(rows: Iterable[Sequence[object]], *key: object) -> bytes:
+    """CSV rows as a gzip member, each behind the key: files of many members are one after the other.
 
     For numbers, and text without quotes and brackets. A JSON array of such is a CSV row, and orjson
     prints floats seven times as fast as `repr`, and ISA-L compresses them thrice as fast as zlib: most
     of the time of aggregation. The same bytes for the same rows: there is no time stamp.
     """
-    text = orjson.dumps(list(rows))[2:-2].replace(b"],[", b"\n") + b"\n"
-    return igzip.compress(text, mtime=0)
+    begin = b"".join(orjson.dumps(one) + b"," for one in key)
+    text = orjson.dumps(list(rows))[2:-2].replace(b"],[", b"\n" + begin)
+    return igzip.compress(begin + text + b"\n", mtime=0)
 
 
 def read(folders: Sequence[Path]) -> list[Digest | CorruptRecord]:
@@ -84,12 +91,13 @@ def _digest(folder: Path) -> Digest | CorruptRecord | None:
 
 
 def _digested(found: Record, weights: Sequence[np.ndarray]) -> Digest:
+    key = found.cell, found.seed, found.id
     return Digest(
-        *(found.cell, found.seed, found.id),
+        *key,
         run=_run(found),
         provenance=_provenance(found),
-        epochs=member(_epochs(found)) if found.epochs else b"",
-        pools=member(_pools(found, weights)) if weights else b"",
+        epochs=member(_epochs(found), *key) if found.epochs else b"",
+        pools=member(_pools(weights), *key) if weights else b"",
         maps=[mean(head.astype(np.float64)) for head in weights],
         oddities=found.oddities,
     )
@@ -129,21 +137,17 @@ def _provenance(found: Record) -> dict[str, Any]:
 
 
 def _epochs(found: Record) -> Iterator[tuple[object, ...]]:
-    """Rows of epochs.csv.gz."""
+    """Rows of epochs.csv.gz, without their key."""
     losses = orjson.dumps([one.head_losses for one in found.epochs]).decode()
     each = losses[2:-2].replace(",", ";").split("];[")
     for one, heads in zip(found.epochs, each, strict=True):
-        yield (
-            *(found.cell, found.seed, found.id, one.epoch, one.learning_rate, one.loss, heads),
-            *(one.penalty, one.train_accuracy, one.accuracy, one.seconds, one.images_per_second),
-        )
+        yield (*_BEFORE(one), heads, *_AFTER(one))
 
 
-def _pools(found: Record, weights: Sequence[np.ndarray]) -> Iterator[tuple[object, ...]]:
-    """Rows of pools.csv.gz."""
+def _pools(weights: Sequence[np.ndarray]) -> Iterator[tuple[object, ...]]:
+    """Rows of pools.csv.gz, without their key."""
     for head, own in enumerate(weights):
-        for channel, total in enumerate(_sums(own.reshape(len(own), -1)).tolist()):
-            yield found.cell, found.seed, found.id, head, channel, total
+        yield from zip(repeat(head), count(), _sums(own.reshape(len(own), -1)).tolist())
 
 
 def mean(arrays: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
@@ -167,18 +171,14 @@ def _weights(folder: Path, found: Record) -> list[np.ndarray]:
         atomic.require_regular(path)
         with zipfile.ZipFile(path) as archive:
             _refuse_bombs(archive)
-            weights = [_array(archive, name) for name in archive.namelist()]
+            files = [BytesIO(archive.read(name)) for name in archive.namelist()]
+        weights = [read_array(file, allow_pickle=False) for file in files]
         if not all(one.ndim == 3 and one.size and np.isfinite(one).all() for one in weights):
             raise ValueError("not (C, H, W) arrays of finite numbers")
     except Exception as error:  # a damaged or foreign archive can fail in any way
         reason = " ".join(str(error).split())
         raise CorruptRecord(f"{path}: no whole file of weights ({reason})") from None
     return weights
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    with archive.open(name) as file:
-        return read_array(file, allow_pickle=False)
 
 
 def _refuse_bombs(archive: zipfile.ZipFile) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -110,10 +111,8 @@ class Record(Part):
     @property
     def best(self) -> Epoch | None:
         """The epoch with the highest test accuracy: selection on the test set, so optimistic."""
-        trained = [
-            epoch for epoch in self.epochs if epoch.epoch > 0
-        ]  # pretraining has other classes
-        return max(trained, key=lambda epoch: epoch.accuracy, default=None)
+        trained = (one for one in self.epochs if one.epoch > 0)  # pretraining has other classes
+        return max(trained, key=attrgetter("accuracy"), default=None)
 
 
 class CorruptRecord(Exception):
