@@ -13,8 +13,17 @@ from tests.slurm.login import LONG, Login, Rows, cluster, hold_the_nodes, slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-# of the first start alone: the limit strikes while it trains
-SLOW_START = '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || sleep 30'
+# the first start alone saves slowly: it is under way at 70 s, when SLURM may first warn of a limit
+# of two minutes, and trains on past 120 s
+SLOW = """\
+import os
+import time
+from replicate.training import checkpoint
+
+save = checkpoint.save
+if int(os.environ.get("SLURM_RESTART_COUNT", "0")) == 0:
+    checkpoint.save = lambda *state: time.sleep(2) or save(*state)
+"""
 
 
 def _epoch(login: Login) -> int:
@@ -22,7 +31,10 @@ def _epoch(login: Login) -> int:
 
 
 def _under_way(login: Login, epoch: int = 5) -> None:
-    wait_for(lambda: _epoch(login) >= epoch)
+    try:
+        wait_for(lambda: _epoch(login) >= epoch)
+    except AssertionError as error:
+        raise AssertionError(login.call("status", "smoke").stdout) from error
 
 
 def _node(login: Login) -> str:
@@ -35,7 +47,10 @@ def _node(login: Login) -> str:
 def test_a_time_limit_in_the_middle_of_a_run_seen_from_another_login(
     login: Login, long: Rows
 ) -> None:
-    login.submit(*LONG, minutes=1, setup=[SLOW_START])
+    site = login.project / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(SLOW)
+    login.submit(*LONG, minutes=2, environment={"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"})
     _under_way(login, 1)
     bare = {name: os.environ[name] for name in ("PATH", "SLURM_CONF")}
     other = Login(login.project, environment=bare)
