@@ -5,15 +5,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from replicate import atomic, catalogue, sums
-from replicate.errors import UserError
+from replicate.errors import UserError, has_controls
 from replicate.plan import Run, runs
 from replicate.spec import Part, Slug, Spec
 
 Seeds = Annotated[int, Field(ge=1, le=1000)]
 _SLUG_RULE = "lower-case letters, digits and single hyphens, at most 60"
+_NOTE_RULE = "one line without control characters"
+
+
+def _one_line(text: str) -> str:
+    if has_controls(text):
+        raise ValueError(_NOTE_RULE)
+    return text
 
 
 class Request(Part):
@@ -25,6 +32,8 @@ class Request(Part):
     """Dotted keys laid over every cell, with their values as YAML text."""
     cells: list[str]
     seeds: Seeds
+    note: Annotated[str, AfterValidator(_one_line)] = ""
+    """What the report is to say beside the counts, such as why these cells and not others."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +140,21 @@ def _with_earlier(root: Path, wanted: Request) -> Request:
                 f"campaign {wanted.name!r} was begun with {field} {old}, not {new}: choose another --campaign"
             )
     cells = catalogue.ordered(root, {*earlier.cells, *wanted.cells})
-    update = {"cells": cells, "seeds": max(earlier.seeds, wanted.seeds)}
-    return wanted.model_copy(update=update)
+    seeds = max(earlier.seeds, wanted.seeds)
+    note = wanted.note or earlier.note
+    return wanted.model_copy(update={"cells": cells, "seeds": seeds, "note": note})
 
 
 def request(values: dict[str, Any]) -> Request:
-    """A request from the command line; raises UserError for a name that is no folder name."""
+    """A request from the command line; raises UserError for a name that is no folder name, or a note of
+    several lines."""
     try:
         return Request.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise UserError(f"{key} {first['input']!r}: {_SLUG_RULE}") from None
+        rule = _NOTE_RULE if key == "note" else _SLUG_RULE
+        raise UserError(f"{key} {first['input']!r}: {rule}") from None
 
 
 def save(campaign: Campaign) -> None:

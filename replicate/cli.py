@@ -21,6 +21,7 @@ from replicate.options import (
     DataDir,
     DataSets,
     Every,
+    Note,
     Precision,
     ProtocolName,
     RetryFailed,
@@ -207,6 +208,7 @@ def run(
     campaign: CampaignName = None,
     settings: Settings = None,
     precision: Precision = None,
+    note: Note = "",
     retry_failed: RetryFailed = False,
     workers: Workers = None,
     threads: Threads = None,
@@ -218,7 +220,7 @@ def run(
     """Train what is missing, then write the CSV files and the report. The same command goes on later."""
     from replicate.dispatch import local
 
-    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision))
+    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision), note)
     options = local.Options(workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir)
     sys.exit(local.run(asked, options))
 
@@ -234,6 +236,7 @@ def submit(
     campaign: CampaignName = None,
     settings: Settings = None,
     precision: Precision = None,
+    note: Note = "",
     retry_failed: RetryFailed = False,
     checkpoint_seconds: CheckpointSeconds = 30,
     dry_run: Annotated[
@@ -247,7 +250,7 @@ def submit(
     """Hand to SLURM what is missing, and a last job that writes CSV files and report; return at once."""
     from replicate.dispatch import follow, slurm
 
-    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision))
+    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision), note)
     options = slurm.Options(cluster, retry_failed, checkpoint_seconds, data_dir, cache_dir)
     if dry_run:
         slurm.dry_run(asked, options)
@@ -462,6 +465,7 @@ def _campaign(
     seeds: int | None,
     name: str | None,
     settings: dict[str, str],
+    note: str = "",
 ) -> Any:
     """The campaign that the options ask for; what they leave open is as it was begun."""
     from replicate import campaign as campaigns
@@ -480,6 +484,7 @@ def _campaign(
         "settings": settings or (begun.settings if begun else {}),
         "cells": kept or catalogue.offered(root, patterns or [], protocol),
         "seeds": seeds or (begun.seeds if begun else 1),
+        "note": note,
     }
     return campaigns.asked(root, campaigns.request(wanted))
 

@@ -56,6 +56,13 @@ Precision = Annotated[
     str | None,
     typer.Option(help="float32, bfloat16 or auto; short for --set training.precision=..."),
 ]
+Note = Annotated[
+    str,
+    typer.Option(
+        metavar="TEXT",
+        help="What the report is to say of the campaign, such as why these cells. Default: as begun.",
+    ),
+]
 RetryFailed = Annotated[bool, typer.Option(help="Train failed runs again.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes. Default: one a GPU, or one a core.")

@@ -127,9 +127,15 @@ class Records:
         seeds: int = 2,
         name: str = "made",
         settings: dict[str, str] | None = None,
+        note: str = "",
     ) -> Campaign:
         request = Request(
-            name=name, protocol=protocol, settings=settings or {}, cells=cells, seeds=seeds
+            name=name,
+            protocol=protocol,
+            settings=settings or {},
+            cells=cells,
+            seeds=seeds,
+            note=note,
         )
         campaigns.save(campaigns.resolve(self.root, request))
         return campaigns.opened(self.root, name)

@@ -44,7 +44,8 @@ def mark(results: Results) -> str:
 def section(results: Results) -> Section:
     """Failed, diverged, missing, stale and mixed, in this order."""
     found = tuple(_tables(results))
-    blocks: tuple[Block, ...] = (Text(_counts(results)), *found)
+    note = (Text(results.request.note),) if results.request.note else ()
+    blocks: tuple[Block, ...] = (Text(_counts(results)), *note, *found)
     return Section("What went wrong", blocks)
 
 

@@ -44,6 +44,7 @@ class Maker:
         seeds: int = 5,
         fates: dict[tuple[str, int], Fate] | None = None,
         settings: dict[str, str] | None = None,
+        note: str = "",
         edit: Callable[[dict[str, pd.DataFrame]], None] = lambda frames: None,
     ) -> Path:
         cells, settings = list(cells), settings or {}
@@ -53,6 +54,7 @@ class Maker:
             "settings": settings,
             "cells": cells,
             "seeds": seeds,
+            "note": note,
         }
         resolved = catalogue.load(self.root, cells, protocol, settings)
         frames = _frames(resolved, seeds, fates or {})

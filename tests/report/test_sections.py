@@ -49,6 +49,14 @@ def headings(text: str) -> list[str]:
     return re.findall(r"^## (.*)$", text, re.MULTILINE)
 
 
+def test_a_note_stands_beside_the_counts(make) -> None:
+    note = "Tiny ImageNet: a sample is all there was."
+    root = make(cells=PAIR, seeds=1, note=note)
+    counts, said = section(root, "What went wrong").strip().split("\n\n")[:2]
+    assert counts.endswith("30 of the paper's 32 cells are not part of this campaign.")
+    assert said == note
+
+
 def test_a_stale_cell_enters_no_gain(make) -> None:
     def edit(frames: dict[str, pd.DataFrame]) -> None:
         frames["cells.csv"].loc[1, "verdict"] = "stale"
