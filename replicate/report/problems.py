@@ -132,11 +132,11 @@ def _series(seeds: Iterable[int]) -> str:
 
 
 def origins(results: Results) -> pd.DataFrame:
-    """One row a finished run: its cell, data set, and everything in `ORIGINS`, as text."""
+    """One row a finished run: its cell, data set, start, threads, and all of `ORIGINS`, as text."""
     own = ["cell", "dataset", "seed", "run_id", "source", "fingerprint", "precision"]
     made = [name for name in ORIGINS if name not in own]
     joined = results.done[own].merge(
-        results.provenance[["cell", "run_id", "dirty", "threads", *made]],
+        results.provenance[["cell", "run_id", "dirty", "started", "threads", *made]],
         on=["cell", "run_id"],
         how="left",
     )

@@ -19,7 +19,7 @@ def section(results: Results) -> Section:
     if found.empty:
         blocks.append(Text("No run has finished."))
     else:
-        blocks.append(Text(_uniform(found)))
+        blocks.append(Text(_uniform(found) + _days(found)))
         blocks += _differences(found)
         blocks.append(_images(found))
     return Section("Provenance", tuple(blocks))
@@ -33,6 +33,13 @@ def _uniform(found: pd.DataFrame) -> str:
     ]
     whose = f"The same in all {len(found)} finished runs" if len(found) > 1 else "The finished run"
     return f"{whose}: {', '.join(same) or 'nothing'}."
+
+
+def _days(found: pd.DataFrame) -> str:
+    days = sorted({start[: len("2026-01-31")] for start in found["started"]} - {"unknown"})
+    if not days:
+        return ""
+    return f" Begun on {days[0]}." if len(days) == 1 else f" Begun from {days[0]} to {days[-1]}."
 
 
 def _differences(found: pd.DataFrame) -> list[Table]:

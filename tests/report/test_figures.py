@@ -132,6 +132,9 @@ def test_sums_have_a_box_per_stage_and_method(full: Results) -> None:
     drawn = weights.sums(full.pools, full.cells)
     assert [len(panel.patches) for panel in drawn.axes] == [3] * 4 + [9] * 4
     assert all(panel.get_yscale() == "log" for panel in drawn.axes)
+    drawn.canvas.draw()
+    labels = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert {"0.01", "1"} <= set(labels)
 
 
 def test_a_sum_of_exactly_one_can_be_drawn(make) -> None:

@@ -214,6 +214,16 @@ def test_a_missing_file_costs_its_own_section_alone(
     assert headings(markdown(root)) == [title for title in whole if title not in lost]
 
 
+@pytest.mark.parametrize(
+    ("seeds", "days"), [(1, "Begun on 2026-01-01."), (2, "Begun from 2026-01-01 to 2026-01-02.")]
+)
+def test_the_provenance_says_when(make, seeds: int, days: str) -> None:
+    root = make(cells=PAIR, seeds=seeds)
+    assert days in section(root, "Provenance")
+    (root / "results" / "paper" / "provenance.csv").unlink()
+    assert "Begun" not in section(root, "Provenance")
+
+
 def test_cells_csv_alone_makes_a_report(make) -> None:
     root = make(cells=PAIR, seeds=2)
     for path in (root / "results" / "paper").glob("*.csv*"):
