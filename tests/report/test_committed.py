@@ -1,0 +1,114 @@
+"""The committed campaign: its CSV files come from its records, its report from the CSV files, and what
+the README and docs/findings.md say of it from the report.
+
+After a change of the CSV files or the report that is meant: `replicate aggregate short-cpu`,
+`replicate report short-cpu`, and read the difference.
+"""
+
+import filecmp
+import gzip
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from replicate import campaign, sums
+from replicate.audit import audit
+from replicate.power import power
+from replicate.report.render import render
+from replicate.results import record
+from replicate.results.aggregate import aggregate
+
+ROOT = Path(__file__).parents[2]
+CAMPAIGN = "short-cpu"
+RUNS = 12
+RESULTS = ROOT / "results" / CAMPAIGN
+REPORT = ROOT / "reports" / CAMPAIGN / "report.md"
+SECTIONS = {"README.md": "## Results so far", "docs/findings.md": "# Findings"}
+"""Where the campaign is spoken of, up to the next heading of the same level."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CSV files and report in a project that has the committed records and nothing else."""
+    root = tmp_path_factory.mktemp("committed")
+    (root / "experiments").symlink_to(ROOT / "experiments")
+    results = root / "results" / CAMPAIGN
+    for folder in RESULTS.glob("runs/*"):
+        (results / "runs" / folder.name).mkdir(parents=True)
+        for path in (folder / record.RECORD, folder / record.POOLS):
+            if path.exists():
+                shutil.copy(path, results / "runs" / folder.name)
+    for name in ("campaign.json", "forecast.csv"):
+        shutil.copy(RESULTS / name, results)
+    assert aggregate(campaign.opened(root, CAMPAIGN)) == []
+    render(root, CAMPAIGN)
+    return root
+
+
+def test_the_runs_are_there() -> None:
+    done = [folder for folder in RESULTS.glob("runs/*") if record.status(folder) == "done"]
+    assert len(done) >= RUNS
+    assert len((RESULTS / "runs.csv").read_text().splitlines()) == len(done) + 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["runs.csv", "cells.csv", "provenance.csv", "epochs.csv.gz", "pools.csv.gz", "maps.csv.gz"],
+)
+def test_the_records_give_the_same_csv_files(made: Path, name: str) -> None:
+    """Compressed files by their content: processors compress differently."""
+    old, new = RESULTS / name, made / "results" / CAMPAIGN / name
+    if name.endswith(".gz"):
+        assert gzip.decompress(new.read_bytes()) == gzip.decompress(old.read_bytes())
+    else:
+        assert new.read_bytes() == old.read_bytes()
+
+
+def test_the_report_is_the_same_byte_for_byte(made: Path) -> None:
+    assert (made / "reports" / CAMPAIGN / "report.md").read_bytes() == REPORT.read_bytes()
+
+
+def test_the_figures_are_all_there(made: Path) -> None:
+    """By name, since their bytes differ between versions of matplotlib; their data are the CSV files."""
+    named = set(re.findall(r"\]\((figures/[^)]+)\)", REPORT.read_text()))
+    assert len(named) >= 10
+    for root in (ROOT, made):
+        assert [name for name in named if not (root / "reports" / CAMPAIGN / name).exists()] == []
+
+
+def test_a_changed_number_is_seen(made: Path, tmp_path: Path) -> None:
+    """The comparison above can fail: one mean in cells.csv, and the report is another."""
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy, symlinks=True)
+    cells = copy / "results" / CAMPAIGN / "cells.csv"
+    header, row, *rest = cells.read_text().splitlines()
+    fields = row.split(",")
+    place = header.split(",").index("mean")
+    fields[place] = str(float(fields[place]) - 0.1)
+    cells.write_text("\n".join([header, ",".join(fields), *rest]))
+    cells.with_name(sums.FILE).unlink()  # else it would be refused
+    assert not filecmp.cmp(render(copy, CAMPAIGN), REPORT, shallow=False)
+
+
+@pytest.mark.parametrize("page", SECTIONS)
+def test_what_is_said_of_the_campaign_is_in_its_report(page: str) -> None:
+    """Rows of tables word for word; every number there, or in what `audit` and `power` print."""
+    text, report = _section(page), REPORT.read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert rows
+    assert [row for row in rows if row not in report.splitlines()] == []
+    sources = f"{report}\n{audit(ROOT)}\n{power(ROOT, CAMPAIGN)}"
+    assert _numbers(text) - _numbers(sources) == set()
+
+
+def _section(page: str) -> str:
+    level = SECTIONS[page].partition(" ")[0]
+    _, found, rest = (ROOT / page).read_text().partition(f"{SECTIONS[page]}\n")
+    assert found
+    return re.split(rf"^{level} ", rest, flags=re.MULTILINE)[0]
+
+
+def _numbers(text: str) -> set[str]:
+    return set(re.findall(r"(?<!\w)\d+(?:[.,]\d+)*", text))
