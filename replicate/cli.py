@@ -30,7 +30,9 @@ from replicate.options import (
     Settings,
     Threads,
     Workers,
+    campaign_of,
     one_line,
+    settings_of,
 )
 
 app = typer.Typer(
@@ -116,7 +118,7 @@ def show(
 
     names = catalogue.select(catalogue.cell_names(root), [cell])
     rows = []
-    for found in catalogue.load(root, names, protocol, _settings(settings, None)):
+    for found in catalogue.load(root, names, protocol, settings_of(settings, None)):
         values = found.spec.model_dump(mode="json")
         rows.append((found.name, "", ""))
         for keys, origin in sorted(
@@ -182,7 +184,7 @@ def plan(
     from replicate import forecast, machine
     from replicate.dispatch import status as statuses
 
-    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision))
+    asked = campaign_of(root, cells, protocol, seeds, campaign, settings_of(settings, precision))
     seen = statuses.look(asked.runs, asked.runs_folder)
     left = statuses.left(seen, retry_failed)
     size = machine.share(len(left), machine.gpus(), workers, threads)
@@ -220,7 +222,9 @@ def run(
     """Train what is missing, then write the CSV files and the report. The same command goes on later."""
     from replicate.dispatch import local
 
-    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision), note)
+    asked = campaign_of(
+        root, cells, protocol, seeds, campaign, settings_of(settings, precision), note
+    )
     options = local.Options(workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir)
     sys.exit(local.run(asked, options))
 
@@ -250,7 +254,9 @@ def submit(
     """Hand to SLURM what is missing, and a last job that writes CSV files and report; return at once."""
     from replicate.dispatch import follow, slurm
 
-    asked = _campaign(root, cells, protocol, seeds, campaign, _settings(settings, precision), note)
+    asked = campaign_of(
+        root, cells, protocol, seeds, campaign, settings_of(settings, precision), note
+    )
     options = slurm.Options(cluster, retry_failed, checkpoint_seconds, data_dir, cache_dir)
     if dry_run:
         slurm.dry_run(asked, options)
@@ -394,7 +400,7 @@ def sensitivity(
     from replicate.dispatch import local
 
     options = local.Options(workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir)
-    given = _settings(settings, precision)
+    given = settings_of(settings, precision)
     asked = sensitivity.plan(root, entry, cells or [], protocol, seeds, campaign, given)
     sys.exit(sensitivity.run(asked, options))
 
@@ -456,49 +462,6 @@ def data_verify(cache_dir: CacheDir = CACHE) -> None:
     for entry in entries(cache_dir):
         verify(entry)
         print(f"{entry.name}: sound")
-
-
-def _campaign(
-    root: Path,
-    patterns: list[str] | None,
-    protocol: str | None,
-    seeds: int | None,
-    name: str | None,
-    settings: dict[str, str],
-    note: str = "",
-) -> Any:
-    """The campaign that the options ask for; what they leave open is as it was begun."""
-    from replicate import campaign as campaigns
-    from replicate import catalogue
-
-    begun = None if name is None else campaigns.read(root, name)
-    if protocol is None and begun:
-        protocol = begun.protocol
-    if protocol is None:
-        choices = ", ".join(catalogue.protocols(root))
-        raise UserError(f"--protocol is missing: choose from {choices}")
-    kept = begun.cells if begun and not patterns else []
-    wanted = {
-        "name": protocol if name is None else name,
-        "protocol": protocol,
-        "settings": settings or (begun.settings if begun else {}),
-        "cells": kept or catalogue.offered(root, patterns or [], protocol),
-        "seeds": seeds or (begun.seeds if begun else 1),
-        "note": note,
-    }
-    return campaigns.asked(root, campaigns.request(wanted))
-
-
-def _settings(pairs: list[str] | None, precision: str | None) -> dict[str, str]:
-    settings = {}
-    for pair in [*(pairs or []), *([f"training.precision={precision}"] if precision else [])]:
-        key, equals, value = pair.partition("=")
-        if not equals or not key or key in settings:
-            raise UserError(
-                f"--set {pair!r}: expected KEY=VALUE, each key once, such as training.epochs=1"
-            )
-        settings[key] = value
-    return settings
 
 
 def _short(origin: Any, root: Path) -> str:

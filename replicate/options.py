@@ -1,12 +1,15 @@
-"""The options and arguments that several commands share, and their defaults."""
+"""The options and arguments that several commands share, their defaults, and what they ask for."""
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from replicate.errors import UserError, has_controls
+
+if TYPE_CHECKING:
+    from replicate.campaign import Campaign
 
 Cells = Annotated[
     list[str] | None,
@@ -98,3 +101,51 @@ EVERY = 30.0
 HERE = Path()
 DATA = Path("data")
 CACHE = Path(".cache/data")
+
+
+def campaign_of(
+    root: Path,
+    patterns: list[str] | None,
+    protocol: str | None,
+    seeds: int | None,
+    name: str | None,
+    settings: dict[str, str],
+    note: str = "",
+) -> "Campaign":
+    """The campaign that the options ask for; what they leave open is as it was begun.
+
+    Raises:
+        UserError: it cannot be what they ask for, or they leave the protocol of a new one open.
+    """
+    from replicate import campaign as campaigns
+    from replicate import catalogue
+
+    begun = None if name is None else campaigns.read(root, name)
+    if protocol is None and begun:
+        protocol = begun.protocol
+    if protocol is None:
+        choices = ", ".join(catalogue.protocols(root))
+        raise UserError(f"--protocol is missing: choose from {choices}")
+    kept = begun.cells if begun and not patterns else []
+    wanted = {
+        "name": protocol if name is None else name,
+        "protocol": protocol,
+        "settings": settings or (begun.settings if begun else {}),
+        "cells": kept or catalogue.offered(root, patterns or [], protocol),
+        "seeds": seeds or (begun.seeds if begun else 1),
+        "note": note,
+    }
+    return campaigns.asked(root, campaigns.request(wanted))
+
+
+def settings_of(pairs: list[str] | None, precision: str | None) -> dict[str, str]:
+    """Of `--set` and `--precision`; raises UserError for what is no KEY=VALUE, or a key given twice."""
+    settings = {}
+    for pair in [*(pairs or []), *([f"training.precision={precision}"] if precision else [])]:
+        key, equals, value = pair.partition("=")
+        if not equals or not key or key in settings:
+            raise UserError(
+                f"--set {pair!r}: expected KEY=VALUE, each key once, such as training.epochs=1"
+            )
+        settings[key] = value
+    return settings
