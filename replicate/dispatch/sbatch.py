@@ -16,6 +16,7 @@ from typing import Any
 from submitit import AutoExecutor, SlurmExecutor
 from submitit.core.utils import FailedJobError
 
+from replicate.dispatch import submission
 from replicate.dispatch.profile import Profile
 
 NOTICE_SECONDS = 120
@@ -59,7 +60,7 @@ class Requests:
         common = {
             "nodes": 1,
             "tasks_per_node": 1,
-            "name": f"replicate-{self.campaign}",
+            "name": submission.job_name(self.campaign),
             "slurm_comment": self.logs.name,
             "slurm_partition": self.profile.partition,
             "slurm_account": self.profile.account,

@@ -44,10 +44,13 @@ class Job:
         return self.state == "PENDING" and bool(HOPELESS.search(self.reason))
 
 
-def queue(user: str) -> dict[str, Job] | None:
-    """All jobs of a user that slurmctld knows, by id, tasks as 12_3; None if it does not answer."""
+def queue(user: str, name: str) -> dict[str, Job] | None:
+    """All jobs of a user with a name, by id, tasks as 12_3; None if slurmctld does not answer.
+
+    The name matters: a slurmctld that dies before it has saved its state gives ids a second time.
+    """
     # No -j: one unknown id would fail the call.
-    command = ["squeue", "-h", "-r", "-t", "all", "-u", user, "-o", "%i|%T|%r|%k"]
+    command = ["squeue", "-h", "-r", "-t", "all", "-u", user, "-n", name, "-o", "%i|%T|%r|%k"]
     output = _output(command)
     return None if output is None else parse_queue(output)
 
@@ -60,12 +63,13 @@ def parse_queue(output: str) -> dict[str, Job]:
     return jobs
 
 
-def history(ids: Iterable[str]) -> dict[str, Job]:
-    """What accounting says of jobs and tasks; nothing where there is none, or where it does not answer."""
+def history(ids: Iterable[str], name: str) -> dict[str, Job]:
+    """What accounting says of jobs and tasks with a name; nothing where there is none, or no answer."""
     numbers = sorted({one.partition("_")[0] for one in ids})
     if not numbers:
         return {}
     command = ["sacct", "-n", "-P", "-o", "JobID,State,ExitCode", "-j", ",".join(numbers)]
+    command += ["--name", name]
     return parse_history(_output(command) or "")
 
 

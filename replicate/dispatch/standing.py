@@ -42,8 +42,9 @@ class Standing:
 def look(campaign: Campaign, submissions: Sequence[Submission]) -> Standing:
     """Ask squeue once a user, and sacct once for what squeue does not know or cannot explain."""
     jobs: dict[str, Job] = {}
+    called = submission.job_name(campaign.request.name)
     for user in {one.user for one in submissions}:
-        found = scheduler.queue(user)
+        found = scheduler.queue(user, called)
         if found is None:
             return Standing(campaign, submissions, None)
         jobs |= found
@@ -52,7 +53,7 @@ def look(campaign: Campaign, submissions: Sequence[Submission]) -> Standing:
     own |= {one.report for one in submissions if one.report}
     # Of a failed job squeue knows no exit code, and not that it was out of memory.
     failed = {name for name, job in jobs.items() if job.ended and job.state != "COMPLETED"}
-    past = scheduler.history((own & failed) | (own - set(jobs)))
+    past = scheduler.history((own & failed) | (own - set(jobs)), called)
     # Pending or running for sacct alone: slurmctld has lost it.
     jobs |= {name: job for name, job in past.items() if job.ended and name in own}
     return Standing(campaign, submissions, {name: jobs[name] for name in own & set(jobs)}, strays)

@@ -43,6 +43,11 @@ class Submission(Part):
         return [*arrays, *([self.report] if self.report else [])]
 
 
+def job_name(campaign: str) -> str:
+    """Of every job of a campaign."""
+    return f"replicate-{campaign}"
+
+
 def logs(campaign: Campaign, name: str) -> Path:
     return campaign.results.resolve() / "logs" / name
 

@@ -49,21 +49,23 @@ def test_memory_is_only_in_the_step() -> None:
 
 def test_a_failing_squeue_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _program(tmp_path, "squeue", "echo '7|RUNNING|None|'; exit 1", monkeypatch)
-    assert scheduler.queue("me") is None
-    _program(tmp_path, "squeue", "echo '7|RUNNING|None|'", monkeypatch)
-    assert scheduler.queue("me") == {"7": Job("RUNNING")}
+    assert scheduler.queue("me", "mine") is None
+    _program(
+        tmp_path, "squeue", '[ "$*" != "${*#*-n mine}" ] && echo "7|RUNNING|None|"', monkeypatch
+    )
+    assert scheduler.queue("me", "mine") == {"7": Job("RUNNING")}
 
 
 def test_a_slow_squeue_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _program(tmp_path, "squeue", "exec sleep 20", monkeypatch)
     monkeypatch.setattr(scheduler, "TIMEOUT_SECONDS", 0.2)
-    assert scheduler.queue("me") is None
+    assert scheduler.queue("me", "mine") is None
 
 
 def test_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert scheduler.queue("me") is None
-    assert scheduler.history(["1_2"]) == {}
+    assert scheduler.queue("me", "mine") is None
+    assert scheduler.history(["1_2"], "mine") == {}
     with pytest.raises(UserError, match="is this a login node"):
         scheduler.largest_array()
 
@@ -72,9 +74,10 @@ def test_sacct_is_asked_once_with_whole_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _program(tmp_path, "sacct", f'echo "$SLURM_BITSTR_LEN $*" >>{tmp_path}/asked', monkeypatch)
-    scheduler.history(["12_3", "12_4", "13"])
-    assert (tmp_path / "asked").read_text() == "0 -n -P -o JobID,State,ExitCode -j 12,13\n"
-    scheduler.history([])
+    scheduler.history(["12_3", "12_4", "13"], "mine")
+    asked = (tmp_path / "asked").read_text()
+    assert asked == "0 -n -P -o JobID,State,ExitCode -j 12,13 --name mine\n"
+    scheduler.history([], "mine")
     assert len((tmp_path / "asked").read_text().splitlines()) == 1
 
 

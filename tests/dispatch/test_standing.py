@@ -22,13 +22,13 @@ class Slurm:
         self.history: dict[str, Job] = {}
         self.asked: list[str] = []
         self.cancelled: list[str] = []
-        patch.setattr(scheduler, "queue", lambda user: self.queue)
+        patch.setattr(scheduler, "queue", lambda user, name: self.queue)
         patch.setattr(scheduler, "history", self._history)
         patch.setattr(
             scheduler, "cancel", self.cancelled.extend
         )  # returns None, as when all is well
 
-    def _history(self, ids: set[str]) -> dict[str, Job]:
+    def _history(self, ids: set[str], name: str) -> dict[str, Job]:
         self.asked = sorted(ids)
         return {name: job for name, job in self.history.items() if name in ids}
 

@@ -150,14 +150,17 @@ start_node() {
     fi
 }
 slurmd_of() { child "$(child "$1")" -x slurmd; }  # PID of a node's unshare
-nodes_idle() {
+lost_nodes() { timeout 5 sinfo -h -N -p main -t drain,drained,down -o %N | sort -u | paste -sd,; }
+nodes_idle() {  # a drained node counts as idle too
+    [[ -z $(lost_nodes) ]] || return 1
     local up; up=$(timeout 5 sinfo -h -N -r -p main -t idle,mixed,allocated -o %N | sort -u | wc -l)
     ((up == ${#NODES[@]}))
 }
 resume_nodes() {  # an earlier run, or a job that came back twice, leaves nodes down or drained
-    local lost; lost=$(timeout 5 sinfo -h -N -p main -t drain,drained,down -o %N | sort -u | paste -sd,)
+    local lost; lost=$(lost_nodes)
     [[ -z $lost ]] || timeout 5 scontrol update NodeName="$lost" State=RESUME 2>/dev/null
 }
+nodes_ready() { resume_nodes; nodes_idle; }
 
 # ---- the cluster
 install() {
@@ -178,8 +181,7 @@ start() {
     if gone ctld; then render; fi  # never under a live slurmctld
     if ! { start_munge && start_db && start_dbd && start_ctld; }; then die "could not start"; fi
     for node in "${NODES[@]}"; do start_node "$node" || die "could not start $node"; done
-    resume_nodes
-    wait_for 30 ctld nodes_idle || { status >&2; die "the nodes did not come up: see $D/log/slurmd.*.log"; }
+    wait_for 30 ctld nodes_ready || { status >&2; die "the nodes did not come up: see $D/log/slurmd.*.log"; }
     say "up; next: eval \"\$($0 env)\""
 }
 queue_empty() { [[ -z $(timeout 5 squeue -h -o %A) ]]; }

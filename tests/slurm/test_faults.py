@@ -115,7 +115,10 @@ def test_the_controller_is_killed_and_restarted_under_a_running_array(
 ) -> None:
     login.submit(*LONG)
     _under_way(login)
-    for how in ("ctld-kill", "ctld-stop"):
+    for how in (
+        "ctld-stop",
+        "ctld-kill",
+    ):  # told to stop it saves its jobs, which the kill then spares
         cluster(how)
         assert _epoch(login), "it has ended too early"
         if how == "ctld-stop":
@@ -123,3 +126,28 @@ def test_the_controller_is_killed_and_restarted_under_a_running_array(
         cluster("ctld-start")
     login.wait()
     assert login.rows() == long
+
+
+def test_a_controller_that_dies_before_it_saved_a_job(login: Login, long: Rows) -> None:
+    """The job is lost, its processes are killed, and SLURM gives its id to the next."""
+    state = Path(os.environ["SLURM_CONF"]).parents[1] / "state" / "job_state"
+    cluster("ctld-stop")
+    before = state.read_bytes()
+    cluster("ctld-start")
+    login.submit(*LONG)
+    _under_way(login)
+    cluster("ctld-kill")
+    state.write_bytes(before)
+    cluster("ctld-start")
+    login.wait(code=1)
+    wait_for(lambda: "1 interrupted" in login.good("status", "smoke"))
+    stranger = hold_the_nodes()
+    lost = f"task {stranger} ended without a result: SLURM no longer knows it"
+    assert lost in login.good("status", "smoke")
+    login.good("cancel", "smoke")
+    assert slurm("squeue", "-h", "-j", stranger, "-o", "%T").strip() == "RUNNING"
+    slurm("scancel", stranger)
+    login.submit(*LONG)
+    login.wait()
+    assert login.rows() == long
+    assert login.attempts()[-1] == 2
