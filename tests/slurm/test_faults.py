@@ -115,13 +115,11 @@ def test_the_controller_is_killed_and_restarted_under_a_running_array(
 ) -> None:
     login.submit(*LONG)
     _under_way(login)
-    for how in (
-        "ctld-stop",
-        "ctld-kill",
-    ):  # told to stop it saves its jobs, which the kill then spares
+    # told to stop, it saves its jobs, which the kill then spares
+    for how in ("ctld-stop", "ctld-kill"):
         cluster(how)
         assert _epoch(login), "it has ended too early"
-        if how == "ctld-stop":
+        if how == "ctld-kill":
             assert "SLURM does not answer" in login.good("status", "smoke")
         cluster("ctld-start")
     login.wait()
