@@ -97,8 +97,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_cluster() -> Iterator[None]:
     """SLURM knows nothing of any job."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scheduler, "queue", lambda _: {})
-        patch.setattr(scheduler, "history", lambda _: {})
+        patch.setattr(scheduler, "queue", lambda user, name: {})
+        patch.setattr(scheduler, "history", lambda ids, name: {})
         yield
 
 
