@@ -103,7 +103,7 @@ def _leave(campaign: Campaign, run: Run, pools: bytes) -> None:
 
 
 def _record(run: Run) -> Record:
-    origin = Provenance.model_construct(
+    origin = Provenance(
         commit="0" * 40, dirty=False, python="3.11.7", torch="2.11.0", torchvision="0.26.0",
         numpy="2.4.0", device="cpu", precision="float32", threads=1,
         started="2026-01-01T00:00:00+00:00", seconds=5000.0, attempts=1,
@@ -111,9 +111,9 @@ def _record(run: Run) -> Record:
     facts = {
         "cell": run.cell, "seed": run.seed, "id": run.id, "status": "done",
         "spec": run.spec.model_dump(mode="json"), "source": "official", "fingerprint": "f" * 64,
-        "epochs": _epochs(run), "error": None, "trace": None, "provenance": origin.model_dump(),
+        "epochs": _epochs(run), "error": None, "trace": None, "provenance": origin,
     }  # fmt: skip
-    return Record.model_validate(facts)
+    return Record(**facts)
 
 
 def _epochs(run: Run) -> list[Epoch]:

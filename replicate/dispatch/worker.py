@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from replicate import atomic
@@ -135,9 +136,8 @@ def record_failure(run: Run, shift: Shift, error: str, trace: str | None) -> Non
     folder = shift.runs_folder / run.folder_name
     facts = _facts(run, folder, shift)
     facts["provenance"] |= {"device": "unknown", "precision": "unknown", "seconds": 0.0}
-    record.write(
-        folder, Record.model_validate({**facts, "status": "failed", "error": error, "trace": trace})
-    )
+    facts |= {"status": "failed", "error": error, "trace": trace}
+    record.write(folder, msgspec.convert(facts, Record))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class _Attempt:
         return outcome, {"source": data.source, "fingerprint": data.fingerprint}
 
     def _after_epoch(self, epoch: Epoch) -> None:
-        progress = {"epochs": self.run.spec.training.epochs, **dataclasses.asdict(epoch)}
+        progress = {"epochs": self.run.spec.training.epochs, **msgspec.structs.asdict(epoch)}
         atomic.write_text(self.folder / record.PROGRESS, json.dumps(progress))
         if self.shift.dispatcher and not is_claimed(self.shift.dispatcher):
             raise Abandoned(f"nobody waits for {self.shift.worker} any more")
@@ -215,7 +215,7 @@ class _Attempt:
             "oddities": outcome.oddities,
             "error": after if outcome.status == "diverged" else None,
         }
-        record.write(self.folder, Record.model_validate(facts))
+        record.write(self.folder, msgspec.convert(facts, Record))
         for name in (record.CHECKPOINT, record.PROGRESS):
             (self.folder / name).unlink(missing_ok=True)
 

@@ -10,12 +10,12 @@ import os
 import re
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+import msgspec
+from msgspec import Meta, Struct
 
 from replicate import atomic
-from replicate.spec import Part
 from replicate.training.outcome import Epoch
 
 RECORD = "record.json"
@@ -26,7 +26,7 @@ POOLS = "pools.npz"
 LOCK = "lock"
 
 Status = Literal["done", "diverged", "failed"]
-Whole = Annotated[int, Field(ge=0, lt=2**63)]
+Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 _BEGINNING = re.compile(
     rb'\{"checksum": "[0-9a-f]{64}", "record": '
@@ -39,7 +39,7 @@ _SHOWN = ("epoch", "accuracy", "images_per_second")
 """Of progress.json."""
 
 
-class Provenance(Part):
+class Provenance(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Where the numbers come from."""
 
     commit: str | None
@@ -61,28 +61,18 @@ class Provenance(Part):
     attempts: int
 
 
-def _with_names(spec: dict[str, Any]) -> dict[str, Any]:
-    """The spec as it was then, which may lack keys of today's: those that the CSV files show are there."""
-    for part in ("dataset", "method", "protocol"):
-        if not isinstance(spec.get(part), dict) or not isinstance(spec[part].get("name"), str):
-            raise ValueError(f"a spec without {part}.name")
-    published = spec.get("published", "none")
-    if published is not None and not (isinstance(published, dict) and "table" in published):
-        raise ValueError("a spec without published.table")
-    return spec
-
-
-class Record(Part):
+class Record(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How a run ended."""
 
     format: Literal[1] = 1
     cell: str
-    seed: Annotated[int, Field(ge=0, le=10**9)]
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    seed: Annotated[int, Meta(ge=0, le=10**9)]
+    id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{12}\Z")]
     status: Status
     pools: str | None = None
     """SHA-256 of pools.npz; None without FlexPool, and where that was not noted."""
-    spec: Annotated[dict[str, Any], AfterValidator(_with_names)]
+    spec: dict[str, Any]
+    """As it was then: it may lack keys of today's, but not those that the CSV files show."""
     source: str | None
     fingerprint: str | None
     epochs: list[Epoch]
@@ -94,14 +84,19 @@ class Record(Part):
     flops: Whole | None = None
     """Floating-point operations of a forward pass of one image; None as above."""
     provenance: Provenance
-    oddities: dict[str, float] = Field(default_factory=dict)
+    oddities: dict[str, float] = msgspec.field(default_factory=dict)
     """Accuracy measured in the spec's odd ways: beside the accuracy, never in its place."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def __post_init__(self) -> None:
         if self.status == "done" and not self.epochs:
             raise ValueError("done without an epoch")
-        return self
+        for part in ("dataset", "method", "protocol"):
+            own = self.spec.get(part)
+            if not (isinstance(own, dict) and isinstance(own.get("name"), str)):
+                raise ValueError(f"a spec without {part}.name")
+        published = self.spec.get("published", "none")
+        if published is not None and not (isinstance(published, dict) and "table" in published):
+            raise ValueError("a spec without published.table")
 
     @property
     def accuracy(self) -> float | None:
@@ -115,13 +110,20 @@ class Record(Part):
         return max(trained, key=attrgetter("accuracy"), default=None)
 
 
+_DECODER = msgspec.json.Decoder(Record)
+
+
 class CorruptRecord(Exception):
     """A record.json that is truncated, altered or not one of ours, or a pools.npz that is not its own."""
 
 
 def write(folder: Path, record: Record) -> None:
-    """Write record.json: the record behind the SHA-256 of its text."""
-    body = record.model_dump_json().encode()
+    """Write record.json: the record behind the SHA-256 of its text.
+
+    Raises msgspec.ValidationError for one that could not be read again, NaN as an accuracy for instance.
+    """
+    body = msgspec.json.encode(record)
+    _DECODER.decode(body)
     with atomic.replacing(folder / RECORD) as file:
         file.write(_head(body) + body + b"}\n")
 
@@ -137,9 +139,9 @@ def read(folder: Path) -> Record | None:
     if content is None:
         return None
     try:
-        return Record.model_validate_json(_body(content))
-    except ValidationError as error:
-        raise CorruptRecord(f"{path}: {error.errors()[0]['msg']}") from None
+        return _DECODER.decode(_body(content))
+    except (ValueError, RecursionError) as error:
+        raise CorruptRecord(f"{path}: {error}") from None
 
 
 def set_aside(folder: Path, why: str) -> None:

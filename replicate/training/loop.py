@@ -3,9 +3,11 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import structs
 
 from replicate.spec import Spec
 from replicate.training import checkpoint as checkpoints
@@ -97,7 +99,7 @@ class _History:
 
     def _state(self, run: Run) -> checkpoints.State:
         return {
-            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "epochs": [structs.asdict(epoch) for epoch in self.epochs],
             "resumed_from": self.resumed_from,
             "precision": run.engine.precision,
             "setting": _setting(run),

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
     import numpy as np
 
+Percent = Annotated[float, Meta(ge=0, le=100)]
 
-Percent = Annotated[float, Field(ge=0, le=100)]
 
-
-@dataclass(frozen=True)
-class Epoch:
+class Epoch(Struct, frozen=True, forbid_unknown_fields=True):
     """One pass over the training images and the test accuracy after it; every number is finite."""
 
-    __pydantic_config__: ClassVar[Any] = {"allow_inf_nan": False}
-    """Of records that are read."""
-
-    epoch: Annotated[int, Field(ge=-(10**9), le=10**9)]
+    epoch: Annotated[int, Meta(ge=-(10**9), le=10**9)]
     """Counted from 1; those of a pretraining, on classes of its own, end at 0."""
     learning_rate: float
     """Of the epoch's last step, for every parameter but FlexPool's weights."""
