@@ -50,6 +50,11 @@ class Engine:
             return torch.cuda.get_device_name(self.device)
         return machine.processor()
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network's maps are computed in, its input first."""
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
     def place(self, model: nn.Module, trunk: nn.Module) -> None:
         """Move the model to the device in channels-last order; compile its trunk where that pays.
 
@@ -87,7 +92,7 @@ class Engine:
             if self.compiled and not usual:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             if self.precision == "bfloat16":
-                stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
+                stack.enter_context(torch.autocast(self.device.type, self.dtype))
             yield
 
 

@@ -118,7 +118,7 @@ class Run:
             torch.split(labels, _EVALUATION_BATCH),
             strict=True,
         ):
-            batch = normalise(some, self.mean, self.std)
+            batch = normalise(some, self.mean, self.std, self.engine.dtype)
             with self.engine.computing(usual=len(some) == _EVALUATION_BATCH):
                 logits = self.model.predict(batch)
             right.append(logits.argmax(1) == wanted)
@@ -141,7 +141,9 @@ class Run:
         """One step of the optimiser; the batch's sums of what is averaged."""
         labels = self.train_labels.index_select(0, indices)
         images = self.train_images.index_select(0, indices)
-        batch = augment(images, self.spec.augmentation, self.mean, self.std, generator)
+        batch = augment(
+            images, self.spec.augmentation, self.mean, self.std, generator, self.engine.dtype
+        )
         usual = len(indices) == self.spec.training.batch_size
         with self.engine.computing(usual):
             logits = self.model(batch)

@@ -1,13 +1,14 @@
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from replicate.data import ImageData
 from replicate.errors import UserError
@@ -26,7 +27,7 @@ class Stop(Exception):
 
 def numbers(epochs: list[Epoch]) -> list[dict[str, Any]]:
     """All that must be equal bit for bit: everything but the clock's."""
-    return [{k: v for k, v in asdict(e).items() if k not in TIMES} for e in epochs]
+    return [{k: v for k, v in structs.asdict(e).items() if k not in TIMES} for e in epochs]
 
 
 def equal(one: Outcome, other: Outcome) -> bool:
