@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import accuracy, harness, machine, smoke, startup, targets, training
+from benchmarks import accuracy, gpu, harness, machine, smoke, startup, targets, training
 from benchmarks.table import Options, Section
 
 PIECES: dict[str, Callable[[Options], list[Section]]] = {
@@ -15,6 +15,7 @@ PIECES: dict[str, Callable[[Options], list[Section]]] = {
     "profile": training.profile,
     "workers": training.workers,
     "startup": startup.run,
+    "gpu": gpu.run,
     "harness": harness.run,
     "smoke": smoke.run,
     "accuracy": accuracy.run,
