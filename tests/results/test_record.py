@@ -1,11 +1,13 @@
 """A record is read back as it was written, or not at all."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import ValidationError, structs
 
 from replicate.results import record
 from replicate.results.record import CorruptRecord
@@ -26,6 +28,17 @@ def test_round_trip(folder: Path) -> None:
     assert found.epochs[0].head_losses == (1.0,)
     before = (folder / record.RECORD).read_bytes()
     record.write(folder, found)
+    assert (folder / record.RECORD).read_bytes() == before
+
+
+@pytest.mark.parametrize("accuracy", [math.nan, math.inf, 100.5, "90"])
+def test_what_could_not_be_read_again_is_not_written(folder: Path, accuracy: Any) -> None:
+    before = (folder / record.RECORD).read_bytes()
+    found = record.read(folder)
+    assert found is not None
+    epoch = structs.replace(found.epochs[0], accuracy=accuracy)
+    with pytest.raises(ValidationError):
+        record.write(folder, structs.replace(found, epochs=[epoch]))
     assert (folder / record.RECORD).read_bytes() == before
 
 
