@@ -113,7 +113,7 @@ def profile(options: Options) -> list[Section]:
     seconds = total / options.rounds / 1e6
     notes = [
         images.said(options.data),
-        f"Batches of {common['batch']}, one thread, bfloat16, eager, {options.rounds} steps of {seconds:.2f} s.",
+        f"Batches of {common['batch']}, one thread, bfloat16, {options.rounds} steps of {seconds:.2f} s.",
         f"Were all but convolution free, a step would be {1 / convolution:.2f} times as fast.",
     ]
     return [Section("Where the time of a step goes", ("operator", "share"), rows, notes)]
