@@ -9,6 +9,7 @@ from benchmarks.ours import FLEX, ROOT
 from benchmarks.table import Found, Options, Section
 from replicate import machine
 from replicate.results import record
+from replicate.results.record import Provenance
 
 CELL_SECONDS, ALL_SECONDS = 12, 12 * 60
 TRAIN_IMAGES, TEST_IMAGES, EPOCHS, BATCH = 50_000, 10_000, 100, 1000
@@ -25,14 +26,15 @@ def run(options: Options) -> list[Section]:
     train, *others = QUICK if options.quick else (TRAIN_IMAGES, TEST_IMAGES, EPOCHS, BATCH)
     many = QUICK[0] if options.quick else MEAN_TRAIN_IMAGES
     everything = ["table1/cifar10"] if options.quick else []
-    _, cell = _command([FLEX, "--seeds", "2"], train, *others)
+    _, last = _command([FLEX, "--seeds", "2"], train, *others)
+    cell = last.seconds
     wall, _ = _command(everything, many, *others)
     columns = ("what", "seconds")
     rows = [
         (f"{FLEX}, {others[1]} epochs, training and evaluation, second seed", f"{cell:.1f}"),
         (f"whole command, {' '.join(everything) or 'all 32 cells'}, one seed", f"{wall:.0f}"),
     ]
-    note = f"Generated images, batches of {others[2]}, precision auto; on {machine.gpus()} GPUs."
+    note = f"Generated images, batches of {others[2]}, {last.precision}, one worker, {last.device}."
     found = {
         "gpu-cell": Found(f"{cell:.1f} s", cell <= CELL_SECONDS),
         "gpu-paper": Found(f"{wall / 60:.1f} minutes", wall <= ALL_SECONDS),
@@ -42,8 +44,8 @@ def run(options: Options) -> list[Section]:
 
 def _command(
     arguments: list[str], train: int, test: int, epochs: int, batch: int
-) -> tuple[float, float]:
-    """Seconds of the whole command, and of the last seed's training, whose network is compiled by then."""
+) -> tuple[float, Provenance]:
+    """Seconds of the whole command; and the last seed's own facts: its network is compiled by then."""
     settings = {
         "generated.train_images": train,
         "generated.test_images": test,
@@ -57,4 +59,4 @@ def _command(
         seconds, _ = measure(command, Path(folder))
         runs = [record.read(one) for one in Path(folder).glob("results/smoke/runs/*")]
     last = max(filter(None, runs), key=lambda one: one.seed)
-    return seconds, last.provenance.seconds
+    return seconds, last.provenance
