@@ -6,21 +6,25 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+TRAINS = ("replicate", "experiments")
+
 
 @dataclass(frozen=True)
 class Code:
-    """The checkout: None where it is not a git repository."""
+    """The checkout: None where it is not a git repository that holds the code."""
 
     commit: str | None
+    """The last that changed the code or the specs: seeds trained before and after a commit of
+    results or text were made alike."""
     dirty: bool | None
 
 
 def code(root: Path) -> Code:
     """Read once when runs are dispatched: all runs of one command share it."""
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit is None:
+    commit = _git(root, "log", "-1", "--format=%H", "--", *TRAINS)
+    if not commit:
         return Code(None, None)
-    changes = _git(root, "status", "--porcelain", "--", "replicate", "experiments")
+    changes = _git(root, "status", "--porcelain", "--", *TRAINS)
     return Code(commit, bool(changes))
 
 
