@@ -78,7 +78,8 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
         for line in [*boxes["boxes"], *boxes["whiskers"], *boxes["caps"]]:
             line.set_color(COLOURS[method])
     panel.set_yscale("log")
-    panel.yaxis.set_major_formatter("{x:g}")  # the usual one writes formulas: not in this style
+    # The usual one writes formulas: not in this style.
+    panel.yaxis.set_major_formatter(lambda value, _: np.format_float_positional(value, trim="-"))
     panel.set_xticks(range(len(stages)), [f"stage {stage}" for stage in stages])
     panel.set_xlim(-0.6, len(stages) - 0.4)
     panel.tick_params(axis="x", length=0)
