@@ -22,7 +22,7 @@ from replicate.results.aggregate import aggregate
 
 ROOT = Path(__file__).parents[2]
 CAMPAIGN = "short-cpu"
-RUNS = 66
+RUNS = 69
 RESULTS = ROOT / "results" / CAMPAIGN
 REPORT = ROOT / "reports" / CAMPAIGN / "report.md"
 SECTIONS = {"README.md": "## Results so far", "docs/findings.md": "# Findings"}
