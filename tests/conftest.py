@@ -18,7 +18,7 @@ from replicate.results import record
 from replicate.results.record import Provenance, Record
 from replicate.spec import Spec
 from replicate.training.outcome import Epoch
-from tests.dispatch.processes import Command
+from tests.dispatch.processes import ROOT, Command
 
 pytest_plugins = ["pytester"]
 
@@ -186,8 +186,8 @@ def command(project: Path) -> Iterator[Callable[..., Command]]:
     """Start commands in `project`; none outlives the test."""
     begun: list[Command] = []
 
-    def start(*arguments: str, folder: Path = project) -> Command:
-        begun.append(Command(folder, *arguments))
+    def start(*arguments: str, folder: Path = project, code: Path = ROOT) -> Command:
+        begun.append(Command(folder, *arguments, code=code))
         return begun[-1]
 
     yield start

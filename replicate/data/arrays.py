@@ -36,6 +36,8 @@ class ImageData:
     """Per channel, of the training images scaled to [0, 1] (A07)."""
     std: tuple[float, ...]
     """Population standard deviation, like `mean`."""
+    test_checksum: str = ""
+    """SHA-256 of the file of test images, so of their order too; empty for images in memory alone."""
 
 
 class Fingerprint:

@@ -1,10 +1,12 @@
-"""A copy of the code and the specs, so that later edits do not reach what has been submitted."""
+"""A copy of the code and the specs, so that later edits reach neither jobs nor workers."""
 
 import hashlib
 import os
 import shutil
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import replicate
@@ -30,8 +32,32 @@ def take(campaign: Campaign) -> Path:
         for name in ("results", "reports"):
             (root / name).mkdir(exist_ok=True)
             (partial / name).symlink_to(os.path.relpath(root / name, target))
-        partial.replace(target)
+        try:
+            partial.replace(target)
+        except OSError:  # another command made the same copy meanwhile
+            shutil.rmtree(partial)
+            if not target.is_dir():
+                raise
     return target
+
+
+@dataclass(frozen=True)
+class Copied:
+    """Work that ends at once where it finds itself in other code than the copy."""
+
+    code: Path
+    work: Callable[..., None]
+
+    def __call__(self, *arguments: object) -> None:
+        insist_on(self.code)
+        self.work(*arguments)
+
+
+def insist_on(code: Path) -> None:
+    """End here unless this is the code that was copied."""
+    here = Path(replicate.__file__).resolve()
+    if not here.is_relative_to(code.resolve()):
+        sys.exit(f"this job runs {here.parent}, not what was submitted, {code}")
 
 
 def folder(campaign: Campaign) -> Path:

@@ -15,9 +15,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NoReturn
 
-import replicate
 from replicate.dispatch import scheduler
 from replicate.dispatch.deaths import Deaths
+from replicate.dispatch.snapshot import insist_on
 from replicate.dispatch.worker import Shift, work
 from replicate.plan import Run, to_do
 from replicate.results import record
@@ -148,13 +148,6 @@ def conclude(code: Path, name: str) -> None:
     for line in aggregate.aggregate(campaign):
         print(f"left out: {line}", file=sys.stderr)
     render(campaign.root, name)
-
-
-def insist_on(code: Path) -> None:
-    """End here unless this is the code that was submitted."""
-    here = Path(replicate.__file__).resolve()
-    if not here.is_relative_to(code.resolve()):
-        sys.exit(f"this job runs {here.parent}, not what was submitted, {code}")
 
 
 def _job() -> str:

@@ -4,23 +4,24 @@ Runs are claimed by a file lock in their folder, which the system frees when a p
 any number of workers, of any number of commands, may go through the same list.
 """
 
-import dataclasses
 import errno
 import fcntl
 import hashlib
 import io
 import json
+import math
 import os
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from filelock import FileLock, Timeout
+from msgspec import structs, to_builtins
 
 from replicate import atomic
 from replicate.dispatch import provenance
@@ -28,8 +29,13 @@ from replicate.dispatch.provenance import Code
 from replicate.errors import UserError
 from replicate.plan import Images, Run, to_do
 from replicate.results import record
-from replicate.results.record import Record
-from replicate.training.outcome import Epoch, Outcome
+from replicate.results.record import Answers, Provenance, Record
+from replicate.training.outcome import Epoch, Origin, Outcome, Stopped
+
+if TYPE_CHECKING:
+    from replicate.data import ImageData
+
+SECONDS_BETWEEN_WORDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,14 @@ class Shift:
     dispatcher: Path | None
     """A folder claimed as long as someone waits for this worker; None where nobody does."""
 
+    @property
+    def origin(self) -> Origin:
+        """What can be told of it before a run has begun: the code is that of this very process."""
+        facts: dict[str, Any] = {**asdict(self.code), **provenance.versions()}
+        return Origin(code=provenance.digest(), threads=self.threads, **facts)
 
-class Abandoned(Exception):
+
+class Abandoned(Stopped):
     """The dispatcher is gone, and a worker of this machine must not outlive it."""
 
 
@@ -134,19 +146,32 @@ def _begun(line: bytes) -> dict[str, Any] | None:
 def record_failure(run: Run, shift: Shift, error: str, trace: str | None) -> None:
     """Leave a record that says why a run has no result."""
     folder = shift.runs_folder / run.folder_name
-    facts = _facts(run, folder, shift)
-    facts["provenance"] |= {"device": "unknown", "precision": "unknown", "seconds": 0.0}
-    facts |= {"status": "failed", "error": error, "trace": trace}
-    record.write(folder, msgspec.convert(facts, Record))
+    origin = structs.replace(shift.origin, device="unknown", precision="unknown")
+    failed = Record(
+        cell=run.cell,
+        seed=run.seed,
+        id=run.id,
+        status="failed",
+        spec=run.spec.model_dump(mode="json"),
+        source=None,
+        fingerprint=None,
+        epochs=[],
+        error=error,
+        trace=trace,
+        provenance=_provenance(origin, folder, seconds=0.0),
+    )
+    record.write(folder, failed)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Attempt:
     """One worker's try at one run, whose folder it holds."""
 
     run: Run
     folder: Path
     shift: Shift
+    said: float = -math.inf
+    """When progress was written last, on the monotonic clock."""
 
     def carry_out(self) -> None:
         atomic.sweep(self.folder)
@@ -168,12 +193,13 @@ class _Attempt:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "worker": self.shift.worker,
             "pid": os.getpid(),
+            "origin": to_builtins(self.shift.origin),
         }
         every = [*attempts(self.folder), begun]
         text = "".join(f"{json.dumps(one)}\n" for one in every)
         atomic.write_text(self.folder / record.ATTEMPTS, text)  # appended to, it could be torn
 
-    def _train(self) -> tuple[Outcome, dict[str, str]]:
+    def _train(self) -> tuple[Outcome, "ImageData"]:
         from replicate.data import load
         from replicate.training import train
 
@@ -185,61 +211,63 @@ class _Attempt:
             checkpoint=self.folder / record.CHECKPOINT,
             on_epoch=self._after_epoch,
             checkpoint_seconds=self.shift.checkpoint_seconds,
+            origin=self.shift.origin,
         )
-        return outcome, {"source": data.source, "fingerprint": data.fingerprint}
+        return outcome, data
 
     def _after_epoch(self, epoch: Epoch) -> None:
-        progress = {"epochs": self.run.spec.training.epochs, **msgspec.structs.asdict(epoch)}
+        """Say how far the run is, and stop where nobody waits for it. Seldom: a write is flushed to
+        the disk, which takes a tenth of a GPU's epoch."""
+        last = epoch.epoch == self.run.spec.training.epochs
+        if not last and time.monotonic() < self.said + SECONDS_BETWEEN_WORDS:
+            return
+        self.said = time.monotonic()
+        progress = {"epochs": self.run.spec.training.epochs, **structs.asdict(epoch)}
         atomic.write_text(self.folder / record.PROGRESS, json.dumps(progress))
         if self.shift.dispatcher and not is_claimed(self.shift.dispatcher):
             raise Abandoned(f"nobody waits for {self.shift.worker} any more")
 
-    def _record(self, outcome: Outcome, data: dict[str, str]) -> None:
-        pools = _write_pools(self.folder, outcome)
-        facts = _facts(self.run, self.folder, self.shift)
-        facts["provenance"] |= {
-            "device": outcome.device,
-            "precision": outcome.precision,
-            "compiled": outcome.compiled,
-            "seconds": sum(epoch.seconds for epoch in outcome.epochs),
-        }
+    def _record(self, outcome: Outcome, data: "ImageData") -> None:
         last = self.run.spec.first_epoch + len(outcome.epochs) - 1
-        after = f"the loss was not finite after epoch {last}"
-        facts |= {
-            **data,
-            "status": outcome.status,
-            "pools": pools,
-            "epochs": outcome.epochs,
-            "parameters": outcome.parameters,
-            "flops": outcome.flops,
-            "oddities": outcome.oddities,
-            "error": after if outcome.status == "diverged" else None,
-        }
-        record.write(self.folder, msgspec.convert(facts, Record))
+        diverged = outcome.status == "diverged"
+        ended = Record(
+            cell=self.run.cell,
+            seed=self.run.seed,
+            id=self.run.id,
+            status=outcome.status,
+            pools=_write_pools(self.folder, outcome),
+            spec=self.run.spec.model_dump(mode="json"),
+            source=data.source,
+            fingerprint=data.fingerprint,
+            epochs=outcome.epochs,
+            error=f"the loss was not finite after epoch {last}" if diverged else None,
+            trace=None,
+            parameters=outcome.parameters,
+            flops=outcome.flops,
+            provenance=_provenance(
+                outcome.origin, self.folder, sum(epoch.seconds for epoch in outcome.epochs)
+            ),
+            attempts=outcome.attempts,
+            oddities=outcome.oddities,
+            answers=_answers(outcome, data),
+        )
+        record.write(self.folder, ended)
         for name in (record.CHECKPOINT, record.PROGRESS):
             (self.folder / name).unlink(missing_ok=True)
 
 
-def _facts(run: Run, folder: Path, shift: Shift) -> dict[str, Any]:
-    """What every record of this run says, however it ended."""
+def _provenance(origin: Origin, folder: Path, seconds: float) -> Provenance:
     begun = attempts(folder)
-    return {
-        "cell": run.cell,
-        "seed": run.seed,
-        "id": run.id,
-        "spec": run.spec.model_dump(mode="json"),
-        "source": None,
-        "fingerprint": None,
-        "epochs": [],
-        "trace": None,
-        "provenance": {
-            **dataclasses.asdict(shift.code),
-            **provenance.versions(),
-            "threads": shift.threads,
-            "started": begun[0]["started"],
-            "attempts": len(begun),
-        },
-    }
+    facts = {name: getattr(origin, name) for name in Origin.__struct_fields__ if name != "captured"}
+    return Provenance(**facts, started=begun[0]["started"], seconds=seconds, attempts=len(begun))
+
+
+def _answers(outcome: Outcome, data: "ImageData") -> Answers | None:
+    import numpy as np
+
+    if outcome.right is None:
+        return None
+    return Answers(data.test_checksum, np.packbits(outcome.right).tobytes())
 
 
 def _write_pools(folder: Path, outcome: Outcome) -> str | None:

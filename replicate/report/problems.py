@@ -13,6 +13,7 @@ ORIGINS = {
     "source": "source of the images",
     "fingerprint": "images (fingerprint)",
     "precision": "precision",
+    "code": "code (digest)",
     "commit": "commit",
     "device": "device",
     "python": "Python",
@@ -132,11 +133,12 @@ def _series(seeds: Iterable[int]) -> str:
 
 
 def origins(results: Results) -> pd.DataFrame:
-    """One row a finished run: its cell, data set, start, threads, and all of `ORIGINS`, as text."""
+    """One row a finished run: its cell, data set, start, threads, in what its attempts differ, and all of
+    `ORIGINS`, as text."""
     own = ["cell", "dataset", "seed", "run_id", "source", "fingerprint", "precision"]
     made = [name for name in ORIGINS if name not in own]
     joined = results.done[own].merge(
-        results.provenance[["cell", "run_id", "dirty", "started", "threads", *made]],
+        results.provenance[["cell", "run_id", "dirty", "started", "threads", "within", *made]],
         on=["cell", "run_id"],
         how="left",
     )
@@ -146,10 +148,19 @@ def origins(results: Results) -> pd.DataFrame:
 
 def _mixed(results: Results) -> list[tuple[object, ...]]:
     found = origins(results)
+    # A digest tells more than a commit, which may have changed a text alone.
+    found["commit"] = found["commit"].where(found["code"] == "unknown", "")
     return [
         *_differing(found, "cell", list(ORIGINS)),
         *_differing(found, "dataset", ["fingerprint"]),
+        *_within(found[found["within"] != "unknown"]),
     ]
+
+
+def _within(found: pd.DataFrame) -> Iterator[tuple[object, ...]]:
+    """Runs that were interrupted, and gone on with in another way."""
+    for run in records(found):
+        yield run["cell"], f"attempts of seed {run['seed']}", run["within"]
 
 
 def _differing(found: pd.DataFrame, by: str, names: list[str]) -> Iterator[tuple[object, ...]]:

@@ -19,7 +19,7 @@ def section(results: Results) -> Section:
     if found.empty:
         blocks.append(Text("No run has finished."))
     else:
-        blocks.append(Text(_uniform(found) + _days(found)))
+        blocks.append(Text(_uniform(found) + _days(found) + _answers(results)))
         blocks += _differences(found)
         blocks.append(_images(found))
     return Section("Provenance", tuple(blocks))
@@ -40,6 +40,14 @@ def _days(found: pd.DataFrame) -> str:
     if not days:
         return ""
     return f" Begun on {days[0]}." if len(days) == 1 else f" Begun from {days[0]} to {days[-1]}."
+
+
+def _answers(results: Results) -> str:
+    lacking, finished = int(results.done["right"].isna().sum()), len(results.done)
+    if not lacking:
+        return ""
+    which = "None" if lacking == finished else f"Only {finished - lacking}"
+    return f" {which} of the {finished} records says which test images its network got right."
 
 
 def _differences(found: pd.DataFrame) -> list[Table]:

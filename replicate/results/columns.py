@@ -15,7 +15,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "seed": "int", "run_id": "str", "status": "str", "stale": "str", "accuracy": "float",
         "best_accuracy": "float", "best_epoch": "Int64", "epochs": "float", "train_loss": "float",
         "penalty": "float", "source": "str", "fingerprint": "str", "precision": "str",
-        "parameters": "Int64", "flops": "Int64", "error": "str",
+        "parameters": "Int64", "flops": "Int64", "right": "Int64", "error": "str",
     },
     "cells.csv": {
         "cell": "str", "table": "float", "row": "str", "column": "str", "dataset": "str",
@@ -25,7 +25,8 @@ COLUMNS: dict[str, dict[str, Kind]] = {
     },
     "provenance.csv": {
         **RUN, "started": "str", "seconds": "float", "images_per_second": "float",
-        "attempts": "float", "device": "str", "threads": "str", "compiled": "str", "commit": "str",
+        "attempts": "float", "device": "str", "threads": "str", "compiled": "str", "code": "str",
+        "within": "str", "commit": "str",
         "dirty": "str", "python": "str", "torch": "str", "torchvision": "str", "numpy": "str",
     },
     "epochs.csv.gz": {
@@ -40,5 +41,5 @@ COLUMNS: dict[str, dict[str, Kind]] = {
     },
 }  # fmt: skip
 
-LATER = {"parameters", "flops"}
+LATER = {"parameters", "flops", "right", "code", "within"}
 """Columns that files written before them lack: read as unknown."""

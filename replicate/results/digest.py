@@ -126,12 +126,13 @@ def _run(found: Record) -> dict[str, Any]:
         "precision": found.provenance.precision,
         "parameters": found.parameters,
         "flops": found.flops,
+        "right": found.answers.count if found.answers else None,
         "error": found.error,
     }
 
 
 def _provenance(found: Record) -> dict[str, Any]:
-    origin = msgspec.structs.asdict(found.provenance)
+    origin = msgspec.structs.asdict(found.provenance) | {"within": "; ".join(found.within)}
     seen = sum(epoch.images_per_second for epoch in found.epochs)
     speed = seen / len(found.epochs) if found.epochs else None
     return {**_key(found), **origin, "images_per_second": speed}

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from replicate import atomic
-from replicate.training.outcome import Epoch
+from replicate.training.outcome import Attempt, Epoch, differing
 
 RECORD = "record.json"
 PROGRESS = "progress.json"
@@ -40,8 +40,10 @@ _SHOWN = ("epoch", "accuracy", "images_per_second")
 
 
 class Provenance(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Where the numbers come from."""
+    """Where the numbers come from: of the last attempt, where there were several."""
 
+    code: str | None = None
+    """Digest of the code that trained; None where that was not noted."""
     commit: str | None
     dirty: bool | None
     """Whether the checkout had changes that the commit lacks."""
@@ -59,6 +61,27 @@ class Provenance(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     seconds: float
     """In training and evaluation, over all attempts that counted."""
     attempts: int
+
+
+class Answers(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which test images the network of the last epoch got right."""
+
+    images: str
+    """SHA-256 of the file of test images, in whose order the bits are."""
+    right: bytes
+    """A bit an image, most significant first, filled up with zeros (np.packbits)."""
+
+    @property
+    def count(self) -> int:
+        """Of the images that it got right."""
+        return int.from_bytes(self.right).bit_count()
+
+    def accuracy(self, images: int) -> float:
+        """In percent; raises ValueError where the bits are not those of so many images."""
+        spare = 8 * len(self.right) - images
+        if not 0 <= spare < 8 or int.from_bytes(self.right[-1:]) & ((1 << spare) - 1):
+            raise ValueError(f"{len(self.right)} bytes of answers to {images} test images")
+        return 100 * self.count / images
 
 
 class Record(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -84,8 +107,12 @@ class Record(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     flops: Whole | None = None
     """Floating-point operations of a forward pass of one image; None as above."""
     provenance: Provenance
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
+    """Whose epochs these are, in order; none for failed runs, and where that was not noted."""
     oddities: dict[str, float] = msgspec.field(default_factory=dict)
     """Accuracy measured in the spec's odd ways: beside the accuracy, never in its place."""
+    answers: Answers | None = None
+    """None for runs that are not done, and where that was not noted."""
 
     def __post_init__(self) -> None:
         if self.status == "done" and not self.epochs:
@@ -94,9 +121,22 @@ class Record(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
             own = self.spec.get(part)
             if not (isinstance(own, dict) and isinstance(own.get("name"), str)):
                 raise ValueError(f"a spec without {part}.name")
+        self._check_answers()
         published = self.spec.get("published", "none")
         if published is not None and not (isinstance(published, dict) and "table" in published):
             raise ValueError("a spec without published.table")
+
+    def _check_answers(self) -> None:
+        if self.answers is None:
+            return
+        images = (self.spec.get("generated") or self.spec["dataset"]).get("test_images")
+        if not isinstance(images, int) or self.answers.accuracy(images) != self.accuracy:
+            raise ValueError("its answers to the test images do not give its accuracy")
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """In what the attempts that made its epochs differ."""
+        return differing(self.attempts)
 
     @property
     def accuracy(self) -> float | None:

@@ -6,11 +6,11 @@ import platform
 import shutil
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -18,8 +18,12 @@ from torch import Tensor, nn
 
 from replicate import machine
 from replicate.errors import UserError
+from replicate.training.replay import Capture, capture
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
+Mode = Literal["compiled", "captured", "eager"]
+SWITCH = "REPLICATE_ENGINE"
+"""The environment variable that names the most that a GPU may do: without it, compiled and captured."""
 
 # Training images from which compiling the trunk pays on a GPU: a guess, none was at hand.
 BREAK_EVEN_IMAGES = 500_000
@@ -42,6 +46,8 @@ class Engine:
     compiled: bool
     reason: str
     """Why the trunk is compiled, or why not."""
+    capture: Capture | None = None
+    """Records a step and an evaluation for replay; None runs them as written."""
 
     @property
     def name(self) -> str:
@@ -55,18 +61,19 @@ class Engine:
         """What the network's maps are computed in, its input first."""
         return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
 
-    def place(self, model: nn.Module, trunk: nn.Module) -> None:
-        """Move the model to the device in channels-last order; compile its trunk where that pays.
+    def place(self, model: nn.Module, trunk: nn.Module, pools: Sequence[nn.Module]) -> None:
+        """Move the model to the device in channels-last order; compile parts of it where that pays.
 
-        Only the trunk: one graph then serves all cells of an input shape. Parameters keep their
-        names. The library compiles on first use and keeps the result on disk for the next run.
+        The trunk: one graph then serves all cells of an input shape. And FlexPool, whose product
+        with the map would otherwise be written to memory, in twice the map's precision. Parameters
+        keep their names. The library compiles on first use and keeps the result on disk.
         """
+        torch.backends.cudnn.allow_tf32 = self.precision == "tf32"  # a process has runs of several
         model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.compiled:
             torch._dynamo.config.recompile_limit = _GRAPHS
-            # On a GPU the compiled trunk is also captured, so that its kernels start as one.
-            mode = "reduce-overhead" if self.device.type == "cuda" else "default"
-            trunk.compile(dynamic=False, mode=mode)
+            for part in (trunk, *pools):
+                part.compile(dynamic=False)
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """The array on the device; on the CPU its own memory, which is never written to."""
@@ -105,6 +112,9 @@ def start(threads: int | None = None) -> None:
         torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+    # The same algorithm each time, or a resumed run would end with other digits.
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
 
 def gpus() -> int:
@@ -118,16 +128,30 @@ def choose(wanted: str, images_to_train: int) -> Engine:
     `wanted` is a spec's precision. Raises UserError where this machine cannot compute in it.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    compiled, reason = _compilation(device, images_to_train)
+    mode = _mode(device)
+    compiled, reason = _compilation(device, mode, images_to_train)
     precision = _precision(wanted, device)
-    return Engine(device, precision, torch.get_num_threads(), compiled, reason)
+    recorder = None if mode == "eager" else capture
+    return Engine(device, precision, torch.get_num_threads(), compiled, reason, recorder)
+
+
+def _mode(device: torch.device) -> Mode:
+    """The most that may be done to make a step faster."""
+    if device.type == "cpu":
+        return "eager"
+    wanted = os.environ.get(SWITCH, "compiled")
+    if wanted not in get_args(Mode):
+        raise UserError(f"{SWITCH}={wanted}: choose from {', '.join(get_args(Mode))}, or unset it")
+    return cast(Mode, wanted)
 
 
 def _precision(wanted: str, device: torch.device) -> Precision:
-    able = _computes_bfloat16(device)
-    if wanted == "bfloat16" and not able:
-        raise UserError(f"precision bfloat16: this machine's {device.type} lacks it; use float32")
-    return "bfloat16" if able and wanted != "float32" else "float32"
+    able = {"float32": True, "bfloat16": _computes_bfloat16(device), "tf32": _computes_tf32(device)}
+    if wanted == "auto":
+        return "bfloat16" if able["bfloat16"] else "float32"
+    if not able[wanted]:
+        raise UserError(f"precision {wanted}: this machine's {device.type} lacks it; use float32")
+    return cast(Precision, wanted)
 
 
 def _computes_bfloat16(device: torch.device) -> bool:
@@ -138,14 +162,22 @@ def _computes_bfloat16(device: torch.device) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-def _compilation(device: torch.device, images_to_train: int) -> tuple[bool, str]:
+def _computes_tf32(device: torch.device) -> bool:
+    """Whether its convolutions do: NVIDIA's since the A100."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _compilation(device: torch.device, mode: Mode, images_to_train: int) -> tuple[bool, str]:
     """Whether to compile the trunk, and why.
 
     It costs 30 to 80 s the first time for an input shape. A processor spends a step in convolutions
-    and memory, and gains 1 % or nothing (benchmarks/results).
+    and memory, and gains 1 % or nothing (benchmarks/results); a GPU saves the passes over memory
+    between two convolutions.
     """
     if device.type == "cpu":
         return False, "a processor gains nothing from it"
+    if mode != "compiled":
+        return False, f"{SWITCH}={mode}"
     compiler = os.environ.get("CXX", "g++")
     if not shutil.which(compiler):
         return False, f"no C++ compiler ({compiler})"

@@ -7,19 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import structs
+from msgspec import convert, structs, to_builtins
 
 from replicate.spec import Spec
 from replicate.training import checkpoint as checkpoints
 from replicate.training import engine
-from replicate.training.outcome import Epoch, Outcome
+from replicate.training.engine import Engine
+from replicate.training.outcome import Attempt, Epoch, Origin, Outcome, Stopped, differing
 from replicate.training.phases import Phase, phases
 from replicate.training.run import Run
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from replicate.data import ImageData
 
 _log = logging.getLogger(__name__)
+_UNKNOWN = Origin()
 
 
 def train(
@@ -30,12 +34,14 @@ def train(
     checkpoint: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     checkpoint_seconds: float = 30,
+    origin: Origin = _UNKNOWN,
 ) -> Outcome:
     """Train to the end, from the state in the file `checkpoint` if there is one.
 
     On the CPU an interrupted run ends with the numbers of an undisturbed one, bit for bit, given
     the same number of threads. The state is saved when `checkpoint_seconds` have passed since the
-    last time, always before `on_epoch`, which may raise to stop the run between two epochs.
+    last time, always before `on_epoch`, which may raise to stop the run between two epochs; with
+    `Stopped` nothing of it is lost. `origin` is what the caller knows of where the numbers come from.
 
     Raises UserError for a checkpoint of another run or of other images, a precision that this
     machine lacks, and a drop_last that leaves no batch.
@@ -46,18 +52,23 @@ def train(
     chosen = engine.choose(wanted, spec.images_to_train)
     _log.info("compiled: %s, %s", chosen.compiled, chosen.reason)
     facts = {"run_id": spec.run_id(seed), "fingerprint": data.fingerprint}
-    history = _History.of(state, facts, checkpoint, checkpoint_seconds)
+    own = _completed(origin, chosen)
+    history = _History.of(state, own, facts, checkpoint, checkpoint_seconds)
     model = None
     for phase in history.ahead(phases(spec, data)):
         run = Run(phase.spec, seed, phase.data, chosen, start_from=model)
         if state and history.within(phase):
-            _take_up(run, state)
+            run.restore(state)
         for number in history.left(phase):
             epoch = _next_epoch(run, number)
             if epoch is None:
                 return _outcome("diverged", run, history)
             history.add(epoch, run)
-            on_epoch(epoch)
+            try:
+                on_epoch(epoch)
+            except Stopped:
+                history.save(run)
+                raise
         model = run.model
     return _outcome("done", run, history)
 
@@ -67,7 +78,9 @@ class _History:
     """The epochs behind a run, and when they were last saved."""
 
     epochs: list[Epoch]
-    resumed_from: list[int]
+    earlier: list[Attempt]
+    origin: Origin
+    """Of this attempt."""
     facts: checkpoints.State
     file: Path
     seconds: float
@@ -75,11 +88,29 @@ class _History:
 
     @classmethod
     def of(
-        cls, state: checkpoints.State | None, facts: checkpoints.State, file: Path, seconds: float
+        cls,
+        state: checkpoints.State | None,
+        own: Origin,
+        facts: checkpoints.State,
+        file: Path,
+        seconds: float,
     ) -> "_History":
         epochs = [Epoch(**epoch) for epoch in state["epochs"]] if state else []
-        resumed_from = [*state["resumed_from"], len(epochs)] if state else []
-        return cls(epochs, resumed_from, facts, file, seconds)
+        history = cls(epochs, _attempts(state) if state else [], own, facts, file, seconds)
+        if names := differing(history.attempts):
+            _log.warning(
+                "taken up after %d epochs, and not as it was begun: %s; the run is mixed within, its "
+                "last digits may differ from an undisturbed one's",
+                len(epochs),
+                ", ".join(_change(name, history.attempts) for name in names),
+            )
+        return history
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Those before this one, and this one."""
+        behind = sum(one.epochs for one in self.earlier)
+        return [*self.earlier, Attempt(len(self.epochs) - behind, self.origin)]
 
     def ahead(self, every: list[Phase]) -> list[Phase]:
         """The phase that was reached, and those after it."""
@@ -94,15 +125,17 @@ class _History:
     def add(self, epoch: Epoch, run: Run) -> None:
         self.epochs.append(epoch)
         if time.monotonic() - self.saved >= self.seconds:
-            checkpoints.save(self.file, self.facts | self._state(run))
-            self.saved = time.monotonic()
+            self.save(run)
+
+    def save(self, run: Run) -> None:
+        checkpoints.save(self.file, self.facts | self._state(run))
+        self.saved = time.monotonic()
 
     def _state(self, run: Run) -> checkpoints.State:
         return {
             "epochs": [structs.asdict(epoch) for epoch in self.epochs],
-            "resumed_from": self.resumed_from,
+            "attempts": to_builtins(self.attempts),
             "precision": run.engine.precision,
-            "setting": _setting(run),
             **run.state(),
         }
 
@@ -112,13 +145,10 @@ def _outcome(status: Literal["done", "diverged"], run: Run, history: _History) -
         status,
         history.epochs,
         pools=[pool.weights().detach().cpu().numpy() for pool in run.model.pools()],
-        device=run.engine.name,
-        precision=run.engine.precision,
-        threads=run.engine.threads,
-        compiled=run.engine.compiled,
+        attempts=history.attempts,
+        right=_right(run) if status == "done" else None,
         parameters=run.cost.parameters,
         flops=run.cost.flops,
-        resumed_from=history.resumed_from,
         oddities=run.oddities() if status == "done" else {},
     )
 
@@ -143,18 +173,30 @@ def _next_epoch(run: Run, number: int) -> Epoch | None:
     )
 
 
-def _take_up(run: Run, state: checkpoints.State) -> None:
-    """Put the run where the state left it."""
-    if state["setting"] != _setting(run):
-        _log.warning(
-            "taken up with %s after %s: last digits may differ from an undisturbed run",
-            _setting(run),
-            state["setting"],
-        )
-    run.restore(state)
+def _completed(origin: Origin, engine: Engine) -> Origin:
+    return structs.replace(
+        origin,
+        device=engine.name,
+        precision=engine.precision,
+        threads=engine.threads,
+        compiled=engine.compiled,
+        captured=engine.capture is not None,
+    )
 
 
-def _setting(run: Run) -> dict[str, str | int | bool]:
-    """What the last digits of a run depend on, besides its precision."""
-    engine = run.engine
-    return {"device": engine.name, "threads": engine.threads, "compiled": engine.compiled}
+def _attempts(state: checkpoints.State) -> list[Attempt]:
+    """That made a state; those of an earlier version of the suite are one, of which little is known."""
+    if "attempts" in state:
+        return convert(state["attempts"], list[Attempt])
+    origin = Origin(precision=state["precision"], **state["setting"])
+    return [Attempt(len(state["epochs"]), origin)]
+
+
+def _change(name: str, attempts: list[Attempt]) -> str:
+    """For example `torch 2.14.0 → 2.15.0`."""
+    values = dict.fromkeys(str(getattr(one.origin, name)) for one in attempts)
+    return f"{name} {' → '.join(values)}"
+
+
+def _right(run: Run) -> "np.ndarray | None":
+    return None if run.right is None else run.right.cpu().numpy()

@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from replicate.errors import UserError
 from replicate.models import Classifier, build_model, cost, weighted_loss
@@ -14,6 +14,7 @@ from replicate.training.augment import augment, channel_statistics, normalise
 from replicate.training.checkpoint import State
 from replicate.training.engine import Engine
 from replicate.training.optimisation import build_optimizer, build_schedule
+from replicate.training.replay import Replay
 
 if TYPE_CHECKING:
     from replicate.data import ImageData
@@ -67,20 +68,25 @@ class Run:
             _take_over(start_from, self.model)
         side = spec.dataset.size
         self.cost = cost(self.model, torch.zeros(1, spec.dataset.channels, side, side))
-        engine.place(self.model, self.model.trunk)
+        engine.place(self.model, self.model.trunk, self.model.pools())
         self.optimizer = build_optimizer(self.model, spec.training)
         steps = len(self._batches(epoch=1)) * spec.training.epochs
         self.schedule = build_schedule(self.optimizer, spec.training, steps)
+        self.right: Tensor | None = None
+        """Which test images the last evaluation found predicted, (N,) bool; None before it."""
+        self._augmenting = engine.generator(0)  # one for the run's life: a graph holds on to it
+        self._replayed: _Replayed | None = None
 
     def train_epoch(self, epoch: int) -> Pass:
         """Train on every image once (A13). The device is waited for once, at the end."""
+        self._capture()
         self.model.train()
         batches = self._batches(epoch)
-        generator = self.engine.generator(self._seed("augmentation", epoch))
+        self._augmenting.manual_seed(self._seed("augmentation", epoch))
         with self.engine.seeded(self._seed("dropout", epoch)):
             sums = []
             for batch in batches:
-                sums.append(self._step(batch, generator))
+                sums.append(self._step(batch))
                 rate = self.optimizer.param_groups[0]["lr"]
                 self.schedule.step()
         images = sum(map(len, batches))
@@ -89,7 +95,12 @@ class Run:
 
     def evaluate(self) -> float:
         """Percent of all test images that the model predicts, without augmentation."""
-        return _percent(self._correct(self.test_images, self.test_labels))
+        self._capture()
+        if self._replayed:
+            self.right = self._replayed.evaluation()
+        else:
+            self.right = self._correct(self.test_images, self.test_labels)
+        return _percent(self.right)
 
     def oddities(self) -> dict[str, float]:
         """The accuracy in percent, measured in each of the spec's odd ways (the authors' code).
@@ -130,19 +141,58 @@ class Run:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "right": self.right,
         }
 
     def restore(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        self.right = state.get("right")  # earlier checkpoints have none
 
-    def _step(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+    def _capture(self) -> None:
+        """Once, where the engine can: what a step does before the optimiser, and an evaluation.
+
+        The optimiser stays outside: its rate and momentum are Python's numbers, which would freeze.
+        """
+        if self.engine.capture is None or self._replayed:
+            return
+        buffers = list(self.model.buffers())
+        indices = torch.zeros(
+            self.spec.training.batch_size, dtype=torch.int64, device=self.engine.device
+        )
+        self.model.train()
+        step = self.engine.capture(lambda: self._gradients(indices), [self._augmenting], buffers)
+        parameters = list(self.model.parameters())
+        gradients = [parameter.grad for parameter in parameters]
+        evaluation = self.engine.capture(
+            lambda: self._correct(self.test_images, self.test_labels), [], buffers
+        )
+        self._replayed = _Replayed(indices, step, parameters, gradients, evaluation)
+
+    def _step(self, indices: Tensor) -> Tensor:
         """One step of the optimiser; the batch's sums of what is averaged."""
+        if self._replayed and len(indices) == len(self._replayed.indices):
+            sums = self._replayed.gradients_of(indices)
+        else:
+            sums = self._gradients(indices)
+        self.optimizer.step()
+        return sums
+
+    def _gradients(self, indices: Tensor) -> Tensor:
+        """Fresh gradients in every parameter's `grad`; the batch's sums of what is averaged.
+
+        Work of the device alone, so that a CUDA graph can hold it.
+        """
         labels = self.train_labels.index_select(0, indices)
         images = self.train_images.index_select(0, indices)
         batch = augment(
-            images, self.spec.augmentation, self.mean, self.std, generator, self.engine.dtype
+            images,
+            self.spec.augmentation,
+            self.mean,
+            self.std,
+            self._augmenting,
+            self.engine.dtype,
         )
         usual = len(indices) == self.spec.training.batch_size
         with self.engine.computing(usual):
@@ -150,9 +200,8 @@ class Run:
         loss, head_losses = weighted_loss(logits, labels, self.spec.loss.head_weights)
         penalty = self.model.penalty()
         loss = loss + self.spec.loss.penalty_weight * penalty
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad()  # to None: a capture's gradients are then made in its own memory
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
         accuracy = (logits[-1].argmax(1) == labels).double().mean()
         return torch.stack([loss, penalty, accuracy, *head_losses]).detach() * len(indices)
 
@@ -175,6 +224,25 @@ class Run:
         """A seed of its own for each use of randomness."""
         digest = hashlib.sha256(f"{self.seed} {purpose} {epoch}".encode()).digest()
         return int.from_bytes(digest[:4], "little")
+
+
+class _Replayed(NamedTuple):
+    """A run's captured work. It must not lead back to the run: in a circle, graphs would outlive it."""
+
+    indices: Tensor
+    """Of the batch, written before each replay."""
+    step: Replay
+    parameters: list[nn.Parameter]
+    gradients: list[Tensor | None]
+    """In the graph's memory, one for each parameter."""
+    evaluation: Replay
+
+    def gradients_of(self, indices: Tensor) -> Tensor:
+        self.indices.copy_(indices)
+        sums = self.step().clone()  # the next replay overwrites them
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            parameter.grad = gradient  # a short batch, run as written, put its own ones there
+        return sums
 
 
 def _percent(correct: Tensor) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from replicate.results import record
 
+ROOT = Path(__file__).parents[2]
 TINY = (
     "--protocol",
     "smoke",
@@ -29,11 +30,12 @@ def _ignore_interrupts() -> None:
 class Command:
     """A `replicate` command under way in a project."""
 
-    def __init__(self, project: Path, *arguments: str) -> None:
+    def __init__(self, project: Path, *arguments: str, code: Path = ROOT) -> None:
+        """`code`: the folder whose replicate/ is run."""
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": str(code),
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "replicate", *arguments],

@@ -1,19 +1,25 @@
-"""The state of the code that a run's record names, in a real git repository."""
+"""The state of the code that a run's record names: a digest of what trains, and the checkout beside it."""
 
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from replicate.dispatch import provenance
 from replicate.dispatch.provenance import Code, code
+
+TRAINS, BESIDE = "replicate/training/run.py", "replicate/report.py"
+SPEC, PROFILE = "experiments/table1/cell.yaml", "experiments/clusters/one-gpu.yaml"
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    for name in ("replicate/train.py", "experiments/cell.yaml", "README.md"):
+    for name in (TRAINS, BESIDE, SPEC, PROFILE, "README.md"):
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("one")
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text("one = 1")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
     commit(tmp_path)
@@ -33,19 +39,28 @@ def commit(root: Path) -> str:
     return git(root, "rev-parse", "HEAD")
 
 
-def test_a_commit_of_text_or_results_leaves_the_code_as_it_was(repository: Path) -> None:
+@pytest.mark.parametrize("name", ["README.md", BESIDE, PROFILE])
+def test_what_does_not_train_leaves_the_code_as_it_was(repository: Path, name: str) -> None:
     before = code(repository)
     assert before == Code(git(repository, "rev-parse", "HEAD"), dirty=False)
-    (repository / "README.md").write_text("two")
+    (repository / name).write_text("two")
     assert code(repository) == before
     commit(repository)
     assert code(repository) == before
 
 
-@pytest.mark.parametrize("name", ["replicate/train.py", "experiments/cell.yaml"])
+@pytest.mark.parametrize("name", ["notes.txt", "experiments/clusters/mine.yaml", "docs/a.md"])
+def test_untracked_files_elsewhere_change_nothing(repository: Path, name: str) -> None:
+    before = code(repository)
+    (repository / name).parent.mkdir(exist_ok=True)
+    (repository / name).write_text("new")
+    assert code(repository) == before
+
+
+@pytest.mark.parametrize("name", [TRAINS, SPEC])
 def test_what_trains_is_another_code_once_committed(repository: Path, name: str) -> None:
     before = code(repository)
-    (repository / name).write_text("two")
+    (repository / name).write_text("two = 2")
     assert code(repository) == Code(before.commit, dirty=True)
     now = commit(repository)
     assert code(repository) == Code(now, dirty=False) != before
@@ -56,7 +71,7 @@ def test_a_merge_of_text_leaves_the_code_as_it_was(repository: Path) -> None:
     (repository / "README.md").write_text("two")
     commit(repository)
     git(repository, "checkout", "--quiet", "-")
-    (repository / "replicate/train.py").write_text("two")
+    (repository / TRAINS).write_text("two = 2")
     now = commit(repository)
     git(repository, "merge", "--quiet", "--no-edit", "text")
     assert git(repository, "rev-parse", "HEAD") != now
@@ -71,3 +86,101 @@ def test_no_repository_and_one_without_the_code(tmp_path: Path) -> None:
     git(tmp_path, "add", ".")
     commit(tmp_path)
     assert code(tmp_path) == Code(None, None)
+
+
+def test_an_archive_of_a_checkout_knows_its_commit(tmp_path: Path) -> None:
+    """By the project's own .gitattributes; a folder that is neither names none."""
+    root, unpacked = tmp_path / "project", tmp_path / "unpacked"
+    root.mkdir()
+    for name in (".commit", ".gitattributes"):
+        shutil.copy(Path(__file__).parents[2] / name, root / name)
+    assert code(root) == Code(None, None)
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    now = commit(root)
+    unpacked.mkdir()
+    archive = subprocess.run(
+        ["git", "-C", root, "archive", "HEAD"], check=True, capture_output=True
+    ).stdout
+    subprocess.run(["tar", "-x", "-C", unpacked], input=archive, check=True)
+    assert code(unpacked) == Code(now, None)
+
+
+@pytest.mark.root
+def test_a_checkout_of_another_owner_names_its_commit(repository: Path) -> None:
+    now = git(repository, "rev-parse", "HEAD")
+    subprocess.run(["chown", "-R", "nobody", repository], check=True)
+    refused = subprocess.run(["git", "-C", repository, "log"], capture_output=True, text=True)
+    assert "dubious ownership" in refused.stderr
+    assert code(repository) == Code(now, dirty=False)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the real one."""
+    copied = tmp_path / "replicate"
+    shutil.copytree(provenance.PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    return copied
+
+
+def digest(package: Path) -> str:
+    return provenance.digest.__wrapped__(package)
+
+
+def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(package: Path) -> None:
+        text = (package / name).read_text()
+        assert old in text
+        (package / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def move(package: Path) -> None:
+    """As a reorganisation does: the module, and all imports of it."""
+    (package / "models" / "resnet.py").rename(package / "models" / "networks_for_small_images.py")
+    edit("models/classifier.py", "from .resnet", "from .networks_for_small_images")(package)
+
+
+def fold(package: Path) -> None:
+    """The statements of one module into another, imports from outside the package included."""
+    folded = package / "training" / "optimisation.py"
+    kept = package / "training" / "run.py"
+    kept.write_text(folded.read_text() + kept.read_text())
+    folded.unlink()
+
+
+SILENT: dict[str, Callable[[Path], None]] = {
+    "a comment": edit("training/run.py", "import math\n", "import math  # needed below\n"),
+    "a docstring": edit("training/run.py", '"""One spec with one seed.', '"""A spec and a seed.'),
+    "a module's docstring": edit("training/run.py", '"""A run in memory', '"""Of a run'),
+    "another order": edit("models/pools.py", "\n\n\nclass ", "\n\n\n\n\nclass "),
+    "a report": edit("report/render.py", "import", "import "),
+    "a moved module": move,
+    "a module folded into another": fold,
+    "a file of bytecode": lambda package: (package / "models/__pycache__").mkdir(),
+}
+LOUD: dict[str, Callable[[Path], None]] = {
+    "a constant": edit("training/run.py", "_EVALUATION_BATCH = 1000", "_EVALUATION_BATCH = 999"),
+    "an operator": edit("models/pooling.py", "/ (height * width)", "/ (height + width)"),
+    "an argument": edit("training/optimisation.py", "fused=True", "fused=False"),
+    "a library's name": edit("training/augment.py", "import torch.nn.functional as F", "import f as F"),
+    "a new module": lambda package: (package / "models/other.py").write_text("x = 1"),
+    "a table of labels": lambda package: next((package / "data").glob("*.csv")).write_text("0"),
+    "the spec": edit("spec.py", "1 + self.training.epochs", "2 + self.training.epochs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", SILENT)
+def test_a_digest_does_not_see(package: Path, change: str) -> None:
+    before = digest(package)
+    assert before == provenance.digest()
+    SILENT[change](package)
+    assert digest(package) == before
+
+
+@pytest.mark.parametrize("change", LOUD)
+def test_a_digest_sees(package: Path, change: str) -> None:
+    before = digest(package)
+    LOUD[change](package)
+    assert digest(package) != before

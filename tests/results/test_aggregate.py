@@ -21,6 +21,8 @@ from replicate.report.read import read
 from replicate.report.render import as_markdown
 from replicate.report.sections import document
 from replicate.results import aggregate, digest, record
+from replicate.results.record import Answers
+from replicate.training.outcome import Attempt, Origin
 
 CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
 
@@ -313,6 +315,47 @@ def test_the_report_names_every_mixed_origin(whole: Campaign, records: Any) -> N
     assert rows(whole, "cells.csv")[1]["mixed"] == "source; numpy"
     for words in ("Mixed origins", CELL, "folder", "2.5.0"):
         assert words in report[report.index("Mixed origins") :]
+
+
+@pytest.mark.parametrize(
+    ("codes", "commits", "mixed"),
+    [
+        (("a", "a"), ("1", "2"), ""),  # a commit of a text, a moved file
+        (("a", "b"), ("1", "1"), "code"),  # an edit that nobody has committed
+        ((None, None), ("1", "2"), "commit"),  # records of an earlier version of the suite
+        ((None, "a"), ("1", "1"), "code; commit"),
+        (("a", "a"), (None, "2"), ""),  # an archive without git
+    ],
+)
+def test_digests_tell_codes_apart_and_commits_only_where_there_are_none(
+    whole: Campaign, records: Any, codes: Any, commits: Any, mixed: str
+) -> None:
+    for seed, (code, commit) in enumerate(zip(codes, commits, strict=True)):
+        records.leave(whole, CELL, seed, 92.0, provenance={"code": code, "commit": commit})
+    aggregate.aggregate(whole)
+    flags = {row["cell"]: row["mixed"] for row in rows(whole, "cells.csv")}
+    assert flags == {AVERAGE: "", CELL: mixed}
+
+
+def test_attempts_that_differ_mix_a_run_within(whole: Campaign, records: Any) -> None:
+    attempts = [Attempt(1, Origin(torch="2.14", commit="1")), Attempt(1, Origin(torch="2.15"))]
+    records.leave(whole, CELL, 1, 92.0, attempts=attempts)
+    aggregate.aggregate(whole)
+    flags = {row["cell"]: row["mixed"] for row in rows(whole, "cells.csv")}
+    assert flags == {AVERAGE: "", CELL: "within"}
+    assert [row["within"] for row in rows(whole, "provenance.csv")] == ["", "", "", "torch"]
+    report = text(whole)
+    assert f"| {CELL} | attempts of seed 1 | torch |" in report
+
+
+def test_records_say_which_images_were_right_or_that_they_lack_it(
+    whole: Campaign, records: Any
+) -> None:
+    answers = Answers("f" * 64, np.packbits(np.arange(10_000) < 9_200).tobytes())
+    records.leave(whole, CELL, 1, 92.0, answers=answers)
+    aggregate.aggregate(whole)
+    assert [row["right"] for row in rows(whole, "runs.csv")] == ["", "", "", "9200"]
+    assert "Only 1 of the 4 records says which test images" in text(whole)
 
 
 def test_threads_and_failed_seeds_mix_nothing(whole: Campaign, records: Any) -> None:

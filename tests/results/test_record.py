@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from msgspec import ValidationError, structs
 
 from replicate.results import record
-from replicate.results.record import CorruptRecord
+from replicate.results.record import Answers, CorruptRecord
 
 CELL = "table1/cifar10/flexpool"
 
@@ -136,3 +138,56 @@ def test_records_set_aside_keep_their_order(folder: Path) -> None:
         "record-failed-1.json",
         "record-failed-2.json",
     ]
+
+
+IMAGES = 10_000
+
+
+def answers(right: int) -> Answers:
+    return Answers("f" * 64, np.packbits(np.arange(IMAGES) < right).tobytes())
+
+
+def test_answers_are_kept_and_give_the_accuracy(records: Any) -> None:
+    folder = records.leave(records.begin([CELL]), CELL, 0, 91.25, answers=answers(9125))
+    found = record.read(folder)
+    assert found is not None
+    assert found.answers == answers(9125)
+    bits = np.unpackbits(np.frombuffer(found.answers.right, np.uint8))[:IMAGES]
+    assert 100 * bits.mean() == found.accuracy
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        answers(9124),
+        Answers("f" * 64, answers(9125).right[:-1]),
+        Answers("f" * 64, answers(9125).right + b"\0"),
+        Answers("f" * 64, b""),
+    ],
+)
+def test_answers_that_do_not_give_the_accuracy_are_neither_written_nor_read(
+    folder: Path, wrong: Answers
+) -> None:
+    found = record.read(folder)
+    assert found is not None
+    with pytest.raises(ValueError, match="answers"):
+        structs.replace(found, answers=wrong)
+    odd = structs.asdict(found) | {"answers": wrong}
+    body = msgspec.json.encode(odd)  # with a checksum that holds
+    (folder / record.RECORD).write_bytes(record._head(body) + body + b"}\n")
+    with pytest.raises(CorruptRecord, match="answers"):
+        record.read(folder)
+
+
+def test_spare_bits_are_no_answers() -> None:
+    """Ten images take two bytes, of which six bits must be zero."""
+    assert Answers("", bytes([255, 192])).accuracy(10) == 100
+    with pytest.raises(ValueError, match="2 bytes of answers to 10 test images"):
+        Answers("", bytes([255, 224])).accuracy(10)
+
+
+def test_a_run_that_failed_has_no_answers(folder: Path) -> None:
+    found = record.read(folder)
+    assert found is not None
+    with pytest.raises(ValueError, match="answers"):
+        structs.replace(found, status="diverged", answers=answers(9125))

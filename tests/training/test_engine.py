@@ -41,8 +41,9 @@ def test_precision(
 def test_a_precision_the_machine_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="precision bfloat16: this machine's cpu lacks it"):
-        engine.choose("bfloat16", 1)
+    for precision in ("bfloat16", "tf32"):
+        with pytest.raises(UserError, match=f"precision {precision}: this machine's cpu lacks it"):
+            engine.choose(precision, 1)
 
 
 def test_compiles_only_where_it_pays_and_can(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +54,7 @@ def test_compiles_only_where_it_pays_and_can(monkeypatch: pytest.MonkeyPatch) ->
     assert engine.choose("float32", long).reason == "a processor gains nothing from it"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(engine, "_computes_bfloat16", lambda _: False)
+    monkeypatch.setattr(engine, "_computes_tf32", lambda _: False)
     assert engine.choose("float32", long).compiled
     short = engine.choose("float32", long - 1)
     assert not short.compiled
@@ -61,6 +63,65 @@ def test_compiles_only_where_it_pays_and_can(monkeypatch: pytest.MonkeyPatch) ->
     assert engine.choose("float32", long).reason == "no Python headers"
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert engine.choose("float32", long).reason == "no C++ compiler (no-such-compiler)"
+
+
+@pytest.mark.parametrize(
+    ("mode", "captures", "compiles"),
+    [
+        (None, True, True),
+        ("compiled", True, True),
+        ("captured", True, False),
+        ("eager", False, False),
+    ],
+)
+def test_a_switch_says_how_much_a_gpu_may_do(
+    monkeypatch: pytest.MonkeyPatch, mode: str | None, captures: bool, compiles: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    monkeypatch.setenv("CXX", sys.executable)
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    monkeypatch.delenv(engine.SWITCH, raising=False)
+    if mode is not None:
+        monkeypatch.setenv(engine.SWITCH, mode)
+    chosen = engine.choose("tf32", engine.BREAK_EVEN_IMAGES)
+    assert (chosen.capture is not None) == captures
+    assert chosen.compiled == compiles
+    assert chosen.precision == "tf32"
+    assert chosen.dtype == torch.float32
+
+
+def test_a_processor_has_nothing_to_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(engine.SWITCH, "compiled")
+    chosen = engine.choose("float32", engine.BREAK_EVEN_IMAGES)
+    assert chosen.capture is None
+    assert not chosen.compiled
+
+
+def test_an_unknown_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv(engine.SWITCH, "fast")
+    with pytest.raises(
+        UserError, match="REPLICATE_ENGINE=fast: choose from compiled, captured, eager"
+    ):
+        engine.choose("float32", 1)
+
+
+def test_tf32_is_for_convolutions_of_its_own_runs(
+    make_spec: MakeSpec, data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process trains runs of several precisions, one after the other."""
+    flags = torch.backends.cudnn
+    monkeypatch.setattr(flags, "allow_tf32", False)
+    model = build_model(make_spec())
+    seen = []
+    for precision in ("tf32", "float32", "tf32", "bfloat16"):
+        chosen = engine.Engine(torch.device("cpu"), precision, 1, False, "a test")
+        chosen.place(model, model.trunk, [])
+        seen.append(flags.allow_tf32)
+    assert seen == [True, False, True, False]
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def test_start_sets_threads_and_full_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +135,7 @@ def test_start_sets_threads_and_full_float32(monkeypatch: pytest.MonkeyPatch) ->
         torch.set_num_threads(threads)
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.deterministic
 
 
 @pytest.mark.parametrize("own", [None, "/mine"])
@@ -166,9 +228,9 @@ def test_nothing_waits_for_the_device_inside_an_epoch(
     """By the operators of a whole step, which are the same on a GPU; one value is read an evaluation."""
     spec = make_spec(sac=True, geometry=geometry, flip=True, dropout=0.25, penalty_weight=1.0)
     run = Run(spec, 0, data, engine.choose("float32", 1))
-    batch, generator = run._batches(1)[0], run.engine.generator(0)
+    batch = run._batches(1)[0]
     with Waits() as waits:
-        run._step(batch, generator)
+        run._step(batch)
         run.schedule.step()
     assert waits.found == []
     with waits:
@@ -196,7 +258,8 @@ class Stop(Exception):
 def test_compiled_runs_resume_bit_for_bit_and_share_their_graphs(
     make_spec: MakeSpec, data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A graph to train, one to evaluate; short batches, resuming and other pools add none."""
+    """A graph to train and one to evaluate, of the trunk and of FlexPool; short batches, resuming and
+    average pooling add none."""
     from torch._dynamo.utils import counters
 
     monkeypatch.setattr(engine, "_compilation", lambda *_: (True, "asked for"))
@@ -223,7 +286,7 @@ def test_compiled_runs_resume_bit_for_bit_and_share_their_graphs(
     resumed = train(spec, 0, data, checkpoint=file)
     other = make_spec(pool="avg", precision="bfloat16")
     train(other, 1, data, checkpoint=tmp_path / "other.pt")
-    assert counters["stats"]["unique_graphs"] == 2
+    assert counters["stats"]["unique_graphs"] == 4
     assert resumed.resumed_from == [2]
     assert [e.loss for e in resumed.epochs] == [e.loss for e in whole.epochs]
     assert np.array_equal(resumed.pools[0], whole.pools[0])

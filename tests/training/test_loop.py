@@ -15,6 +15,7 @@ from replicate.errors import UserError
 from replicate.spec import Spec
 from replicate.training import Epoch, Outcome, checkpoint, engine, train
 from replicate.training import run as run_module
+from replicate.training.outcome import Origin, Stopped, differing
 from replicate.training.run import Run
 
 MakeSpec = Callable[..., Spec]
@@ -124,7 +125,7 @@ def test_an_interrupted_run_ends_bit_for_bit_as_an_undisturbed_one(
     spec = make_spec(sac=True, dropout=0.25, penalty_weight=1.0, precision=precision)
     whole = file.with_name("whole.pt")
     undisturbed = train(spec, 0, data, checkpoint=whole, checkpoint_seconds=0)
-    assert undisturbed.precision == precision
+    assert undisturbed.origin.precision == precision
     with pytest.raises(Stop):
         train(spec, 0, data, checkpoint=file, on_epoch=stop_after(after), checkpoint_seconds=0)
     torch.rand(5)  # whatever happens to the global generator in between
@@ -175,8 +176,88 @@ def test_other_threads_are_warned_of(
         train(spec, 0, data, checkpoint=file, on_epoch=stop_after(1), checkpoint_seconds=0)
     chosen = engine.choose
     monkeypatch.setattr(engine, "choose", lambda *a: replace(chosen(*a), threads=99))
-    train(spec, 0, data, checkpoint=file)
-    assert "'threads': 99" in caplog.text
+    outcome = train(spec, 0, data, checkpoint=file)
+    assert "taken up after 1 epochs, and not as it was begun: threads" in caplog.text
+    assert "→ 99; the run is mixed within" in caplog.text
+    assert differing(outcome.attempts) == ("threads",)
+
+
+def test_an_attempt_keeps_where_its_epochs_come_from(
+    make_spec: MakeSpec, data: ImageData, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Edited between the first epoch and the second; what was trained after the last checkpoint is
+    trained again, so who trained it first leaves nothing."""
+    spec = make_spec(epochs=3)
+    old, lost, new = (Origin(code=code, commit=code, torch="2.11.0") for code in ("a", "b", "c"))
+    with pytest.raises(Stop):
+        train(spec, 0, data, checkpoint=file, on_epoch=stop_after(1), checkpoint_seconds=0,
+              origin=old)  # fmt: skip
+    with pytest.raises(Stop):
+        train(spec, 0, data, checkpoint=file, on_epoch=stop_after(2), origin=lost)
+    caplog.clear()
+    outcome = train(spec, 0, data, checkpoint=file, origin=new)
+    assert [(one.epochs, one.origin.code) for one in outcome.attempts] == [(1, "a"), (2, "c")]
+    assert differing(outcome.attempts) == ("code",)
+    assert "taken up after 1 epochs, and not as it was begun: code a → c;" in caplog.text
+    assert outcome.origin.torch == "2.11.0"
+    assert outcome.origin.device
+
+
+def test_another_commit_of_the_same_code_is_no_other_origin(
+    make_spec: MakeSpec, data: ImageData, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = make_spec(epochs=2)
+    with pytest.raises(Stop):
+        train(spec, 0, data, checkpoint=file, on_epoch=stop_after(1), checkpoint_seconds=0,
+              origin=Origin(code="a", commit="1", dirty=False))  # fmt: skip
+    outcome = train(spec, 0, data, checkpoint=file, origin=Origin(code="a", commit="2", dirty=True))
+    assert differing(outcome.attempts) == ()
+    assert "not as it was begun" not in caplog.text
+
+
+def test_stopped_loses_nothing(make_spec: MakeSpec, data: ImageData, file: Path) -> None:
+    """Whatever the time between two checkpoints."""
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            raise Stopped
+
+    spec = make_spec(epochs=3)
+    with pytest.raises(Stopped):
+        train(spec, 0, data, checkpoint=file, on_epoch=stop)
+    assert train(spec, 0, data, checkpoint=file).resumed_from == [2]
+
+
+def test_a_checkpoint_of_an_earlier_version_is_gone_on_with(
+    make_spec: MakeSpec, data: ImageData, file: Path
+) -> None:
+    """It says how it was computed, but not by which code, nor what it got right."""
+    spec = make_spec(epochs=2)
+    with pytest.raises(Stop):
+        train(spec, 0, data, checkpoint=file, on_epoch=stop_after(1), checkpoint_seconds=0)
+    state = checkpoint.load(file, spec.run_id(0), data.fingerprint)
+    assert state is not None
+    (attempt,) = state.pop("attempts")
+    del state["right"]
+    setting = {key: attempt["origin"][key] for key in ("device", "threads", "compiled")}
+    checkpoint.save(file, {**state, "resumed_from": [], "setting": setting})
+    outcome = train(spec, 0, data, checkpoint=file, origin=Origin(code="a"))
+    assert [(one.epochs, one.origin.code) for one in outcome.attempts] == [(1, None), (1, "a")]
+    assert outcome.right is not None
+    assert 100 * outcome.right.mean() == pytest.approx(outcome.epochs[-1].accuracy)
+
+
+def test_the_last_epochs_answers_outlive_an_interruption(
+    make_spec: MakeSpec, data: ImageData, file: Path
+) -> None:
+    """Also one after the last epoch, when nothing is evaluated any more."""
+    spec = make_spec(epochs=2)
+    with pytest.raises(Stop):
+        train(spec, 0, data, checkpoint=file, on_epoch=stop_after(2), checkpoint_seconds=0)
+    outcome = train(spec, 0, data, checkpoint=file)
+    assert outcome.right is not None
+    assert outcome.right.shape == (70,)
+    assert 100 * outcome.right.sum() / 70 == outcome.epochs[-1].accuracy
 
 
 @pytest.mark.parametrize(("began", "goes_on"), [(False, True), (True, False)])
@@ -190,7 +271,7 @@ def test_a_resumed_run_keeps_its_precision(
         train(spec, 0, data, checkpoint=file, on_epoch=stop_after(1), checkpoint_seconds=0)
     monkeypatch.setattr(engine, "_computes_bfloat16", lambda _: goes_on)
     if goes_on:
-        assert train(spec, 0, data, checkpoint=file).precision == "float32"
+        assert train(spec, 0, data, checkpoint=file).origin.precision == "float32"
     else:
         with pytest.raises(UserError, match="bfloat16"):
             train(spec, 0, data, checkpoint=file)
