@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+from itertools import takewhile
 from pathlib import Path
 
 
@@ -12,8 +13,23 @@ def cores() -> int:
 
 
 def gpus() -> int:
-    """Of the driver; torch may see fewer."""
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+    """Of the driver, as far as this process may use them; torch may see fewer."""
+    return len(cards(len(list(Path("/dev").glob("nvidia[0-9]*")))))
+
+
+def cards(count: int) -> tuple[str, ...]:
+    """What to put into CUDA_VISIBLE_DEVICES so that a process has one GPU of ours, GPU by GPU.
+
+    `count` is how many can be used. Of MIG slices a process sees only one, so all given ones count.
+    """
+    value = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if value is None:
+        return tuple(map(str, range(count)))
+    entries = (entry.strip() for entry in value.split(","))
+    # as the driver does: what follows an entry that names no GPU is not seen
+    given = tuple(takewhile(lambda entry: entry and not entry.startswith("-"), entries))
+    slices = tuple(entry for entry in given if entry.startswith("MIG-"))
+    return slices if slices and count else given[:count]
 
 
 def processor() -> str:

@@ -217,8 +217,9 @@ class Training(Part):
     """Learning rate of FlexPool's weights over that of every other parameter (A16)."""
     drop_last: bool
     """Leave out the last, short batch of an epoch (A13)."""
-    precision: Literal["auto", "float32", "bfloat16"]
-    """bfloat16 is autocast; auto takes it where the processor has it (A18)."""
+    precision: Literal["auto", "float32", "tf32", "bfloat16"]
+    """bfloat16 is autocast; tf32 lets a GPU's convolutions round their inputs to TF32, as PyTorch
+    does by default on an A100; auto is bfloat16 where the hardware computes in it (A18)."""
 
 
 class Pretraining(Part):

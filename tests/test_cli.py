@@ -84,7 +84,7 @@ def test_every_command_explains_itself(replicate: Replicate, command: str) -> No
         ("run --protocol smoke --set training.epochs=5e-4", "write 5.0e-4"),
         (
             "run --protocol smoke --precision fp64",
-            "should be 'auto', 'float32' or 'bfloat16', got 'fp64'",
+            "should be 'auto', 'float32', 'tf32' or 'bfloat16', got 'fp64'",
         ),
         ("run --protocol smoke --root nowhere", "nowhere/experiments: no such folder"),
         ("run --protocol paper --data-dir there", ""),

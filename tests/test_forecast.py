@@ -1,15 +1,20 @@
 """Predicted times, by hand: from records, from a calibration, and for several workers."""
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from replicate import forecast
 from replicate.campaign import Campaign
+from replicate.dispatch import local
+from replicate.dispatch.pool import Size
 from replicate.forecast import Kind
 from replicate.plan import Run
 from replicate.results import record
+from replicate.training import calibration
 
 CELL, AVERAGE, GREY = (
     "table1/cifar10/flexpool",
@@ -136,6 +141,22 @@ def test_plan_predicts_from_records(replicate: Any, campaign: Campaign) -> None:
     _, out, _ = replicate("plan", "--campaign", "made", CELL, "--workers", "1")
     assert f"{CELL} seed 4: 3 min 20 s" in out.splitlines()
     assert "with 1 worker" in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("cards", [(), ("0",)])
+def test_a_run_calibrates_where_there_is_no_gpu(
+    records: Any, monkeypatch: pytest.MonkeyPatch, cards: tuple[str, ...]
+) -> None:
+    """On one, the first run that ends gives the speed."""
+    campaign = records.begin([AVERAGE], seeds=4)
+    first, *left = campaign.runs
+    size, console = Size(1, 1, cards), Console(file=StringIO())
+    monkeypatch.setattr(calibration, "calibrate", lambda *_: {forecast.kind(first.spec): 1e6})
+    local._forecast(campaign, left, size, console)
+    assert (campaign.results / forecast.FILE).exists() == (not cards)
+    records.leave(campaign, AVERAGE, 0, 91.0)
+    local._forecast(campaign, left, size, console)
+    assert len(_kept(campaign)) == 1 + len(left)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """How a machine is shared among runs."""
 
+from pathlib import Path
+
 import pytest
 
 from replicate import machine
@@ -27,6 +29,47 @@ def test_share(
 ) -> None:
     monkeypatch.setattr(machine, "cores", lambda: 8)
     assert machine.share(runs, gpus, workers, threads) == expected
+
+
+GIVEN = [  # the variable, GPUs that torch sees, those of the pool
+    (None, 3, ("0", "1", "2")),
+    (None, 0, ()),
+    ("2,3", 2, ("2", "3")),
+    (" 2 , 3,7", 2, ("2", "3")),  # the third is not there
+    ("GPU-5ebe9f43, GPU-8c2a", 2, ("GPU-5ebe9f43", "GPU-8c2a")),
+    ("MIG-c7384736,MIG-a28ad590 ,MIG-16c4", 1, ("MIG-c7384736", "MIG-a28ad590", "MIG-16c4")),
+    ("MIG-c7384736", 0, ()),
+    ("", 0, ()),
+    ("-1", 0, ()),
+]
+
+
+def give(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+
+
+@pytest.mark.parametrize(("value", "count", "expected"), GIVEN)
+def test_cards_are_those_that_were_given(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, count: int, expected: tuple[str, ...]
+) -> None:
+    give(monkeypatch, value)
+    assert machine.cards(count) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, 4), ("2,3", 2), ("0,-1,1", 1), ("-1", 0), ("", 0), (" ", 0), ("MIG-1,MIG-2", 2)],
+)
+def test_gpus_are_those_that_were_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str | None, expected: int
+) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidia2", "nvidia3", "nvidiactl"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(machine, "Path", lambda _: tmp_path)
+    give(monkeypatch, value)
+    assert machine.gpus() == expected
 
 
 def test_the_processor_has_a_name() -> None:

@@ -29,7 +29,7 @@ def test_every_alternative_has_one_spec_and_every_spec_an_alternative() -> None:
     folder = f"{catalogue.READINGS}/"
     found = [name for name in catalogue.cell_names(ROOT) if name.startswith(folder)]
     assert sorted(found) == sorted(named)
-    assert len(set(named)) == len(named) == 25
+    assert len(set(named)) == len(named) == 26
 
 
 @pytest.mark.parametrize(

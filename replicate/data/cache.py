@@ -16,7 +16,7 @@ from filelock import FileLock
 from replicate import atomic
 from replicate.data import checks
 from replicate.data.arrays import SPLITS, Fingerprint, ImageData, Images, Split, fit, moments
-from replicate.data.source import Contents, Source, obtain
+from replicate.data.source import Contents, Source, find, obtain
 from replicate.errors import UserError
 from replicate.spec import Dataset, Spec
 
@@ -30,11 +30,16 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Recursio
 def prepare(spec: Spec, data_dir: Path | None, cache_dir: Path) -> Path:
     """The cache entry of a spec's images, built if it is missing or damaged, or its files changed.
 
-    May download. The entry is read through once, so call it once a data set, not once a run.
+    Without a source at hand, an entry of the pinned images serves as well; else it may download.
+    The entry is read through once, so call it once a data set, not once a run.
     Raises UserError where the images cannot be had or are not those of the spec.
     """
     dataset = spec.dataset
-    source = obtain(dataset, spec.generated, data_dir)
+    source = find(dataset, spec.generated, data_dir)
+    if source is None and (entry := kept(dataset, cache_dir)):
+        _check_counts(spec, str(entry), _labels(entry))
+        return entry
+    source = source or obtain(dataset, data_dir)
     entry = entry_path(dataset, source, cache_dir)
     if damage(entry):
         _build_once(spec, source, entry)
@@ -56,7 +61,13 @@ def load(entry: Path) -> ImageData:
             f"cache entry {entry} is missing or damaged ({error}): run `replicate data prepare`"
         ) from None
     return ImageData(
-        train, test, meta["source"], meta["fingerprint"], tuple(meta["mean"]), tuple(meta["std"])
+        train,
+        test,
+        meta["source"],
+        meta["fingerprint"],
+        tuple(meta["mean"]),
+        tuple(meta["std"]),
+        meta["files"]["test-images.npy"]["sha256"],
     )
 
 
@@ -78,6 +89,15 @@ def entry_path(dataset: Dataset, source: Source, cache_dir: Path) -> Path:
     return cache_dir / f"{dataset.name}-{source.kind}-{dataset.fit}{dataset.size}-{key}"
 
 
+def kept(dataset: Dataset, cache_dir: Path) -> Path | None:
+    """A sound entry of the pinned images, whatever source they came from; None without one."""
+    pattern = f"{dataset.name}-*-{dataset.fit}{dataset.size}-*/entry.json"
+    for path in sorted(cache_dir.glob(pattern)):
+        if _is_pinned(path.parent, dataset) and not damage(path.parent):
+            return path.parent
+    return None
+
+
 def damage(entry: Path) -> str | None:
     """What is wrong with an entry, None where every byte is as it was written."""
     try:
@@ -90,7 +110,7 @@ def damage(entry: Path) -> str | None:
 
 
 def read_meta(entry: Path) -> dict[str, Any]:
-    """entry.json: source, fingerprint, mean, std, and each file's shape and SHA-256.
+    """entry.json: format, source, fingerprint, mean, std, and each file's shape and SHA-256.
 
     Raises ValueError where it has not the checksum that it says of itself.
     """
@@ -98,6 +118,24 @@ def read_meta(entry: Path) -> dict[str, Any]:
     if not isinstance(meta, dict) or meta.pop("checksum", None) != _checksum(meta):
         raise ValueError("entry.json has another checksum")
     return meta
+
+
+def _is_pinned(entry: Path, dataset: Dataset) -> bool:
+    """Whether an entry says that it holds the pinned images, as this version stores them."""
+    try:
+        meta = read_meta(entry)
+        # entries of format 2 may not name it
+        found = (meta.get("format", 2), meta["fingerprint"])
+        return found == (FORMAT, dataset.fingerprint)
+    except UNREADABLE:
+        return False
+
+
+def _labels(entry: Path) -> dict[str, Contents]:
+    """Enough to count an entry's images, whose fingerprint agrees."""
+    data = load(entry)
+    splits = zip(SPLITS, (data.train, data.test), strict=True)
+    return {name: Contents(split.labels, iter(())) for name, split in splits}
 
 
 def _checksum(meta: dict[str, Any]) -> str:
@@ -128,8 +166,7 @@ def _build_once(spec: Spec, source: Source, entry: Path) -> None:
 
 def _build(spec: Spec, source: Source, entry: Path) -> None:
     contents = {split: source.read(split) for split in SPLITS}
-    expected = {"train": spec.train_images, "test": spec.test_images}
-    checks.check_counts(spec.dataset, source.place, expected, contents)
+    _check_counts(spec, source.place, contents)
     temporary = entry.with_name(f".{entry.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed
     temporary.mkdir()
@@ -140,6 +177,11 @@ def _build(spec: Spec, source: Source, entry: Path) -> None:
     atomic.flush(entry.parent)
 
 
+def _check_counts(spec: Spec, place: str, contents: dict[str, Contents]) -> None:
+    expected = {"train": spec.train_images, "test": spec.test_images}
+    checks.check_counts(spec.dataset, place, expected, contents)
+
+
 def _write(dataset: Dataset, source: Source, contents: dict[str, Contents], folder: Path) -> None:
     fingerprint = Fingerprint()
     for split, content in contents.items():
@@ -148,6 +190,7 @@ def _write(dataset: Dataset, source: Source, contents: dict[str, Contents], fold
         _write_images(images, dataset, len(content.labels), _counted(content, split, fingerprint))
     mean, std = moments(np.load(folder / "train-images.npy", mmap_mode="r"))
     meta = {
+        "format": FORMAT,
         "source": source.kind,
         "fingerprint": fingerprint.hexdigest(),
         "mean": mean,

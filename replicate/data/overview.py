@@ -7,7 +7,7 @@ from typing import Literal
 
 from replicate.data import cache
 from replicate.data.arrays import Kind
-from replicate.data.source import find
+from replicate.data.source import download_folder, find
 from replicate.errors import UserError
 from replicate.spec import Dataset
 
@@ -40,11 +40,10 @@ def _row(dataset: Dataset, data_dir: Path | None, cache_dir: Path) -> Row:
     images = (dataset.train_images, dataset.test_images)
     try:
         source = find(dataset, None, data_dir)
+        if source is None:
+            return _without_source(dataset, data_dir, cache_dir)
     except UserError as error:
         return Row(dataset.name, None, str(error), images, "not read yet", None)
-    if source is None:
-        place = f"not in {data_dir}: will be downloaded"
-        return Row(dataset.name, None, place, images, "not read yet", None)
     entry = cache.entry_path(dataset, source, cache_dir)
     if not (entry / "entry.json").exists():
         return Row(dataset.name, source.kind, source.place, images, "not read yet", None)
@@ -54,6 +53,15 @@ def _row(dataset: Dataset, data_dir: Path | None, cache_dir: Path) -> Row:
         place = f"cache entry {entry} is damaged: run `replicate data prepare`"
         return Row(dataset.name, source.kind, place, images, "not read yet", None)
     return Row(dataset.name, source.kind, source.place, images, state, entry)
+
+
+def _without_source(dataset: Dataset, data_dir: Path | None, cache_dir: Path) -> Row:
+    """The row of a data set that is in the cache alone, or nowhere yet."""
+    images = (dataset.train_images, dataset.test_images)
+    if entry := cache.kept(dataset, cache_dir):
+        return Row(dataset.name, None, f"needs no files: {entry}", images, "agrees", entry)
+    place = f"not in {download_folder(dataset, data_dir)}: will be downloaded"
+    return Row(dataset.name, None, place, images, "not read yet", None)
 
 
 def _state(dataset: Dataset, entry: Path) -> State:

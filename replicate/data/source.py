@@ -41,19 +41,16 @@ class Origin(Protocol):
 
 
 def find(dataset: Dataset, generated: Generated | None, data_dir: Path | None) -> Source | None:
-    """The source at hand; None where the official files would have to be downloaded.
+    """The source at hand; None where there is none.
 
-    Raises UserError for a folder that is there but wrong, and where there is nothing to look in.
+    Raises UserError for a folder that is there but wrong.
     """
     from replicate.data import folder, generator
 
     if generated:
         return generator.find(dataset, generated)
     if data_dir is None:
-        raise UserError(
-            f"{dataset.name} needs real images: give --data-dir a folder that holds class folders"
-            " or the official files, or an empty one to download them into"
-        )
+        return None
     if data_dir.exists() and not data_dir.is_dir():
         raise UserError(f"{data_dir} is a file: --data-dir takes a folder that holds data sets")
     if (data_dir / dataset.name).exists():
@@ -63,23 +60,34 @@ def find(dataset: Dataset, generated: Generated | None, data_dir: Path | None) -
             f"{data_dir} holds train itself: name it {dataset.name} and give the folder above"
             " it as --data-dir"
         )
+    return _origin(dataset).find(dataset, data_dir) if dataset.official else None
+
+
+def obtain(dataset: Dataset, data_dir: Path | None) -> Source:
+    """The official files, unpacked or downloaded: for where `find` finds nothing."""
+    target = download_folder(dataset, data_dir)
+    _origin(dataset).fetch(dataset, target)
+    source = find(dataset, None, target)
+    if source is None:
+        raise UserError(f"{target} does not hold {dataset.name}, even after the download")
+    return source
+
+
+def download_folder(dataset: Dataset, data_dir: Path | None) -> Path:
+    """Where the official files may go; UserError where there is no folder, or no such files."""
+    from replicate.data import folder
+
+    if data_dir is None:
+        raise UserError(
+            f"{dataset.name} needs real images: give --data-dir a folder that holds class folders"
+            " or the official files, or an empty one to download them into"
+        )
     if dataset.official is None:
         raise UserError(
             f"{data_dir / dataset.name} is missing: put {dataset.name} there as"
             f" {folder.layout(dataset)}"
         )
-    return _origin(dataset).find(dataset, data_dir)
-
-
-def obtain(dataset: Dataset, generated: Generated | None, data_dir: Path | None) -> Source:
-    """As `find`, but unpacks or downloads the official files where there is nothing else."""
-    source = find(dataset, generated, data_dir)
-    if source is None and data_dir:
-        _origin(dataset).fetch(dataset, data_dir)
-        source = find(dataset, generated, data_dir)
-    if source is None:
-        raise UserError(f"{data_dir} does not hold {dataset.name}, even after the download")
-    return source
+    return data_dir
 
 
 def _origin(dataset: Dataset) -> Origin:

@@ -11,7 +11,7 @@ from rich.console import Console
 from replicate import atomic, forecast, machine, plan, sums
 from replicate import campaign as campaigns
 from replicate.campaign import Campaign
-from replicate.dispatch import display, provenance, status
+from replicate.dispatch import display, provenance, snapshot, status
 from replicate.dispatch.pool import Pool, Size, presence
 from replicate.dispatch.worker import Shift, claimed
 from replicate.errors import UserError
@@ -112,10 +112,12 @@ def _say_what_began_anew(campaign: Campaign, left: Sequence[Run], console: Conso
 
 
 def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, console: Console) -> None:
-    """Keep what is predicted of every run before it begins, where that costs little."""
+    """Keep what is predicted of every run before it begins, where that costs little: on a GPU a
+    whole run takes as long as a calibration, and the first one that ends says more."""
     seen = status.look(campaign.runs, campaign.runs_folder)
     speeds = forecast.recorded(status.done(seen), campaign.runs_folder)
-    if not speeds and sum(run.spec.images_to_train for run in left) >= IMAGES_WORTH_CALIBRATION:
+    images = sum(run.spec.images_to_train for run in left)
+    if not (speeds or size.cards) and images >= IMAGES_WORTH_CALIBRATION:
         from replicate.training.calibration import calibrate
 
         with console.status("measuring this machine's speed"):
@@ -144,7 +146,7 @@ def _train(
             checkpoint_seconds=options.checkpoint_seconds,
             dispatcher=own,
         )
-        pool = Pool(left, shift, size, logs=own)
+        pool = Pool(left, shift, size, logs=own, code=snapshot.take(campaign))
         for one in (
             signal.SIGTERM,
             signal.SIGINT,
@@ -166,8 +168,8 @@ def pool_size(options: Options, runs: int) -> Size:
     """Workers, and threads of each, for that many runs on this machine."""
     from replicate.training import engine
 
-    gpus = engine.gpus()
-    return Size(*machine.share(runs, gpus, options.workers, options.threads), gpus)
+    cards = machine.cards(engine.gpus())
+    return Size(*machine.share(runs, len(cards), options.workers, options.threads), cards)
 
 
 def _conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:

@@ -1,11 +1,13 @@
 """A bounded pool of worker processes on this machine, over submitit's local executor.
 
-submitit's executor has no queue, gives every job the same GPU, and calls a crashed job finished.
-So the pool starts one long-lived job a worker, gives each its own GPU, and takes the truth about
-a run from its folder alone.
+submitit's executor has no queue, gives every job the same GPU, knows GPUs by number alone, and
+calls a crashed job finished. So the pool starts one long-lived job a worker, gives each its own
+GPU, and takes the truth about a run from its folder alone.
 """
 
 import os
+import shlex
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -16,6 +18,7 @@ from pathlib import Path
 import submitit
 
 from replicate.dispatch.deaths import Deaths
+from replicate.dispatch.snapshot import Copied
 from replicate.dispatch.worker import Shift, claimed, work
 from replicate.plan import Run
 
@@ -28,15 +31,20 @@ class Size:
 
     workers: int
     threads: int
-    gpus: int
+    cards: tuple[str, ...]
+    """Of the GPUs, as CUDA_VISIBLE_DEVICES names them."""
 
 
 class Pool:
     """Workers that go through a list of runs, replaced when they die."""
 
-    def __init__(self, runs: Sequence[Run], shift: Shift, size: Size, logs: Path) -> None:
+    def __init__(
+        self, runs: Sequence[Run], shift: Shift, size: Size, logs: Path, code: Path
+    ) -> None:
+        """`code`: the folder whose replicate/ the workers run, and none other."""
         self._runs = runs
         self._shift = shift
+        self._code = code
         self._size = size
         self._logs = logs
         self._jobs: dict[int, submitit.Job[None]] = {}
@@ -78,16 +86,30 @@ class Pool:
 
     def _start(self, slot: int) -> None:
         name = f"worker-{slot}-{uuid.uuid4().hex[:8]}"
-        executor = submitit.LocalExecutor(self._logs / name)
-        gpus = (slot % self._size.gpus,) if self._size.gpus else ()
-        executor.update_parameters(
-            timeout_min=NO_LIMIT_MINUTES, gpus_per_node=len(gpus), visible_gpus=gpus
-        )
+        executor = submitit.LocalExecutor(self._logs / name, python=self._python(slot))
+        executor.update_parameters(timeout_min=NO_LIMIT_MINUTES)
         with (
-            _environment(OMP_NUM_THREADS=str(self._size.threads)),
+            _environment(**self._environment()),
             _errors_to(executor.folder / "controller.log"),
         ):
-            self._jobs[slot] = executor.submit(work, self._runs, replace(self._shift, worker=name))
+            copied = Copied(self._code, work)
+            self._jobs[slot] = executor.submit(
+                copied, self._runs, replace(self._shift, worker=name)
+            )
+
+    def _environment(self) -> dict[str, str]:
+        path = [str(self._code), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {
+            "OMP_NUM_THREADS": str(self._size.threads),
+            "PYTHONPATH": os.pathsep.join(path),
+            "PYTHONSAFEPATH": "1",  # `python -m` would look for modules in the current folder first
+        }
+
+    def _python(self, slot: int) -> str:
+        """The command of a worker's Python, with one GPU or none: submitit would set none."""
+        cards = self._size.cards
+        card = cards[slot % len(cards)] if cards else ""
+        return shlex.join(["/usr/bin/env", f"CUDA_VISIBLE_DEVICES={card}", sys.executable])
 
 
 def _ended_well(job: submitit.Job[None]) -> bool:

@@ -1,12 +1,16 @@
+import json
 import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from replicate.data import cache, entries, files, load, prepare, verify
+from replicate.data import cache, download, entries, files, load, prepare, verify
 from replicate.errors import UserError
+from replicate.spec import Spec
 
 
 def test_class_folders_end_as_arrays(spec, data_dir: Path, cache_dir: Path, pixels) -> None:
@@ -107,6 +111,87 @@ def test_load_refuses_another_shape(spec, data_dir: Path, cache_dir: Path) -> No
 def test_load_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="missing or damaged"):
         load(tmp_path / "entry")
+
+
+@pytest.fixture
+def kept(spec, data_dir: Path, cache_dir: Path) -> Path:
+    """An entry of `pinned`'s images under a key that no source at hand leads to."""
+    entry = prepare(spec, data_dir, cache_dir)
+    return entry.rename(cache_dir / "pets-official-none8-elsewhere")
+
+
+@pytest.fixture
+def pinned(spec, kept: Path) -> Callable[..., Spec]:
+    """`spec` with the fingerprint of its images, and other changes of its data set."""
+    fingerprint = load(kept).fingerprint
+
+    def make(**changes: Any) -> Spec:
+        dataset = spec.dataset.model_copy(update={"fingerprint": fingerprint, **changes})
+        return spec.model_copy(update={"dataset": dataset})
+
+    return make
+
+
+def test_pinned_images_in_the_cache_need_no_source(
+    pinned, kept: Path, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "download", pytest.fail)
+    for data_dir in (None, tmp_path / "nothing"):
+        assert prepare(pinned(), data_dir, cache_dir) == kept
+        assert prepare(pinned(official="CIFAR10"), data_dir, cache_dir) == kept
+
+
+def test_a_source_at_hand_goes_first(pinned, kept: Path, data_dir: Path, cache_dir: Path) -> None:
+    entry = prepare(pinned(), data_dir, cache_dir)
+    assert entry != kept
+    (data_dir / "pets" / "train" / "cat" / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"notes.txt is no PNG or JPEG"):
+        prepare(pinned(), data_dir, cache_dir)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fingerprint": None},
+        {"fingerprint": "0" * 64},
+        {"fit": "average", "size": 4},
+        {"fit": "resize"},
+        {"name": "pet"},
+    ],
+)
+def test_other_images_in_the_cache_do_not_serve(pinned, cache_dir: Path, changes) -> None:
+    with pytest.raises(UserError, match="needs real images: give --data-dir"):
+        prepare(pinned(**changes), None, cache_dir)
+
+
+def in_another_format(entry: Path) -> None:
+    meta = cache.read_meta(entry) | {"format": cache.FORMAT + 1}
+    (entry / "entry.json").write_text(json.dumps(meta | {"checksum": cache._checksum(meta)}))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda entry: flip_last_byte(entry / "train-images.npy"),
+        lambda entry: flip_last_byte(entry / "entry.json"),
+        in_another_format,
+    ],
+)
+def test_a_spoilt_entry_does_not_serve(pinned, kept: Path, cache_dir: Path, spoil) -> None:
+    spoil(kept)
+    with pytest.raises(UserError, match="needs real images: give --data-dir"):
+        prepare(pinned(), None, cache_dir)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"train_images": 9}, "12 images, pets has 9"), ({"classes": 2}, "labels from 0 to 2")],
+)
+def test_an_entry_from_elsewhere_is_counted(
+    pinned, kept: Path, cache_dir: Path, changes, message: str
+) -> None:
+    with pytest.raises(UserError, match=f"{kept}: train has {message}"):
+        prepare(pinned(**changes), None, cache_dir)
 
 
 def test_interrupted_build_leaves_no_entry(

@@ -29,6 +29,16 @@ def test_pinned_fingerprint(spec, data_dir: Path, cache_dir: Path, state: str) -
     assert row(dataset, data_dir, cache_dir).state == state
 
 
+def test_pinned_images_in_the_cache_alone(spec, data_dir: Path, cache_dir: Path) -> None:
+    entry = prepare(spec, data_dir, cache_dir)
+    pinned = spec.dataset.model_copy(update={"fingerprint": load(entry).fingerprint})
+    for nothing in (None, cache_dir / "nothing"):
+        found = row(pinned, nothing, cache_dir)
+        assert (found.source, found.state, found.entry) == (None, "agrees", entry)
+        assert found.place == f"needs no files: {entry}"
+    assert "pets is missing: put pets there" in row(spec.dataset, cache_dir, cache_dir).place
+
+
 def test_what_is_wrong_stands_in_the_row(spec, paper_spec, data_dir: Path, cache_dir: Path) -> None:
     (data_dir / "pets" / "train" / "cat" / "notes.txt").touch()
     cifar10 = paper_spec("cifar10").dataset

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from replicate import catalogue, plan
-from replicate.dispatch import pool
+from replicate.dispatch import local, pool
 from replicate.dispatch.deaths import DEATHS_ALLOWED
 from replicate.dispatch.pool import Pool, Size, presence
 from replicate.dispatch.provenance import Code
@@ -17,7 +17,10 @@ from replicate.dispatch.worker import Shift, attempts, claimed, is_claimed
 from replicate.errors import UserError
 from replicate.plan import Run
 from replicate.results import record
+from replicate.training import engine
 from tests.dispatch.processes import wait_for
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -63,7 +66,9 @@ def test_a_run_that_kills_its_workers_is_given_up(
             (folder / record.ATTEMPTS).unlink()
 
     monkeypatch.setattr(pool, "work", dies_at_the_second_run)
-    one = Pool(runs[:2], shift, Size(workers=1, threads=1, gpus=0), logs=tmp_path / "logs")
+    one = Pool(
+        runs[:2], shift, Size(workers=1, threads=1, cards=()), logs=tmp_path / "logs", code=ROOT
+    )
     one.start()
     ticks = 0
 
@@ -91,10 +96,56 @@ def test_workers_that_die_at_once_are_not_replaced_without_end(
         raise ImportError("no such library")
 
     monkeypatch.setattr(pool, "work", dies)
-    one = Pool(runs, shift, Size(workers=1, threads=1, gpus=0), logs=tmp_path / "logs")
+    one = Pool(runs, shift, Size(workers=1, threads=1, cards=()), logs=tmp_path / "logs", code=ROOT)
     one.start()
     with pytest.raises(UserError, match=r"workers die before they begin a run: .*no such library"):
         wait_for(lambda: not one.tick())
+
+
+@pytest.mark.parametrize(
+    ("given", "seen", "expected"),
+    [
+        (None, 2, ["0", "1", "0"]),
+        ("2, 3", 2, ["2", "3", "2"]),
+        ("GPU-5ebe9f43,GPU-8c2a", 2, ["GPU-5ebe9f43", "GPU-8c2a", "GPU-5ebe9f43"]),
+        ("MIG-c7384736,MIG-a28ad590", 1, ["MIG-c7384736", "MIG-a28ad590", "MIG-c7384736"]),
+        ("", 0, ["", "", ""]),
+    ],
+)
+def test_a_worker_sees_one_of_the_cards_that_were_given(
+    given: str | None,
+    seen: int,
+    expected: list[str],
+    runs: list[Run],
+    shift: Shift,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def looks(runs: Sequence[Run], shift: Shift) -> None:
+        path = shift.runs_folder / shift.worker
+        path.write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+        path.rename(path.with_name(shift.worker.rpartition("-")[0]))
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    monkeypatch.setattr(engine, "gpus", lambda: seen)
+    monkeypatch.setattr(pool, "work", looks)
+    options = local.Options(3, 1, 0, False, tmp_path, tmp_path)
+    one = Pool(runs, shift, local.pool_size(options, len(runs)), logs=tmp_path / "logs", code=ROOT)
+    one.start()
+    left = [shift.runs_folder / f"worker-{slot}" for slot in range(3)]
+    wait_for(lambda: all(path.exists() for path in left))
+    one.stop()
+    assert [path.read_text() for path in left] == expected
+
+
+@pytest.mark.parametrize(("given", "workers"), [("2,3", 2), ("MIG-1,MIG-2,MIG-3", 3)])
+def test_one_worker_a_card(given: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    monkeypatch.setattr(engine, "gpus", lambda: 1 if "MIG" in given else 2)
+    options = local.Options(None, None, 0, False, Path(), Path())
+    assert local.pool_size(options, 10).workers == workers
 
 
 @pytest.fixture

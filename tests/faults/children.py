@@ -102,7 +102,7 @@ def command(project: Path, *arguments: str) -> Callable[[], None]:
 class ForkedExecutor:
     """Stands in for submitit's: a worker is forked, in place of a new interpreter that imports torch."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, python: str) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True)
 
