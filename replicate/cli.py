@@ -20,6 +20,7 @@ from replicate.options import (
     CheckpointSeconds,
     DataDir,
     DataSets,
+    Deadline,
     Every,
     Note,
     Precision,
@@ -31,6 +32,7 @@ from replicate.options import (
     Threads,
     Workers,
     campaign_of,
+    ends,
     one_line,
     settings_of,
 )
@@ -215,6 +217,7 @@ def run(
     workers: Workers = None,
     threads: Threads = None,
     checkpoint_seconds: CheckpointSeconds = 30,
+    deadline: Deadline = None,
     data_dir: DataDir = DATA,
     cache_dir: CacheDir = CACHE,
     root: Root = HERE,
@@ -225,7 +228,9 @@ def run(
     asked = campaign_of(
         root, cells, protocol, seeds, campaign, settings_of(settings, precision), note
     )
-    options = local.Options(workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir)
+    options = local.Options(
+        workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir, ends(deadline)
+    )
     sys.exit(local.run(asked, options))
 
 

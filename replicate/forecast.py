@@ -21,6 +21,8 @@ from replicate.spec import Spec
 from replicate.wording import duration, many
 
 FILE = "forecast.csv"
+MARGIN = 1.05
+"""On a predicted time, where it decides whether a run can still end."""
 SAMPLE = 3
 """Recorded runs of a kind that are read: the speed of one machine hardly changes."""
 _EVALUATION = 1 / 3  # the work of a test image over that of a training image: no backward pass
@@ -78,6 +80,24 @@ def assumed(specs: Iterable[Spec], images_per_second: float) -> dict[Kind, float
 def seconds(spec: Spec, speeds: Speeds) -> float:
     """Of one run; by the speed of its own kind, else by the median of those there are, at least one."""
     return work(spec) / speeds.get(kind(spec), median(speeds.values()))
+
+
+def left(run: Run, speeds: Speeds, runs_folder: Path) -> float:
+    """Seconds until a run ends that may have been begun."""
+    progress = record.progress(runs_folder / run.folder_name)
+    behind = progress["epoch"] - run.spec.first_epoch + 1 if progress else 0
+    return seconds(run.spec, speeds) * (1 - behind / run.spec.epochs)
+
+
+def fitting(each: Iterable[float], workers: int, span: float) -> int:
+    """How many runs end within a span, each begun in its turn by the first free worker if it can end."""
+    free = [0.0] * workers
+    count = 0
+    for one in each:
+        if free[0] + MARGIN * one <= span:
+            heapq.heapreplace(free, free[0] + one)
+            count += 1
+    return count
 
 
 def lines(runs: Iterable[Run], speeds: Speeds) -> Iterator[str]:

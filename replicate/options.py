@@ -1,6 +1,7 @@
 """The options and arguments that several commands share, their defaults, and what they ask for."""
 
 import math
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,6 +77,14 @@ Threads = Annotated[
 CheckpointSeconds = Annotated[
     float, typer.Option(min=0, callback=_finite, help="Least time between checkpoints.")
 ]
+Deadline = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Be done by then, report included: 14m, 2h30m, 17:30 or '2026-12-24 08:00'. Begins nothing that"
+        " cannot end, all seeds of a cell first; exit code 3 if something is left.",
+    ),
+]
 DataDir = Annotated[
     Path,
     typer.Option(
@@ -136,6 +145,16 @@ def campaign_of(
         "note": note,
     }
     return campaigns.asked(root, campaigns.request(wanted))
+
+
+def ends(deadline: str | None) -> float | None:
+    """When training must stop, in seconds since 1970; raises UserError for what is no time to come."""
+    from replicate import deadline as deadlines
+
+    if deadline is None:
+        return None
+    now = datetime.now()
+    return deadlines.training_ends(deadlines.deadline(deadline, now), now)
 
 
 def settings_of(pairs: list[str] | None, precision: str | None) -> dict[str, str]:

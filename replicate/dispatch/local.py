@@ -1,9 +1,11 @@
 """Carries out a campaign on this machine: prepare data, train in a pool, aggregate, report."""
 
 import signal
+import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -15,13 +17,16 @@ from replicate.dispatch import display, provenance, snapshot, status
 from replicate.dispatch.pool import Pool, Size, presence
 from replicate.dispatch.worker import Shift, claimed
 from replicate.errors import UserError
+from replicate.forecast import Speeds
 from replicate.plan import Images, Run
 from replicate.results import aggregate, record
+from replicate.wording import duration, many
 
 IMAGES_WORTH_CALIBRATION = 10_000_000
 """Of the runs left: hours of a processor, of which the calibration takes a minute or two."""
 FAILURES = 1
 INTERRUPTED = 130
+OUT_OF_TIME = 3
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,13 @@ class Options:
     retry_failed: bool
     data_dir: Path
     cache_dir: Path
+    until: float | None = None
+    """When training must stop, in seconds since 1970; None where it need not."""
 
 
 def run(campaign: Campaign, options: Options) -> int:
-    """Train what is missing, and report; returns the exit code: 1 if any run has no accuracy.
+    """Train what is missing, and report; returns the exit code: 1 if any run has no accuracy, 3 if time was
+    up before all had ended.
 
     Raises:
         UserError: data or results that cannot be used; nothing has been trained then.
@@ -48,13 +56,22 @@ def run(campaign: Campaign, options: Options) -> int:
     campaigns.save(campaign)
     if options.retry_failed:
         reopen_failed(campaign)
-    left = plan.to_do(campaign.runs, campaign.runs_folder)
+    left = plan.to_do(_in_order(campaign, options), campaign.runs_folder)
     _say_what_is_damaged(campaign, left, console)
     size = pool_size(options, len(left))
-    _forecast(campaign, left, size, console)
-    interrupted = bool(left) and not _train(campaign, left, entries, size, options, console)
+    speeds = _forecast(campaign, left, size, options, console)
+    shift = _shift(campaign, entries, size, options, speeds)
+    interrupted = bool(left) and not _train(campaign, left, shift, size, console)
     _say_what_began_anew(campaign, left, console)
-    return _conclude(campaign, interrupted, console)
+    return _conclude(campaign, interrupted, options, console)
+
+
+def _in_order(campaign: Campaign, options: Options) -> list[Run]:
+    """Seed by seed; with a deadline cell by cell, since a cell's verdict needs several seeds."""
+    if options.until is None:
+        return campaign.runs
+    places = {cell.name: place for place, cell in enumerate(campaign.cells)}
+    return sorted(campaign.runs, key=lambda run: places[run.cell])
 
 
 def check_results(campaign: Campaign) -> None:
@@ -111,7 +128,9 @@ def _say_what_began_anew(campaign: Campaign, left: Sequence[Run], console: Conso
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, console: Console) -> None:
+def _forecast(
+    campaign: Campaign, left: Sequence[Run], size: Size, options: Options, console: Console
+) -> Speeds:
     """Keep what is predicted of every run before it begins, where that costs little: on a GPU a
     whole run takes as long as a calibration, and the first one that ends says more."""
     seen = status.look(campaign.runs, campaign.runs_folder)
@@ -123,30 +142,56 @@ def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, console: Cons
         with console.status("measuring this machine's speed"):
             speeds = calibrate([run.spec for run in left], size.workers, size.threads)
     if left and speeds:
-        console.print(forecast.cost(left, speeds, size.workers), highlight=False, soft_wrap=True)
+        text = forecast.cost(left, speeds, size.workers)
+        if options.until is not None:
+            text += f"; {_fitting(campaign, left, speeds, size, options.until)}"
+        console.print(text, highlight=False, soft_wrap=True)
     forecast.remember(campaign.results, left, speeds)
+    return speeds
+
+
+def _fitting(
+    campaign: Campaign, left: Sequence[Run], speeds: Speeds, size: Size, until: float
+) -> str:
+    """What can end before the deadline."""
+    each = [forecast.left(run, speeds, campaign.runs_folder) for run in left]
+    count = forecast.fitting(each, size.workers, until - time.time())
+    end = f"{datetime.fromtimestamp(until):%H:%M:%S}"
+    text = f"{count} of {many(len(left), 'run')} fit until {end}"
+    return text if count else f"{text}: the shortest takes {duration(min(each))}"
+
+
+def _shift(
+    campaign: Campaign,
+    entries: dict[Images, Path],
+    size: Size,
+    options: Options,
+    speeds: Speeds,
+) -> Shift:
+    return Shift(
+        worker="",
+        runs_folder=campaign.runs_folder.resolve(),
+        entries=entries,
+        code=provenance.code(campaign.root),
+        threads=size.threads,
+        checkpoint_seconds=options.checkpoint_seconds,
+        dispatcher=None,
+        until=options.until,
+        speeds=speeds,
+    )
 
 
 def _train(
     campaign: Campaign,
     left: Sequence[Run],
-    entries: dict[Images, Path],
+    shift: Shift,
     size: Size,
-    options: Options,
     console: Console,
 ) -> bool:
     """Run the pool to its end; False if the user interrupted it."""
     with presence(campaign.results.resolve() / "logs") as own:
-        shift = Shift(
-            worker="",
-            runs_folder=campaign.runs_folder.resolve(),
-            entries=entries,
-            code=provenance.code(campaign.root),
-            threads=size.threads,
-            checkpoint_seconds=options.checkpoint_seconds,
-            dispatcher=own,
-        )
-        pool = Pool(left, shift, size, logs=own, code=snapshot.take(campaign))
+        waited_for = replace(shift, dispatcher=own)
+        pool = Pool(left, waited_for, size, logs=own, code=snapshot.take(campaign))
         for one in (
             signal.SIGTERM,
             signal.SIGINT,
@@ -172,7 +217,7 @@ def pool_size(options: Options, runs: int) -> Size:
     return Size(*machine.share(runs, len(cards), options.workers, options.threads), cards)
 
 
-def _conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
+def _conclude(campaign: Campaign, interrupted: bool, options: Options, console: Console) -> int:
     """Write CSV files and report from whatever is there, and say what to do next."""
     from replicate.report.render import render
 
@@ -182,9 +227,11 @@ def _conclude(campaign: Campaign, interrupted: bool, console: Console) -> int:
     for line in status.details(seen, campaign.runs_folder):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"campaign {campaign.request.name}: {status.summary(seen)}", highlight=False)
-    if interrupted:
-        console.print("interrupted: the same command goes on from here", highlight=False)
+    late = options.until is not None and bool(status.left(seen))
+    if interrupted or late:
+        why = "interrupted" if interrupted else "time is up"
+        console.print(f"{why}: the same command goes on from here", highlight=False)
     print(f"report: {render(campaign.root, campaign.request.name)}")
-    if interrupted:
-        return INTERRUPTED
+    if interrupted or late:
+        return INTERRUPTED if interrupted else OUT_OF_TIME
     return 0 if all(one.doing == "done" for one in seen) else FAILURES

@@ -19,7 +19,7 @@ import submitit
 
 from replicate.dispatch.deaths import Deaths
 from replicate.dispatch.snapshot import Copied
-from replicate.dispatch.worker import Shift, claimed, work
+from replicate.dispatch.worker import Shift, claimed, fits, work
 from replicate.plan import Run
 
 NO_LIMIT_MINUTES = 365 * 24 * 60  # submitit's default would end a worker after two minutes
@@ -51,12 +51,12 @@ class Pool:
         self._deaths = Deaths(runs, shift)
 
     def start(self) -> None:
-        self._start_for(len(self._runs))
+        self._start_for(len(self._free()))
 
     def tick(self) -> bool:
-        """Replace workers that died; False when every run has ended, this pool's or another's.
+        """Replace workers that died; False when every run has ended, this pool's or another's, or time is up.
 
-        Runs that others hold are waited for: they may die, too.
+        Runs that others hold are waited for, where there is no deadline: they may die, too.
 
         Raises:
             UserError: workers die before they begin a run, or because of the disk.
@@ -66,11 +66,15 @@ class Pool:
                 del self._jobs[slot]
                 if not _ended_well(job):
                     self._deaths.bury(job.paths.folder.name, job.paths.stderr)
-                if self._deaths.free():
+                if self._free():
                     self._start(slot)
         if not self._jobs:
-            self._start_for(len(self._deaths.free()))
-        return bool(self._jobs) or bool(self._deaths.left())
+            self._start_for(len(self._free()))
+        return bool(self._jobs) or (self._shift.until is None and bool(self._deaths.left()))
+
+    def _free(self) -> list[Run]:
+        """Runs that a new worker would begin."""
+        return [run for run in self._deaths.free() if fits(run, self._runs, self._shift)]
 
     def stop(self) -> None:
         """End all workers and wait until they are gone."""

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from msgspec import structs, to_builtins
 
-from replicate import atomic
+from replicate import atomic, forecast, plan
 from replicate.dispatch import provenance
 from replicate.dispatch.provenance import Code
 from replicate.errors import UserError
+from replicate.forecast import Speeds
 from replicate.plan import Images, Run, to_do
 from replicate.results import record
 from replicate.results.record import Answers, Provenance, Record
@@ -51,12 +52,20 @@ class Shift:
     checkpoint_seconds: float
     dispatcher: Path | None
     """A folder claimed as long as someone waits for this worker; None where nobody does."""
+    until: float | None = None
+    """When training must stop, in seconds since 1970; None where it need not."""
+    speeds: Speeds = field(default_factory=dict)
+    """Known when the worker was started: only a run that can still end is begun."""
 
     @property
     def origin(self) -> Origin:
         """What can be told of it before a run has begun: the code is that of this very process."""
         facts: dict[str, Any] = {**asdict(self.code), **provenance.versions()}
         return Origin(code=provenance.digest(), threads=self.threads, **facts)
+
+
+class TimeUp(Stopped):
+    """There is no time left for another epoch."""
 
 
 class Abandoned(Stopped):
@@ -67,17 +76,35 @@ def work(runs: Sequence[Run], shift: Shift) -> None:
     """Train every run that is still to do and that nobody else holds.
 
     A failing run is recorded and the next one begins. What is not the run's fault (the disk is
-    full, the dispatcher is gone) ends the worker; the run goes on later from its checkpoint.
+    full, the dispatcher is gone, time is up) ends the worker; the run goes on later from its
+    checkpoint.
     """
     from replicate.training import engine
 
     engine.start(shift.threads)
     for run in runs:
+        if not fits(run, runs, shift):
+            continue
         folder = shift.runs_folder / run.folder_name
         atomic.make_folder(folder)
         with claimed(folder) as mine:
             if mine and to_do([run], shift.runs_folder):
-                _Attempt(run, folder, shift).carry_out()
+                try:
+                    _Attempt(run, folder, shift).carry_out()
+                except TimeUp:
+                    return
+
+
+def fits(run: Run, runs: Sequence[Run], shift: Shift) -> bool:
+    """Whether a run can end before the deadline, if there is one; what cannot be told may begin."""
+    if shift.until is None:
+        return True
+    ended = [one for one in runs if plan.state(one, shift.runs_folder) == "done"]
+    speeds = {**shift.speeds, **forecast.recorded(ended, shift.runs_folder)}
+    span = shift.until - time.time()
+    if not speeds:
+        return span > 0
+    return forecast.MARGIN * forecast.left(run, speeds, shift.runs_folder) <= span
 
 
 @contextmanager
@@ -179,7 +206,7 @@ class _Attempt:
         record.set_aside(self.folder, "corrupt")  # an open run has no sound record
         try:
             outcome, data = self._train()
-        except (Abandoned, OSError):
+        except (Stopped, OSError):
             raise
         except Exception as error:
             line = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -219,13 +246,16 @@ class _Attempt:
         """Say how far the run is, and stop where nobody waits for it. Seldom: a write is flushed to
         the disk, which takes a tenth of a GPU's epoch."""
         last = epoch.epoch == self.run.spec.training.epochs
-        if not last and time.monotonic() < self.said + SECONDS_BETWEEN_WORDS:
+        late = self.shift.until is not None and time.time() + epoch.seconds > self.shift.until
+        if not (last or late) and time.monotonic() < self.said + SECONDS_BETWEEN_WORDS:
             return
         self.said = time.monotonic()
         progress = {"epochs": self.run.spec.training.epochs, **structs.asdict(epoch)}
         atomic.write_text(self.folder / record.PROGRESS, json.dumps(progress))
         if self.shift.dispatcher and not is_claimed(self.shift.dispatcher):
             raise Abandoned(f"nobody waits for {self.shift.worker} any more")
+        if late and not last:
+            raise TimeUp
 
     def _record(self, outcome: Outcome, data: "ImageData") -> None:
         last = self.run.spec.first_epoch + len(outcome.epochs) - 1
