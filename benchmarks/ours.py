@@ -1,6 +1,6 @@
 """Our training step, with any of its ingredients left out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -31,11 +31,11 @@ class Ingredients:
     compiled: bool = False
 
 
-class _Planar(Engine):
+class Planar(Engine):
     """Leaves weights and images in NCHW order."""
 
-    def place(self, model: nn.Module, trunk: nn.Module) -> None:
-        super().place(model, trunk)
+    def place(self, model: nn.Module, trunk: nn.Module, pools: Sequence[nn.Module]) -> None:
+        super().place(model, trunk, pools)
         model.to(memory_format=torch.contiguous_format)
         model.register_forward_pre_hook(lambda _, inputs: inputs[0].contiguous())
 
@@ -49,7 +49,7 @@ def spec_of(cell: str, batch: int) -> Spec:
 
 def run_of(cell: str, batch: int, steps: int, ingredients: Ingredients, entry: str | None) -> Run:
     """A run whose epochs have `steps` steps."""
-    kind = Engine if ingredients.channels_last else _Planar
+    kind = Engine if ingredients.channels_last else Planar
     precision: Precision = "bfloat16" if ingredients.bfloat16 else "float32"
     threads = torch.get_num_threads()
     chosen = kind(torch.device("cpu"), precision, threads, ingredients.compiled, "as measured")
@@ -87,9 +87,8 @@ def step_times(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
 def stepping(run: Run) -> Callable[[], object]:
     """The run's step on its first batch, without its schedule, which would come to an end."""
     run.model.train()
-    generator = run.engine.generator(0)
     batch = run._batches(1)[0]
-    return lambda: run._step(batch, generator)
+    return lambda: run._step(batch)
 
 
 def milliseconds(times: list[float]) -> str:
