@@ -127,15 +127,25 @@ def _ceilings(options: Options) -> tuple[float, list[Section]]:
     return bandwidth, [Section(_name(), ("what", "measured"), rows)]
 
 
-def _measured(variant: Variant, options: Options) -> tuple[Speed, list[Section]]:
-    steps, batch = options.size(50, 3), options.size(1000, 20)
+def build(variant: Variant, options: Options) -> Run:
+    """A run whose epochs have as many steps as CIFAR-10's."""
+    steps, batch = _size(options)
     spec = _spec(variant, batch)
     recorder = _recorder() if variant.captured else None
     compiled = variant.compiled and _device().type == "cuda"
     chosen = variant.kind(
         _device(), variant.precision, torch.get_num_threads(), compiled, "as measured", recorder
     )
-    run = Run(spec, 0, _images(spec, steps * batch, options.size(10_000, 60)), chosen)
+    return Run(spec, 0, _images(spec, steps * batch, options.size(10_000, 60)), chosen)
+
+
+def _size(options: Options) -> tuple[int, int]:
+    """Steps of an epoch, and images of a step."""
+    return options.size(50, 3), options.size(1000, 20)
+
+
+def _measured(variant: Variant, options: Options) -> tuple[Speed, list[Section]]:
+    run, steps = build(variant, options), _size(options)[0]
     first = _seconds(lambda: (run.train_epoch(1), run.evaluate()))
     trained = [_seconds(partial(run.train_epoch, epoch)) for epoch in (2, 3, 4)]
     evaluated = [_seconds(run.evaluate) for _ in range(3)]
