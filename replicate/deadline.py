@@ -1,7 +1,7 @@
 """When training must stop: after a span of time, or at a time of the clock."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from replicate.errors import UserError
 
@@ -13,6 +13,8 @@ CONCLUDING_SECONDS = 15
 
 def deadline(text: str, now: datetime) -> datetime:
     """The moment that `text` names, such as 14m, 2h30m, 17:30 or 2026-12-24 08:00, in local time.
+
+    `now` knows its time zone: a span is as long where the clock is put back meanwhile.
 
     Raises:
         UserError: it is none of these, is past, or more than a year away.
@@ -38,11 +40,11 @@ def _span(text: str, now: datetime) -> datetime | None:
     match = _SPAN.fullmatch(text)
     if match is None:
         return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     try:
+        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    except OverflowError:
-        return None
+    except (OverflowError, ValueError):  # the latter for thousands of digits
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _clock(text: str, now: datetime) -> datetime | None:
@@ -51,12 +53,17 @@ def _clock(text: str, now: datetime) -> datetime | None:
         at = datetime.strptime(text, "%H:%M")
     except ValueError:
         return _date(text)
-    today = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
-    return today if today > now else today + timedelta(days=1)
+    today = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0, tzinfo=None)
+    found = today.astimezone()
+    return found if found > now else (today + timedelta(days=1)).astimezone()
 
 
 def _date(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text).astimezone().replace(tzinfo=None)
-    except (ValueError, OverflowError, OSError):
+        found = datetime.fromisoformat(text)
+    except ValueError:
         return None
+    try:
+        return found.astimezone()
+    except (ValueError, OverflowError, OSError):  # at the beginning or the end of all dates
+        return found.replace(tzinfo=UTC)

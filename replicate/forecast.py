@@ -86,7 +86,14 @@ def left(run: Run, speeds: Speeds, runs_folder: Path) -> float:
     """Seconds until a run ends that may have been begun."""
     progress = record.progress(runs_folder / run.folder_name)
     behind = progress["epoch"] - run.spec.first_epoch + 1 if progress else 0
-    return seconds(run.spec, speeds) * (1 - behind / run.spec.epochs)
+    return seconds(run.spec, speeds) * min(1, max(0, 1 - behind / run.spec.epochs))
+
+
+def latest_epoch(run: Run, runs_folder: Path) -> float:
+    """Seconds that it took, of a run under way; 0 where that is not known."""
+    progress = record.progress(runs_folder / run.folder_name) or {}
+    found = progress.get("seconds")
+    return found if isinstance(found, int | float) and 0 < found < 10**9 else 0
 
 
 def fitting(each: Iterable[float], workers: int, span: float) -> int:

@@ -58,7 +58,7 @@ Settings = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(help="float32, bfloat16 or auto; short for --set training.precision=..."),
+    typer.Option(help="float32, tf32, bfloat16 or auto; short for --set training.precision=..."),
 ]
 Note = Annotated[
     str,
@@ -153,7 +153,7 @@ def ends(deadline: str | None) -> float | None:
 
     if deadline is None:
         return None
-    now = datetime.now()
+    now = datetime.now().astimezone()
     return deadlines.training_ends(deadlines.deadline(deadline, now), now)
 
 

@@ -1,5 +1,8 @@
 """Predicted times, by hand: from records, from a calibration, and for several workers."""
 
+import json
+import re
+import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -101,6 +104,70 @@ def test_total(each: list[float], workers: int, expected: float) -> None:
     assert forecast.total(each, workers) == expected
 
 
+def _reached(campaign: Campaign, run: Run, epoch: float, **more: Any) -> None:
+    folder = campaign.runs_folder / run.folder_name
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = {"epoch": epoch, "accuracy": 50.0, "images_per_second": 1000.0, **more}
+    (folder / record.PROGRESS).write_text(json.dumps(numbers))
+
+
+def test_the_time_left_is_that_of_the_epochs_ahead(campaign: Campaign) -> None:
+    (run, *_) = _runs(campaign, AVERAGE)
+    speeds = {forecast.kind(run.spec): CIFAR_WORK / 400}
+    assert forecast.left(run, speeds, campaign.runs_folder) == pytest.approx(400)
+    for epoch, expected in ((1, 396), (50, 200), (100, 0), (10**8, 0), (-(10**8), 400)):
+        _reached(campaign, run, epoch)
+        assert forecast.left(run, speeds, campaign.runs_folder) == pytest.approx(expected), epoch
+
+
+def test_epochs_of_a_pretraining_are_behind_it_too(records: Any) -> None:
+    changes = {"training.epochs": "30", "pretraining.epochs": "10"}
+    campaign = records.begin(["extensions/super-class/single-avgpool"], settings=changes)
+    run = campaign.runs[0]
+    speeds = {forecast.kind(run.spec): forecast.work(run.spec) / 400}
+    assert run.spec.first_epoch == -9
+    for epoch, expected in ((-9, 390), (0, 300), (10, 200), (30, 0)):
+        _reached(campaign, run, epoch)
+        assert forecast.left(run, speeds, campaign.runs_folder) == pytest.approx(expected), epoch
+
+
+def test_the_latest_epoch_where_it_is_known(campaign: Campaign) -> None:
+    (run, *_) = _runs(campaign, AVERAGE)
+    assert forecast.latest_epoch(run, campaign.runs_folder) == 0
+    for seconds, expected in (
+        (12.5, 12.5),
+        ("12", 0),
+        (None, 0),
+        (-9, 0),
+        (float("nan"), 0),
+        (1e300, 0),
+    ):
+        _reached(campaign, run, 3, seconds=seconds)
+        assert forecast.latest_epoch(run, campaign.runs_folder) == expected
+
+
+@pytest.mark.parametrize(
+    ("each", "workers", "span", "expected"),
+    [
+        ([], 2, 100, 0),
+        ([10, 10, 10], 1, 10.4, 0),
+        ([10, 10, 10], 1, 10.6, 1),
+        ([10, 10, 10], 1, 31, 3),
+        ([10, 10, 10], 2, 11, 2),
+        ([10, 10, 10], 2, 21, 3),
+        ([10, 90, 10, 90, 10], 1, 31, 3),
+        ([90, 10, 90, 10, 10], 2, 21, 3),
+        ([90, 5], 1, 6, 1),
+        ([10, 10], 8, -1, 0),
+    ],
+)
+def test_runs_that_fit_into_a_span(
+    each: list[float], workers: int, span: float, expected: int
+) -> None:
+    """One that cannot end is left out, a shorter one after it is not."""
+    assert forecast.fitting(each, workers, span) == expected
+
+
 def _kept(campaign: Campaign) -> list[tuple[str, ...]]:
     text = (campaign.results / forecast.FILE).read_text()
     return [tuple(line.split(",")) for line in text.splitlines()]
@@ -143,20 +210,58 @@ def test_plan_predicts_from_records(replicate: Any, campaign: Campaign) -> None:
     assert "with 1 worker" in out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("cards", [(), ("0",)])
-def test_a_run_calibrates_where_there_is_no_gpu(
-    records: Any, monkeypatch: pytest.MonkeyPatch, cards: tuple[str, ...]
+def _options(seconds: float | None) -> local.Options:
+    """With so many seconds left until a deadline."""
+    until = None if seconds is None else time.time() + seconds
+    return local.Options(None, None, 0, False, Path(), Path(), until)
+
+
+@pytest.mark.parametrize(
+    ("cards", "seconds", "expected"),
+    [((), None, True), (("0",), None, False), ((), 3600, True), ((), 60, False)],
+)
+def test_a_run_calibrates_where_there_is_no_gpu_and_time(
+    records: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    cards: tuple[str, ...],
+    seconds: float | None,
+    expected: bool,
 ) -> None:
     """On one, the first run that ends gives the speed."""
     campaign = records.begin([AVERAGE], seeds=4)
     first, *left = campaign.runs
-    size, console = Size(1, 1, cards), Console(file=StringIO())
-    monkeypatch.setattr(calibration, "calibrate", lambda *_: {forecast.kind(first.spec): 1e6})
-    local._forecast(campaign, left, size, console)
-    assert (campaign.results / forecast.FILE).exists() == (not cards)
+    size, console, options = Size(1, 1, cards), Console(file=StringIO()), _options(seconds)
+    speeds = {forecast.kind(first.spec): 1e6}
+    monkeypatch.setattr(calibration, "calibrate", lambda *_: speeds)
+    assert local._forecast(campaign, left, size, options, console) == (speeds if expected else {})
+    assert (campaign.results / forecast.FILE).exists() == expected
     records.leave(campaign, AVERAGE, 0, 91.0)
-    local._forecast(campaign, left, size, console)
+    local._forecast(campaign, left, size, options, console)
     assert len(_kept(campaign)) == 1 + len(left)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, r": 6 min 40 s with 2 workers\n$"),
+        (900, r"; 4 of 4 runs fit until \d\d:\d\d:\d\d\n$"),
+        (250, r"; 2 of 4 runs fit until \d\d:\d\d:\d\d\n$"),
+        (150, r"; 1 of 4 runs fit until \d\d:\d\d:\d\d\n$"),
+        (90, r"; 0 of 4 runs fit until \d\d:\d\d:\d\d: the shortest takes 1 min 40 s\n$"),
+        (-5, r"; 0 of 4 runs fit until \d\d:\d\d:\d\d: the shortest takes 1 min 40 s\n$"),
+    ],
+)
+def test_a_deadline_is_held_against_what_is_known(
+    records: Any, seconds: float | None, said: str
+) -> None:
+    """Runs of 200 s each, one of which is half behind."""
+    campaign = records.begin([AVERAGE], seeds=5)
+    records.leave(campaign, AVERAGE, 0, 91.0, provenance={"seconds": 200.0})
+    _reached(campaign, campaign.runs[2], 50)
+    shown = StringIO()
+    console = Console(file=shown, width=1000)
+    local._forecast(campaign, campaign.runs[1:], Size(2, 1, ()), _options(seconds), console)
+    assert re.search(said, shown.getvalue()), shown.getvalue()
 
 
 @pytest.mark.slow

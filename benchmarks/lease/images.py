@@ -31,9 +31,8 @@ def pack(cache: Path, parts: Path, *names: str) -> None:
         for half in halves:
             folder = parts / str(number) / name
             folder.mkdir(parents=True)
-            for path in entry.glob("*[!s].json"), entry.glob("*-labels.npy"):
-                for one in path:
-                    shutil.copy(one, folder)
+            for path in (entry / "entry.json", *entry.glob("*-labels.npy")):
+                shutil.copy(path, folder)
             with ThreadPoolExecutor() as pool:
                 list(pool.map(lambda one, to=folder: _save(to, *one), half))
             number += 1

@@ -112,12 +112,19 @@ def damage(entry: Path) -> str | None:
 def read_meta(entry: Path) -> dict[str, Any]:
     """entry.json: format, source, fingerprint, mean, std, and each file's shape and SHA-256.
 
-    Raises ValueError where it has not the checksum that it says of itself.
+    Raises ValueError where it has not the checksum that it says of itself, or the same in another
+    spelling: a float has many.
     """
-    meta = cast(dict[str, Any], json.loads(atomic.read(entry / "entry.json")))
-    if not isinstance(meta, dict) or meta.pop("checksum", None) != _checksum(meta):
+    text = atomic.read(entry / "entry.json")
+    meta = cast(dict[str, Any], json.loads(text))
+    spelt = _as_text(meta).encode()
+    if not isinstance(meta, dict) or meta.pop("checksum", None) != _checksum(meta) or text != spelt:
         raise ValueError("entry.json has another checksum")
     return meta
+
+
+def _as_text(meta: dict[str, Any]) -> str:
+    return json.dumps(meta, indent=1) + "\n"
 
 
 def _is_pinned(entry: Path, dataset: Dataset) -> bool:
@@ -198,7 +205,7 @@ def _write(dataset: Dataset, source: Source, contents: dict[str, Contents], fold
         "files": {name: _describe(folder / name) for split in SPLITS for name in _names(split)},
     }
     meta["checksum"] = _checksum(meta)
-    atomic.write_text(folder / "entry.json", json.dumps(meta, indent=1) + "\n")
+    atomic.write_text(folder / "entry.json", _as_text(meta))
 
 
 def _counted(content: Contents, split: str, fingerprint: Fingerprint) -> Iterable[Images]:

@@ -24,6 +24,8 @@ from replicate.wording import duration, many
 
 IMAGES_WORTH_CALIBRATION = 10_000_000
 """Of the runs left: hours of a processor, of which the calibration takes a minute or two."""
+CALIBRATION_SECONDS = 300
+"""Less time than this until a deadline is not spent on it."""
 FAILURES = 1
 INTERRUPTED = 130
 OUT_OF_TIME = 3
@@ -136,7 +138,8 @@ def _forecast(
     seen = status.look(campaign.runs, campaign.runs_folder)
     speeds = forecast.recorded(status.done(seen), campaign.runs_folder)
     images = sum(run.spec.images_to_train for run in left)
-    if not (speeds or size.cards) and images >= IMAGES_WORTH_CALIBRATION:
+    hurried = options.until is not None and options.until - time.time() < CALIBRATION_SECONDS
+    if not (speeds or size.cards or hurried) and images >= IMAGES_WORTH_CALIBRATION:
         from replicate.training.calibration import calibrate
 
         with console.status("measuring this machine's speed"):

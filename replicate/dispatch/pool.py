@@ -23,6 +23,8 @@ from replicate.dispatch.worker import Shift, claimed, fits, work
 from replicate.plan import Run
 
 NO_LIMIT_MINUTES = 365 * 24 * 60  # submitit's default would end a worker after two minutes
+OVERTIME_SECONDS = 3.0
+"""Past the deadline, for an epoch that takes longer than the one before and for its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Pool:
     def tick(self) -> bool:
         """Replace workers that died; False when every run has ended, this pool's or another's, or time is up.
 
-        Runs that others hold are waited for, where there is no deadline: they may die, too.
+        Runs that others hold are waited for, where there is no deadline: they may die, too. With one,
+        a worker ends by itself before it; not so in an epoch that is far longer than the time left.
 
         Raises:
             UserError: workers die before they begin a run, or because of the disk.
@@ -70,7 +73,9 @@ class Pool:
                     self._start(slot)
         if not self._jobs:
             self._start_for(len(self._free()))
-        return bool(self._jobs) or (self._shift.until is None and bool(self._deaths.left()))
+        if self._shift.until is None:
+            return bool(self._jobs) or bool(self._deaths.left())
+        return bool(self._jobs) and time.time() < self._shift.until + OVERTIME_SECONDS
 
     def _free(self) -> list[Run]:
         """Runs that a new worker would begin."""

@@ -70,7 +70,8 @@ def submit(campaign: Campaign, options: Options) -> None:
         checkpoint_seconds=options.checkpoint_seconds,
         dispatcher=None,
     )
-    done = _send(campaign, wanted, shift, snapshot.take(campaign))
+    code = snapshot.make_project(snapshot.take(campaign), campaign)
+    done = _send(campaign, wanted, shift, code)
     print(wanted)
     name = campaign.request.name
     print(f"submitted as {', '.join(done.jobs)}; `replicate status {name}` shows them")

@@ -6,6 +6,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,7 @@ LENGTH = 12  # hexadecimal digits of the folder's name
 
 
 def take(campaign: Campaign) -> Path:
-    """Copy replicate/ and experiments/ into results/<campaign>/code/<hash of the content>.
-
-    The copy serves as a project folder: its results/ and reports/ are links to the project's, which
-    still hold where the project has been moved.
-    """
+    """Copy replicate/ and experiments/ into results/<campaign>/code/<hash of the content>."""
     root = campaign.root.resolve()
     files = dict(_files(root))
     target = folder(campaign)
@@ -29,9 +26,6 @@ def take(campaign: Campaign) -> Path:
         for name, path in files.items():
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, partial / name)
-        for name in ("results", "reports"):
-            (root / name).mkdir(exist_ok=True)
-            (partial / name).symlink_to(os.path.relpath(root / name, target))
         try:
             partial.replace(target)
         except OSError:  # another command made the same copy meanwhile
@@ -39,6 +33,19 @@ def take(campaign: Campaign) -> Path:
             if not target.is_dir():
                 raise
     return target
+
+
+def make_project(copy: Path, campaign: Campaign) -> Path:
+    """Have a copy serve as a project folder, for jobs that aggregate and report from it.
+
+    Its results/ and reports/ are links to the project's, which still hold where that has been moved.
+    """
+    root = campaign.root.resolve()
+    for name in ("results", "reports"):
+        (root / name).mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            (copy / name).symlink_to(os.path.relpath(root / name, copy))
+    return copy
 
 
 @dataclass(frozen=True)

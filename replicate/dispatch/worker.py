@@ -96,14 +96,18 @@ def work(runs: Sequence[Run], shift: Shift) -> None:
 
 
 def fits(run: Run, runs: Sequence[Run], shift: Shift) -> bool:
-    """Whether a run can end before the deadline, if there is one; what cannot be told may begin."""
+    """Whether a run can end before the deadline, if there is one; what cannot be told may begin, as long
+    as there is time for an epoch."""
     if shift.until is None:
         return True
+    span = shift.until - time.time()
+    if forecast.MARGIN * forecast.latest_epoch(run, shift.runs_folder) > span:
+        return False
     ended = [one for one in runs if plan.state(one, shift.runs_folder) == "done"]
     speeds = {**shift.speeds, **forecast.recorded(ended, shift.runs_folder)}
-    span = shift.until - time.time()
     if not speeds:
-        return span > 0
+        epochs = (forecast.latest_epoch(one, shift.runs_folder) for one in runs)
+        return forecast.MARGIN * max(epochs, default=0) <= span
     return forecast.MARGIN * forecast.left(run, speeds, shift.runs_folder) <= span
 
 
@@ -246,7 +250,8 @@ class _Attempt:
         """Say how far the run is, and stop where nobody waits for it. Seldom: a write is flushed to
         the disk, which takes a tenth of a GPU's epoch."""
         last = epoch.epoch == self.run.spec.training.epochs
-        late = self.shift.until is not None and time.time() + epoch.seconds > self.shift.until
+        next_one = time.time() + forecast.MARGIN * epoch.seconds
+        late = self.shift.until is not None and next_one > self.shift.until
         if not (last or late) and time.monotonic() < self.said + SECONDS_BETWEEN_WORDS:
             return
         self.said = time.monotonic()

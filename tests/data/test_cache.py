@@ -166,7 +166,8 @@ def test_other_images_in_the_cache_do_not_serve(pinned, cache_dir: Path, changes
 
 def in_another_format(entry: Path) -> None:
     meta = cache.read_meta(entry) | {"format": cache.FORMAT + 1}
-    (entry / "entry.json").write_text(json.dumps(meta | {"checksum": cache._checksum(meta)}))
+    text = json.dumps(meta | {"checksum": cache._checksum(meta)}, indent=1) + "\n"
+    (entry / "entry.json").write_text(text)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,18 @@ def test_an_entry_from_elsewhere_is_counted(
 ) -> None:
     with pytest.raises(UserError, match=f"{kept}: train has {message}"):
         prepare(pinned(**changes), None, cache_dir)
+
+
+def test_the_same_number_in_another_spelling_is_damage(
+    spec, data_dir: Path, cache_dir: Path
+) -> None:
+    """As a flipped bit of its last digit may leave it."""
+    entry = prepare(spec, data_dir, cache_dir)
+    path = entry / "entry.json"
+    first = repr(load(entry).mean[0])
+    path.write_text(path.read_text().replace(first, f"{first}0"))
+    with pytest.raises(UserError, match=r"entry.json has another checksum"):
+        verify(entry)
 
 
 def test_interrupted_build_leaves_no_entry(

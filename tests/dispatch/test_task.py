@@ -213,6 +213,8 @@ def test_the_copy_is_a_project_with_the_same_results(campaign: Campaign) -> None
     assert copy == snapshot.folder(campaign)
     assert snapshot.take(campaign) == copy, "the same content is copied once"
     assert (copy / "replicate" / "cli.py").read_text() == (PACKAGE / "cli.py").read_text()
+    assert not (copy / "results").exists(), "no link that leads a copying user in a circle"
+    assert snapshot.make_project(copy, campaign) == snapshot.make_project(copy, campaign) == copy
     assert (copy / "results" / "made" / "campaign.json").exists()
     assert not list(copy.rglob("__pycache__"))
 

@@ -20,6 +20,7 @@ import replicate.report.render
 import replicate.results.aggregate
 import replicate.training.loop  # noqa: F401  what a child would import, each time for seconds
 from replicate import cli
+from replicate.dispatch.snapshot import Copied
 from tests.faults.injector import Faults, Mode
 
 _sleep = time.sleep
@@ -109,8 +110,9 @@ class ForkedExecutor:
     def update_parameters(self, **values: Any) -> None:
         pass
 
-    def submit(self, action: Callable[..., None], *arguments: Any) -> "ForkedJob":
-        job = ForkedJob(self.folder)
+    def submit(self, copied: Copied, *arguments: Any) -> "ForkedJob":
+        """What is forked runs the code of its parent, not the copy."""
+        job, action = ForkedJob(self.folder), copied.work
         pid = os.fork()
         if pid == 0:
             job.carry_out(action, arguments)

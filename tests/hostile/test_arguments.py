@@ -46,6 +46,7 @@ KNOWN: dict[str, list[str]] = {
         "training.epochs",
     ],
     "folder": [".", "nowhere", "campaign.json", "/dev/null", "/proc/self/mem", "loop", "a/../b"],
+    "time": ["14m", "2h30m", "17:30", "2026-12-24 08:00", "0s", "9" * 5000 + "m", "0001-01-01"],
     "word": ["float32", "bfloat16", "auto", "cifar10", "flexpool", "cpu", "A03", "a14", "one.yaml"],
 }
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -122,14 +123,17 @@ OPTIONS = {
     "--precision": "word", "--workers": "number", "--threads": "number", "--cluster": "word",
     "--checkpoint-seconds": "number", "--data-dir": "folder", "--cache-dir": "folder", "--root": "folder",
     "--table": "number", "--dataset": "word", "--method": "word", "--every": "number", "--lines": "number",
-    "--output": "folder", "--retry-failed": "", "--dry-run": "",
+    "--output": "folder", "--deadline": "time", "--retry-failed": "", "--dry-run": "",
 }  # fmt: skip
 COMMANDS: dict[str, tuple[list[str], str]] = {
     "list": (["cell"], "--table --dataset --method --protocol --root"),
     "show": (["cell"], "--protocol --set --root"),
     "schema": ([], "--root"),
     "plan": (["cell"], "--protocol --seeds --campaign --set --precision --workers --threads --root"),
-    "run": (["cell"], "--protocol --seeds --campaign --set --precision --checkpoint-seconds --data-dir"),
+    "run": (
+        ["cell"],
+        "--protocol --seeds --campaign --set --precision --checkpoint-seconds --deadline --data-dir",
+    ),
     "submit": (["cell"], "--cluster --protocol --seeds --campaign --set --dry-run --cache-dir --root"),
     "status": (["campaign"], "--every --root"),
     "wait": (["campaign"], "--every --root"),

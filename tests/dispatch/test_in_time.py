@@ -1,0 +1,317 @@
+"""`replicate run --deadline`: done in time, and nothing begun that cannot end."""
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from replicate import forecast, plan
+from replicate.campaign import Campaign
+from replicate.dispatch import local, pool, worker
+from replicate.dispatch.pool import Pool, Size
+from replicate.dispatch.provenance import Code
+from replicate.dispatch.worker import Shift, TimeUp, attempts, fits, work
+from replicate.forecast import Speeds
+from replicate.plan import Run
+from replicate.results import record
+from replicate.training import checkpoint, engine
+from replicate.training.outcome import Epoch, Outcome
+from tests.conftest import Records
+from tests.dispatch.processes import ROOT, TINY, Command, progress, wait_for
+
+CELL, OTHER = "table1/cifar10/avgpool", "table1/cifar10/flexpool-reg-dropout"
+
+
+@pytest.fixture
+def campaign(records: Records) -> Campaign:
+    return records.begin([CELL, OTHER], seeds=3)
+
+
+@pytest.fixture
+def shift(campaign: Campaign) -> Callable[..., Shift]:
+    """A worker's, with so many seconds left until the deadline."""
+
+    def make(seconds: float | None, speeds: Speeds | None = None) -> Shift:
+        until = None if seconds is None else time.time() + seconds
+        campaign.runs_folder.mkdir(parents=True, exist_ok=True)
+        return Shift(
+            worker="",
+            runs_folder=campaign.runs_folder,
+            entries={},
+            code=Code(None, None),
+            threads=1,
+            checkpoint_seconds=0,
+            dispatcher=None,
+            until=until,
+            speeds=speeds or {},
+        )
+
+    return make
+
+
+def _each(run: Run, seconds: float) -> Speeds:
+    """Speeds at which a run takes so long."""
+    return {forecast.kind(run.spec): forecast.work(run.spec) / seconds}
+
+
+def _epoch(number: int, seconds: float) -> Epoch:
+    return Epoch(
+        epoch=number,
+        learning_rate=0.1,
+        loss=1.0,
+        head_losses=(1.0,),
+        penalty=0.0,
+        train_accuracy=40.0,
+        accuracy=50.0,
+        seconds=seconds,
+        images_per_second=1000.0,
+    )
+
+
+def _reached(folder: Path, number: int, seconds: float) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = {"epoch": number, "seconds": seconds, "accuracy": 50.0, "images_per_second": 1000.0}
+    (folder / record.PROGRESS).write_text(json.dumps(numbers))
+
+
+def test_without_a_deadline_every_run_may_begin(
+    campaign: Campaign, shift: Callable[..., Shift]
+) -> None:
+    runs = campaign.runs
+    _reached(campaign.runs_folder / runs[0].folder_name, 1, seconds=1e6)
+    assert all(fits(run, runs, shift(None, _each(runs[0], 1e9))) for run in runs)
+
+
+def test_what_cannot_be_told_may_begin_while_there_is_time(
+    campaign: Campaign, shift: Callable[..., Shift]
+) -> None:
+    first, second, *_ = campaign.runs
+    assert fits(first, campaign.runs, shift(5))
+    assert not fits(first, campaign.runs, shift(-1))
+    _reached(campaign.runs_folder / first.folder_name, 1, seconds=100)
+    for run in (first, second):  # another run's epoch tells what its own may take
+        assert fits(run, campaign.runs, shift(110))
+        assert not fits(run, campaign.runs, shift(104))
+
+
+def test_what_cannot_end_does_not_begin(campaign: Campaign, shift: Callable[..., Shift]) -> None:
+    run = campaign.runs[0]
+    assert fits(run, campaign.runs, shift(110, _each(run, 100)))
+    assert not fits(run, campaign.runs, shift(104, _each(run, 100))), "with a margin"
+    _reached(campaign.runs_folder / run.folder_name, run.spec.training.epochs // 2, seconds=1)
+    assert fits(run, campaign.runs, shift(60, _each(run, 100))), "half of it is behind"
+    assert not fits(run, campaign.runs, shift(50, _each(run, 100)))
+    _reached(campaign.runs_folder / run.folder_name, run.spec.training.epochs - 1, seconds=80)
+    assert not fits(run, campaign.runs, shift(70, _each(run, 100))), "slower than was thought"
+
+
+@pytest.mark.parametrize("thought", [10, 1000])
+def test_a_recorded_speed_counts_more_than_the_dispatchers(
+    campaign: Campaign, records: Records, shift: Callable[..., Shift], thought: float
+) -> None:
+    done, other, run, *_ = campaign.runs
+    speeds = {**_each(done, thought), **_each(other, 30)}
+    records.leave(campaign, done.cell, done.seed, provenance={"seconds": 100.0})
+    assert (done.cell, done.seed + 1) == (run.cell, run.seed)
+    assert fits(run, campaign.runs, shift(110, speeds))
+    assert not fits(run, campaign.runs, shift(90, speeds))
+    assert fits(other, campaign.runs, shift(40, speeds)), "of another kind nothing is recorded"
+    assert not fits(other, campaign.runs, shift(20, speeds))
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the runs that a worker of this process begins; their epochs take 60 s, it thinks."""
+    names: list[str] = []
+
+    def train(attempt: worker._Attempt) -> tuple[Outcome, Any]:
+        names.append(str(attempt.run))
+        for number in range(1, attempt.run.spec.training.epochs + 1):
+            attempt._after_epoch(_epoch(number, seconds=60))
+        raise ValueError("it came to its end")
+
+    monkeypatch.setattr(worker._Attempt, "_train", train)
+    monkeypatch.setattr(engine, "start", lambda threads: None)
+    return names
+
+
+def test_a_worker_takes_a_shorter_run_after_one_that_cannot_end(
+    campaign: Campaign, shift: Callable[..., Shift], begun: list[str]
+) -> None:
+    first, second, third, *_ = campaign.runs
+    assert (first.cell, second.cell, third.cell) == (CELL, OTHER, CELL)
+    work(campaign.runs, shift(1000, {**_each(first, 5000), **_each(second, 500)}))
+    assert begun == [f"{OTHER} seed {seed}" for seed in range(3)]
+
+
+def test_a_worker_stops_between_two_epochs_and_begins_nothing_more(
+    campaign: Campaign, shift: Callable[..., Shift], begun: list[str]
+) -> None:
+    work(campaign.runs, shift(50))
+    assert begun == [f"{CELL} seed 0"]
+    folder = campaign.runs_folder / campaign.runs[0].folder_name
+    assert progress(campaign.runs_folder) == {folder.name: 1}
+    assert record.status(folder) is None, "it has not failed"
+    work(campaign.runs, shift(10))
+    assert begun == [f"{CELL} seed 0"], "there is no time for another epoch"
+
+
+def test_a_worker_does_not_stop_after_the_last_epoch(
+    campaign: Campaign, shift: Callable[..., Shift]
+) -> None:
+    run = campaign.runs[0]
+    attempt = worker._Attempt(run, campaign.runs_folder, shift(50))
+    attempt._after_epoch(_epoch(run.spec.training.epochs, seconds=60))
+    with pytest.raises(TimeUp):
+        attempt._after_epoch(_epoch(run.spec.training.epochs - 1, seconds=60))
+    replace(attempt, shift=shift(100))._after_epoch(_epoch(1, seconds=60))
+
+
+def _runs(campaign: Campaign) -> list[Run]:
+    return plan.to_do(campaign.runs, campaign.runs_folder)
+
+
+@pytest.fixture
+def start(
+    campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Pool]]:
+    """A pool whose workers do this."""
+    pools: list[Pool] = []
+
+    def make(does: Callable[[Sequence[Run], Shift], None], shift: Shift) -> Pool:
+        monkeypatch.setattr(pool, "work", does)
+        size = Size(workers=1, threads=1, cards=())
+        pools.append(Pool(campaign.runs, shift, size, logs=tmp_path / "logs", code=ROOT))
+        pools[-1].start()
+        return pools[-1]
+
+    yield make
+    for one in pools:
+        one.stop()
+
+
+def _workers(tmp_path: Path) -> int:
+    return len(list((tmp_path / "logs").glob("worker-*")))
+
+
+def test_a_worker_that_ended_because_nothing_fits_is_not_started_again(
+    campaign: Campaign, shift: Callable[..., Shift], start: Callable[..., Pool], tmp_path: Path
+) -> None:
+    def stops_before_the_second_epoch(runs: Sequence[Run], shift: Shift) -> None:
+        import json
+
+        numbers = {"epoch": 1, "seconds": 1e6, "accuracy": 50.0, "images_per_second": 1.0}
+        folder = shift.runs_folder / runs[0].folder_name
+        folder.mkdir()
+        (folder / "progress.json").write_text(json.dumps(numbers))
+
+    one = start(stops_before_the_second_epoch, shift(1000))
+    assert one.tick(), "as long as the worker is there"
+    wait_for(lambda: not one.tick() or _workers(tmp_path) > 1)
+    assert _workers(tmp_path) == 1
+    assert not one.tick()
+    assert len(_runs(campaign)) == 6
+
+
+def test_no_worker_is_started_where_nothing_fits(
+    campaign: Campaign, shift: Callable[..., Shift], start: Callable[..., Pool], tmp_path: Path
+) -> None:
+    speeds = {**_each(campaign.runs[0], 2000), **_each(campaign.runs[1], 3000)}
+    one = start(lambda runs, shift: None, shift(1000, speeds))
+    assert not one.tick()
+    assert _workers(tmp_path) == 0
+
+
+def test_a_worker_whose_epoch_takes_longer_than_the_time_is_not_waited_for(
+    shift: Callable[..., Shift], start: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trains_for_hours(runs: Sequence[Run], shift: Shift) -> None:
+        import signal
+        import time
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run behind a `&`
+        time.sleep(10_000)
+
+    monkeypatch.setattr(pool, "OVERTIME_SECONDS", 1)
+    hours = shift(4)
+    one = start(trains_for_hours, hours)
+    assert one.tick()
+    wait_for(lambda: not one.tick())
+    assert time.time() >= hours.until + 1  # type: ignore[operator]
+    one.stop()
+    assert not one.tick()
+
+
+def test_with_a_deadline_all_seeds_of_a_cell_come_before_the_next(campaign: Campaign) -> None:
+    def order(until: float | None) -> list[str]:
+        options = local.Options(None, None, 0, False, Path(), Path(), until)
+        return [str(run) for run in local._in_order(campaign, options)]
+
+    assert order(None) == [f"{cell} seed {seed}" for seed in range(3) for cell in (CELL, OTHER)]
+    assert order(1.0) == [f"{cell} seed {seed}" for cell in (CELL, OTHER) for seed in range(3)]
+
+
+Start = Callable[..., Command]
+
+
+@pytest.mark.slow
+def test_a_command_is_done_in_time_and_the_same_one_goes_on(project: Path, command: Start) -> None:
+    begun = time.monotonic()
+    arguments = ["run", CELL, *TINY, "--set", "training.epochs=1", "--campaign", "one"]
+    code, output = command(*arguments, "--deadline", "1h").end()
+    usual = time.monotonic() - begun
+    assert code == 0, output
+    assert "time is up" not in output
+
+    runs = project / "results" / "smoke" / "runs"
+    arguments = [
+        "run",
+        CELL,
+        *TINY,
+        "--set",
+        "training.epochs=2000",
+        "--checkpoint-seconds",
+        "1000",
+    ]
+    reached: list[int] = []
+    for _ in range(2):
+        end = datetime.now() + timedelta(seconds=max(25, 2 * usual))
+        code, output = command(*arguments, "--deadline", end.isoformat()).end()
+        assert datetime.now() < end
+        assert code == 3, output
+        assert "time is up: the same command goes on from here" in output
+        assert "campaign smoke: 0 of 1 done, 1 interrupted" in output
+        assert (project / "reports" / "smoke" / "report.md").is_file()
+        assert (project / "results" / "smoke" / "runs.csv").read_text().count("\n") == 1
+        reached += progress(runs).values()
+    assert 1 <= reached[0] < reached[1] < 2000
+    (folder,) = runs.iterdir()
+    assert len(attempts(folder)) == 2
+    payload = checkpoint._intact((folder / record.CHECKPOINT).read_bytes())
+    assert payload is not None
+    made = torch.load(io.BytesIO(payload), weights_only=True)["attempts"]
+    assert [one["epochs"] for one in made] == [reached[0], reached[1] - reached[0]]
+
+
+@pytest.mark.slow
+def test_a_command_starts_nothing_where_it_is_known_that_nothing_fits(
+    project: Path, command: Start, records: Records
+) -> None:
+    campaign = records.begin([CELL], "smoke", seeds=3)
+    records.leave(campaign, CELL, 0, provenance={"seconds": 4000.0})
+    code, output = command("run", "--campaign", "made", "--deadline", "14m").end()
+    assert code == 3, output
+    assert "; 0 of 2 runs fit until " in output
+    assert ": the shortest takes 1 h 6 min\n" in output
+    assert "campaign made: 1 of 3 done\n" in output
+    assert "time is up: the same command goes on from here" in output
+    assert (project / "reports" / "made" / "report.md").is_file()
+    assert not list((project / "results" / "made").glob("logs/*/worker-*"))
+    assert len(list(campaign.runs_folder.iterdir())) == 1, "no run was begun"

@@ -1,0 +1,72 @@
+"""What a worker writes while it trains."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate import atomic
+from replicate.dispatch import provenance, worker
+from replicate.dispatch.provenance import Code
+from replicate.dispatch.worker import Shift
+from replicate.results import record
+from replicate.training.outcome import Epoch
+
+CELL = "table1/cifar10/flexpool"
+
+
+def epoch(number: int) -> Epoch:
+    return Epoch(
+        epoch=number, learning_rate=0.1, loss=1.0, head_losses=(1.0,), penalty=0.0,
+        train_accuracy=50.0, accuracy=50.0, seconds=0.1, images_per_second=1.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def attempt(records: Any) -> worker._Attempt:
+    campaign = records.begin([CELL])
+    run = campaign.runs[0]
+    folder = campaign.runs_folder / run.folder_name
+    folder.mkdir(parents=True)
+    shift = Shift("w", campaign.runs_folder, {}, Code("c" * 40, False), 3, 30.0, None)
+    return worker._Attempt(run, folder, shift)
+
+
+def test_progress_is_written_at_most_once_a_second(
+    attempt: worker._Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each writing is flushed to the disk: a tenth of a GPU's epoch. The last epoch is always told."""
+    now, written = 0.0, []
+    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
+    monkeypatch.setattr(atomic, "write_text", lambda path, _: written.append((path.name, number)))
+    for number in range(1, 101):
+        attempt._after_epoch(epoch(number))
+        now += 0.17
+    told = [told for name, told in written if name == record.PROGRESS]
+    assert told[:3] == [1, 7, 13]
+    assert told[-1] == 100
+    assert len(told) == 18
+
+
+def test_an_attempt_notes_where_it_comes_from_before_it_trains(
+    attempt: worker._Attempt,
+) -> None:
+    attempt._note_beginning()
+    ((begun,)) = worker.attempts(attempt.folder)
+    origin = begun["origin"]
+    assert origin["code"] == provenance.digest()
+    assert origin["commit"] == "c" * 40
+    assert origin["threads"] == 3
+    assert {"python", "torch", "torchvision", "numpy"} <= origin.keys()
+
+
+def test_a_failed_run_says_which_code_failed(attempt: worker._Attempt) -> None:
+    attempt._note_beginning()
+    worker.record_failure(attempt.run, attempt.shift, "out of memory", "trace")
+    found = record.read(attempt.folder)
+    assert found is not None
+    assert (found.status, found.error) == ("failed", "out of memory")
+    assert found.provenance.code == provenance.digest()
+    assert found.answers is None
+    assert found.attempts == []
+    assert Path(attempt.folder, record.ATTEMPTS).exists()
