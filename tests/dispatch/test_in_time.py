@@ -282,7 +282,7 @@ def test_a_command_is_done_in_time_and_the_same_one_goes_on(project: Path, comma
     ]
     reached: list[int] = []
     for _ in range(2):
-        end = datetime.now() + timedelta(seconds=max(25, 2 * usual))
+        end = datetime.now() + timedelta(seconds=max(30, 3 * usual))
         code, output = command(*arguments, "--deadline", end.isoformat()).end()
         assert datetime.now() < end
         assert code == 3, output
