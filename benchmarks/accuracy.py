@@ -8,9 +8,11 @@ from unittest import mock
 
 from benchmarks.ours import ROOT
 from benchmarks.table import Found, Options, Section
-from replicate import catalogue, machine
+from replicate import machine
 from replicate.data import ImageData, Split, load
-from replicate.training import engine, train
+from replicate.specs import resolve
+from replicate.training import engine
+from replicate.training.loop import train
 
 CELL = "table1/fashion-mnist/flexpool"
 SEEDS = 3
@@ -55,7 +57,7 @@ def _difference(to: list[float], of: list[float]) -> tuple[float, float]:
 def _accuracy(data: ImageData, way: str, seed: int, epochs: int) -> float:
     precision, compiled = WAYS[way]
     settings = {"training.epochs": str(epochs), "training.precision": precision}
-    (cell,) = catalogue.load(ROOT, [CELL], "paper", settings)
+    (cell,) = resolve.load(ROOT, [CELL], "paper", settings)
     engine.start(machine.cores())
     with (
         mock.patch.object(engine, "_compilation", return_value=(compiled, "as measured")),

@@ -17,13 +17,13 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks.ours import ROOT, Planar
 from benchmarks.table import Found, Options, Section
-from replicate import catalogue
 from replicate.data import ImageData, Split
-from replicate.spec import Spec
+from replicate.specs import resolve
+from replicate.specs.spec import Spec
 from replicate.training import engine
 from replicate.training.engine import SWITCH, Engine, Precision
 from replicate.training.replay import capture
-from replicate.training.run import Run
+from replicate.training.trainer import Trainer
 
 CHECKS = "tests/training/test_gpu.py"
 OUTCOME = rf"^(PASSED|FAILED|ERROR|SKIPPED) .*?{CHECKS}\S*?(?:::(\S+))?(.*)$"
@@ -127,7 +127,7 @@ def _ceilings(options: Options) -> tuple[float, list[Section]]:
     return bandwidth, [Section(_name(), ("what", "measured"), rows)]
 
 
-def build(variant: Variant, options: Options) -> Run:
+def build(variant: Variant, options: Options) -> Trainer:
     """A run whose epochs have as many steps as CIFAR-10's."""
     steps, batch = _size(options)
     spec = _spec(variant, batch)
@@ -136,7 +136,7 @@ def build(variant: Variant, options: Options) -> Run:
     chosen = variant.kind(
         _device(), variant.precision, torch.get_num_threads(), compiled, "as measured", recorder
     )
-    return Run(spec, 0, _images(spec, steps * batch, options.size(10_000, 60)), chosen)
+    return Trainer(spec, 0, _images(spec, steps * batch, options.size(10_000, 60)), chosen)
 
 
 def _size(options: Options) -> tuple[int, int]:
@@ -201,7 +201,7 @@ def _found(speeds: dict[str, Speed]) -> dict[str, Found]:
     }
 
 
-def _kernels(variant: Variant, run: Run) -> Iterator[Section]:
+def _kernels(variant: Variant, run: Trainer) -> Iterator[Section]:
     """What takes the time of a captured step, kernel by kernel."""
     if not (torch.cuda.is_available() and run._replayed):
         return
@@ -235,7 +235,7 @@ class _Traffic(TorchDispatchMode):
         return out
 
 
-def _bytes_of_a_step(run: Run) -> int:
+def _bytes_of_a_step(run: Trainer) -> int:
     """As written: eager, whatever the engine."""
     run.model.train()
     with torch.compiler.set_stance("force_eager"), _Traffic() as traffic:
@@ -281,7 +281,7 @@ def _recorder() -> Any:
 
 def _spec(variant: Variant, batch: int) -> Spec:
     settings = {"training.batch_size": str(batch), "training.precision": variant.precision}
-    (found,) = catalogue.load(ROOT, [variant.cell], "paper", settings)
+    (found,) = resolve.load(ROOT, [variant.cell], "paper", settings)
     return found.spec
 
 

@@ -17,13 +17,13 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.table import Found, Options, Section
-from replicate import campaign as campaigns
-from replicate import catalogue
-from replicate.campaign import Campaign
-from replicate.plan import Run
-from replicate.results import digest, record
-from replicate.results.record import Provenance, Record
-from replicate.training.outcome import Epoch
+from replicate.plan.campaign import Campaign, parse_request, resolve_campaign, save_campaign
+from replicate.plan.runs import Run
+from replicate.records import record, run_folder
+from replicate.records.epoch import Epoch
+from replicate.records.record import Provenance, Record
+from replicate.results.rows import read_folders
+from replicate.specs import catalogue, resolve
 
 ROOT = Path(__file__).parents[1]
 PROTOCOL = "paper"
@@ -81,9 +81,9 @@ def write_campaign(root: Path, size: int) -> int:
     names = catalogue.select(catalogue.cell_names(root), [])
     seeds = max(1, size // len(names))
     values = {"name": "many", "protocol": PROTOCOL, "settings": {}, "cells": names, "seeds": seeds}
-    campaign = campaigns.resolve(root, campaigns.request(values))
+    campaign = resolve_campaign(root, parse_request(values))
     with mock.patch("os.fsync"):
-        campaigns.save(campaign)
+        save_campaign(campaign)
         pools = {cell.name: _pools(cell) for cell in campaign.cells}
         for one in campaign.runs:
             _leave(campaign, one, pools[one.cell])
@@ -93,13 +93,13 @@ def write_campaign(root: Path, size: int) -> int:
 def _leave(campaign: Campaign, run: Run, pools: bytes) -> None:
     folder = campaign.runs_folder / run.folder_name
     folder.mkdir(parents=True)
-    (folder / record.ATTEMPTS).write_text(
+    (folder / run_folder.ATTEMPTS).write_text(
         '{"started": "2026-01-01T00:00:00+00:00", "worker": "w"}\n'
     )
-    (folder / record.LOCK).touch()
+    (folder / run_folder.LOCK).touch()
     if pools:
-        (folder / record.POOLS).write_bytes(pools)
-    record.write(folder, _record(run))
+        (folder / run_folder.POOLS).write_bytes(pools)
+    record.write_record(folder, _record(run))
 
 
 def _record(run: Run) -> Record:
@@ -126,7 +126,7 @@ def _epochs(run: Run) -> list[Epoch]:
     ]
 
 
-def _pools(cell: catalogue.Cell) -> bytes:
+def _pools(cell: resolve.Cell) -> bytes:
     """FlexPool's weights as a run leaves them; the same for all seeds of a cell."""
     spec = cell.spec
     if spec.model.pool != "flex":
@@ -174,10 +174,10 @@ def _profile(root: Path) -> Section:
     every = sorted((root / "results" / "many" / "runs").iterdir())
     folders = every[:: max(1, len(every) // _PROFILED)]  # of all cells
     begun = time.process_time()
-    digest.read(folders)
+    read_folders(folders)
     each = (time.process_time() - begun) / len(folders)
     profiler = cProfile.Profile()
-    profiler.runcall(digest.read, folders)
+    profiler.runcall(read_folders, folders)
     stats = pstats.Stats(profiler)
     shares = {
         f"{Path(file).stem}.{name}" if line else name: (

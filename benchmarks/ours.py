@@ -11,11 +11,11 @@ from torch import nn
 
 from benchmarks.images import images
 from benchmarks.teams import Work
-from replicate import catalogue
-from replicate.spec import Spec
+from replicate.specs import resolve
+from replicate.specs.spec import Spec
 from replicate.training import engine
 from replicate.training.engine import Engine, Precision
-from replicate.training.run import Run
+from replicate.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 AVERAGE, FLEX = "table1/cifar10/avgpool", "table1/cifar10/flexpool"
@@ -43,17 +43,19 @@ class Planar(Engine):
 def spec_of(cell: str, batch: int) -> Spec:
     """A cell under the paper's protocol, in batches of another size."""
     settings = {"training.batch_size": str(batch)}
-    (found,) = catalogue.load(ROOT, [cell], "paper", settings)
+    (found,) = resolve.load(ROOT, [cell], "paper", settings)
     return found.spec
 
 
-def run_of(cell: str, batch: int, steps: int, ingredients: Ingredients, entry: str | None) -> Run:
+def run_of(
+    cell: str, batch: int, steps: int, ingredients: Ingredients, entry: str | None
+) -> Trainer:
     """A run whose epochs have `steps` steps."""
     kind = Engine if ingredients.channels_last else Planar
     precision: Precision = "bfloat16" if ingredients.bfloat16 else "float32"
     threads = torch.get_num_threads()
     chosen = kind(torch.device("cpu"), precision, threads, ingredients.compiled, "as measured")
-    return Run(spec_of(cell, batch), 0, images(entry, batch * steps), chosen)
+    return Trainer(spec_of(cell, batch), 0, images(entry, batch * steps), chosen)
 
 
 def build(
@@ -68,7 +70,7 @@ def build(
     return lambda: run.train_epoch(1).images
 
 
-def step_times(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
+def step_times(runs: dict[str, Trainer], rounds: int) -> dict[str, list[float]]:
     """Processor seconds of a step of each run, in turns in one process, `rounds` times over.
 
     Of one thread, where they are the time it takes on a machine that does nothing else.
@@ -84,7 +86,7 @@ def step_times(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
     return times
 
 
-def stepping(run: Run) -> Callable[[], object]:
+def stepping(run: Trainer) -> Callable[[], object]:
     """The run's step on its first batch, without its schedule, which would come to an end."""
     run.model.train()
     batch = run._batches(1)[0]

@@ -14,7 +14,7 @@ from benchmarks import images, ours
 from benchmarks.ours import FLEX, ROOT
 from benchmarks.table import Found, Options, Section
 from benchmarks.training import BATCH, COMPILED, EAGER, QUICK_BATCH
-from replicate.results import record
+from replicate.records import record
 from replicate.training import engine
 
 EPOCHS = 10
@@ -116,7 +116,7 @@ def _overhead(options: Options) -> Section:
         )
         wall = time.perf_counter() - begun
         (path,) = (root / "results" / "smoke" / "runs").iterdir()
-        found = record.read(path)
+        found = record.read_record(path)
     assert found is not None
     beside = wall - found.provenance.seconds
     speed = median(epoch.images_per_second for epoch in found.epochs)

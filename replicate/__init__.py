@@ -5,19 +5,35 @@
 From Python and notebooks, in the project's folder:
 
     import replicate as r
-    short = r.results("short")    # short.runs, short.cells, short.epochs, ...: data frames
-    r.plot.trend(short)           # the figures of the report
+    short = r.read("short")    # short.runs, short.cells, short.epochs, ...: data frames
+    r.plot.trend(short)        # the figures of the report
 """
 
 import importlib
+from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from replicate.results.read import Results
 
 __version__ = "0.1.0"
-__all__ = ["plot", "results"]
+__all__ = ["plot", "read"]
+
+
+def read(campaign: str, root: str | Path = ".") -> "Results":
+    """The tables of a campaign as data frames: runs, cells, epochs, pools, maps, provenance.
+
+    Raises:
+        UserError: no such campaign, or it has no results yet.
+    """
+    from replicate.results.read import read_results
+
+    return read_results(Path(root), campaign)
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Import what notebooks use when they use it: pandas and matplotlib take their time."""
-    if name in __all__:
-        return importlib.import_module(f"replicate.{name}")
+    """Import `plot` when it is used: matplotlib takes its time."""
+    if name == "plot":
+        return importlib.import_module("replicate.plot")
     raise AttributeError(f"module 'replicate' has no attribute {name!r}")

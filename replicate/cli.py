@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,28 +14,28 @@ from replicate.options import (
     EVERY,
     HERE,
     CacheDir,
-    CampaignName,
+    CampaignOptions,
     Campaigns,
-    Cells,
-    CheckpointSeconds,
     DataDir,
     DataSets,
     Deadline,
     Every,
     Note,
     Precision,
-    ProtocolName,
-    RetryFailed,
     Root,
-    Seeds,
     Settings,
     Threads,
+    TrainingOptions,
     Workers,
-    campaign_of,
     ends,
+    grouped,
     one_line,
     settings_of,
 )
+from replicate.text import say
+
+if TYPE_CHECKING:
+    from replicate.plan.campaign import Campaign
 
 app = typer.Typer(
     add_completion=False,
@@ -54,13 +54,12 @@ app.add_typer(data_app, name="data")
 
 
 def main() -> None:
-    """Run a command: what the user can mend is one line a problem and exit code 2."""
+    """Run a command: what the user can fix is one line a problem and exit code 2."""
     try:
         app()
     except (UserError, OSError) as error:
-        print(
-            "\n".join(f"error: {plain(line)}" for line in str(error).splitlines()), file=sys.stderr
-        )
+        for line in str(error).splitlines():
+            say(f"error: {line}")
         sys.exit(2)
 
 
@@ -82,28 +81,9 @@ def list_cells(
     root: Root = HERE,
 ) -> None:
     """List cells with their published numbers."""
-    from tabulate import tabulate
+    from replicate.specs import listing
 
-    from replicate import catalogue
-
-    every = catalogue.cell_names(root)
-    names = catalogue.select(every, cells) if cells else every
-    lacking = catalogue.uncovered(root, names, catalogue.read_protocol(root, protocol))
-    rows = []
-    for cell in catalogue.load(root, names, "paper"):
-        spec = cell.spec
-        wanted = {
-            table: spec.published and spec.published.table,
-            dataset: spec.dataset.name,
-            method: spec.method.name,
-        }
-        if all(asked in (None, own) for asked, own in wanted.items()):
-            printed = spec.published.value if spec.published else ""
-            said = lacking.get(cell.name, printed)
-            rows.append((cell.name, spec.dataset.title, spec.method.title, said))
-    if not rows:
-        raise UserError("no cell matches all of these filters; `replicate list` shows every cell")
-    print(tabulate(rows, ["cell", "data set", "method", "published, %"], disable_numparse=True))
+    print(listing.cells(root, cells or [], protocol, table, dataset, method))
 
 
 @app.command()
@@ -114,65 +94,31 @@ def show(
     root: Root = HERE,
 ) -> None:
     """Show a cell's resolved spec, with the file and line of every value."""
-    from tabulate import tabulate
+    from replicate.specs import listing
 
-    from replicate import catalogue
-
-    names = catalogue.select(catalogue.cell_names(root), [cell])
-    rows = []
-    for found in catalogue.load(root, names, protocol, settings_of(settings, None)):
-        values = found.spec.model_dump(mode="json")
-        rows.append((found.name, "", ""))
-        for keys, origin in sorted(
-            found.origins.items(), key=lambda item: list(values).index(item[0][0])
-        ):
-            value: Any = values
-            for key in keys:
-                value = value[key]
-            rows.append(("  " + ".".join(keys), json.dumps(value), _short(origin, root)))
-    print(tabulate(rows, ["key", "value", "from"], disable_numparse=True, tablefmt="plain"))
+    print(listing.spec(root, cell, protocol, settings_of(settings, None)))
 
 
 @app.command()
 def check(root: Root = HERE) -> None:
     """Check every spec under every protocol, and that the specs match the paper's tables one to one."""
-    from replicate import catalogue, paper
+    from replicate.specs.check import check
 
-    names = catalogue.cell_names(root)
-    problems: dict[str, None] = {}
-    for protocol in catalogue.protocols(root):
-        try:
-            lacking = catalogue.uncovered(root, names, catalogue.read_protocol(root, protocol))
-            own = [name for name in names if name not in lacking]
-            cells = catalogue.load(root, own, protocol)
-        except UserError as error:
-            problems |= dict.fromkeys(str(error).splitlines())
-        else:
-            problems |= dict.fromkeys(paper.problems(paper.read_tables(root), cells, lacking))
-    if problems:
-        raise UserError("\n".join(problems))
-    protocols = ", ".join(catalogue.protocols(root))
-    print(
-        f"{len(names)} cells are sound under {protocols}, and the tables' match the paper one to one."
-    )
+    print(check(root))
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON schema of the spec files, for editors."""
-    from replicate.spec import file_schema
+    from replicate.specs.spec import file_schema
 
     print(json.dumps(file_schema(), indent=1))
 
 
 @app.command()
+@grouped
 def plan(
-    cells: Cells = None,
-    protocol: ProtocolName = None,
-    seeds: Seeds = None,
-    campaign: CampaignName = None,
-    settings: Settings = None,
-    precision: Precision = None,
+    asked: CampaignOptions,
     retry_failed: Annotated[bool, typer.Option(help="Count failed runs as still to do.")] = False,
     workers: Workers = None,
     threads: Threads = None,
@@ -180,95 +126,55 @@ def plan(
         bool,
         typer.Option(help="Predict times from a few steps of each kind of run, tried out now."),
     ] = False,
-    root: Root = HERE,
 ) -> None:
     """Show what `run` would train, what is done, and how long it takes. Writes nothing."""
-    from replicate import forecast, machine
-    from replicate.dispatch import status as statuses
+    from replicate.workflows.preview import preview
 
-    asked = campaign_of(root, cells, protocol, seeds, campaign, settings_of(settings, precision))
-    seen = statuses.look(asked.runs, asked.runs_folder)
-    left = statuses.left(seen, retry_failed)
-    size = machine.share(len(left), machine.gpus(), workers, threads)
-    if calibrate and left:
-        from replicate.training.calibration import calibrate as tried
-
-        speeds = tried([run.spec for run in left], *size)
-    elif left:
-        speeds = forecast.recorded(statuses.done(seen), asked.runs_folder)
-    else:
-        speeds = {}
-    for line in forecast.lines(left, speeds):
-        print(line)
-    print(f"campaign {asked.request.name}: {statuses.summary(seen)}; {len(left)} to do.")
-    print(forecast.cost(left, speeds, size[0]))
+    print(preview(asked.resolve(), retry_failed, workers, threads, calibrate))
 
 
 @app.command()
+@grouped
 def run(
-    cells: Cells = None,
-    protocol: ProtocolName = None,
-    seeds: Seeds = None,
-    campaign: CampaignName = None,
-    settings: Settings = None,
-    precision: Precision = None,
+    asked: CampaignOptions,
+    training: TrainingOptions,
     note: Note = "",
-    retry_failed: RetryFailed = False,
     workers: Workers = None,
     threads: Threads = None,
-    checkpoint_seconds: CheckpointSeconds = 30,
     deadline: Deadline = None,
-    data_dir: DataDir = DATA,
-    cache_dir: CacheDir = CACHE,
-    root: Root = HERE,
 ) -> None:
-    """Train what is missing, then write the CSV files and the report. The same command goes on later."""
-    from replicate.dispatch import local
+    """Train what is missing, then write the CSV files and the report. The same command resumes later."""
+    from replicate.workflows.run import Options, run_campaign
 
-    asked = campaign_of(
-        root, cells, protocol, seeds, campaign, settings_of(settings, precision), note
-    )
-    options = local.Options(
-        workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir, ends(deadline)
-    )
-    sys.exit(local.run(asked, options))
+    campaign = asked.resolve(note)
+    sys.exit(run_campaign(campaign, Options(*training, workers, threads, ends(deadline))))
 
 
 @app.command()
+@grouped
 def submit(
+    asked: CampaignOptions,
+    training: TrainingOptions,
     cluster: Annotated[
         str, typer.Option(help="A profile: a name in experiments/clusters, or a .yaml file.")
     ],
-    cells: Cells = None,
-    protocol: ProtocolName = None,
-    seeds: Seeds = None,
-    campaign: CampaignName = None,
-    settings: Settings = None,
-    precision: Precision = None,
     note: Note = "",
-    retry_failed: RetryFailed = False,
-    checkpoint_seconds: CheckpointSeconds = 30,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the requests and what they cost; do nothing.")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Then wait, as `replicate wait`.")] = False,
-    data_dir: DataDir = DATA,
-    cache_dir: CacheDir = CACHE,
-    root: Root = HERE,
 ) -> None:
     """Hand to SLURM what is missing, and a last job that writes CSV files and report; return at once."""
-    from replicate.dispatch import follow, slurm
+    from replicate.workflows.follow import wait_for_end
+    from replicate.workflows.submit import Options, print_requests, submit_campaign
 
-    asked = campaign_of(
-        root, cells, protocol, seeds, campaign, settings_of(settings, precision), note
-    )
-    options = slurm.Options(cluster, retry_failed, checkpoint_seconds, data_dir, cache_dir)
+    campaign, options = asked.resolve(note), Options(*training, cluster)
     if dry_run:
-        slurm.dry_run(asked, options)
+        print_requests(campaign, options)
         return
-    slurm.submit(asked, options)
+    submit_campaign(campaign, options)
     if wait:
-        sys.exit(follow.wait(asked, EVERY))
+        sys.exit(wait_for_end(campaign, EVERY))
 
 
 @app.command()
@@ -281,17 +187,15 @@ def status(
     root: Root = HERE,
 ) -> None:
     """Show what runs are doing, what SLURM says of them, and why any failed. Writes nothing."""
-    from replicate import campaign as campaigns
-    from replicate.dispatch import follow
+    from replicate.workflows.follow import status_lines, watch_status
 
-    names = campaigns.names(root) if campaign is None else [campaign]
-    if not names:
+    campaigns = _campaigns(root, campaign)
+    if not campaigns:
         print("No campaign yet: begin one with `replicate run --protocol smoke`.")
-    found = [campaigns.opened(root, name) for name in names]
     if watch:
-        follow.watch(found, every)
+        watch_status(campaigns, every)
     else:
-        print("\n".join(plain(line) for one in found for line in follow.status(one)))
+        print("\n".join(plain(line) for one in campaigns for line in status_lines(one)))
 
 
 @app.command()
@@ -301,10 +205,10 @@ def wait(
     root: Root = HERE,
 ) -> None:
     """Wait until SLURM has nothing left to do for a campaign; exit code 1 if any run has no accuracy."""
-    from replicate import campaign as campaigns
-    from replicate.dispatch import follow
+    from replicate.plan.campaign import open_campaign
+    from replicate.workflows.follow import wait_for_end
 
-    sys.exit(follow.wait(campaigns.opened(root, campaign), every))
+    sys.exit(wait_for_end(open_campaign(root, campaign), every))
 
 
 @app.command()
@@ -312,10 +216,10 @@ def cancel(
     campaign: Annotated[str, typer.Argument(help="A submitted campaign.")], root: Root = HERE
 ) -> None:
     """End a campaign's jobs on the cluster. Results and checkpoints stay."""
-    from replicate import campaign as campaigns
-    from replicate.dispatch import standing
+    from replicate.dispatch.slurm.jobs import cancel_campaign
+    from replicate.plan.campaign import open_campaign
 
-    ended = standing.cancel(campaigns.opened(root, campaign))
+    ended = cancel_campaign(open_campaign(root, campaign))
     print(f"cancelled: {', '.join(ended) or 'nothing was queued or running'}")
 
 
@@ -327,11 +231,10 @@ def logs(
     root: Root = HERE,
 ) -> None:
     """Show the end of the log of a cell's last attempts, and where it is. Writes nothing."""
-    from replicate import campaign as campaigns
-    from replicate.dispatch import follow
+    from replicate.workflows.follow import log_lines
 
-    for name in campaigns.names(root) if campaign is None else [campaign]:
-        for line in follow.logs(campaigns.opened(root, name), cell, lines):
+    for one in _campaigns(root, campaign):
+        for line in log_lines(one, cell, lines):
             print(plain(line))
 
 
@@ -340,12 +243,12 @@ def aggregate(
     campaign: Annotated[str, typer.Argument(help="A campaign.")], root: Root = HERE
 ) -> None:
     """Read the records of a campaign into its CSV files."""
-    from replicate import campaign as campaigns
-    from replicate.results import aggregate as aggregates
+    from replicate.plan.campaign import open_campaign
+    from replicate.results.aggregate import aggregate
 
-    found = campaigns.opened(root, campaign)
-    for line in aggregates.aggregate(found):
-        print(f"left out: {plain(line)}", file=sys.stderr)
+    found = open_campaign(root, campaign)
+    for line in aggregate(found):
+        say(f"left out: {line}")
     print(found.results / "runs.csv")
 
 
@@ -360,7 +263,7 @@ def report(campaign: Annotated[str, typer.Argument(help="A campaign.")], root: R
 @app.command()
 def audit(root: Root = HERE) -> None:
     """Hold the paper's claims against its own printed numbers. Trains nothing, writes nothing."""
-    from replicate.audit import audit
+    from replicate.workflows.audit import audit
 
     print(audit(root))
 
@@ -373,13 +276,15 @@ def power(
     root: Root = HERE,
 ) -> None:
     """Show how many seeds each cell needs before its verdict can be anything but inconclusive."""
-    from replicate.power import power
+    from replicate.workflows.power import power
 
     print(plain(power(root, campaign)))
 
 
 @app.command()
+@grouped
 def sensitivity(
+    training: TrainingOptions,
     entry: Annotated[str, typer.Argument(help="A point that the paper leaves open: A01 to A18.")],
     cells: Annotated[
         list[str] | None,
@@ -392,22 +297,18 @@ def sensitivity(
     ] = None,
     settings: Settings = None,
     precision: Precision = None,
-    retry_failed: RetryFailed = False,
     workers: Workers = None,
     threads: Threads = None,
-    checkpoint_seconds: CheckpointSeconds = 30,
-    data_dir: DataDir = DATA,
-    cache_dir: CacheDir = CACHE,
     root: Root = HERE,
 ) -> None:
     """Train the other readings of an open point beside its cells, and show what the choice changes."""
-    from replicate import sensitivity
-    from replicate.dispatch import local
+    from replicate.plan.readings import plan_readings
+    from replicate.workflows.run import Options
+    from replicate.workflows.sensitivity import run_sensitivity
 
-    options = local.Options(workers, threads, checkpoint_seconds, retry_failed, data_dir, cache_dir)
     given = settings_of(settings, precision)
-    asked = sensitivity.plan(root, entry, cells or [], protocol, seeds, campaign, given)
-    sys.exit(sensitivity.run(asked, options))
+    asked = plan_readings(root, entry, cells or [], protocol, seeds, campaign, given)
+    sys.exit(run_sensitivity(asked, Options(*training, workers, threads)))
 
 
 @app.command()
@@ -420,12 +321,9 @@ def export(
     root: Root = HERE,
 ) -> None:
     """Pack specs, records, CSV files, environment and report: all to compute every number again."""
-    from replicate.export import export
+    from replicate.workflows.export import export
 
-    path, corrupt = export(root, campaign, output)
-    for line in corrupt:
-        print(f"left out: {plain(line)}", file=sys.stderr)
-    print(path)
+    print(export(root, campaign, output))
 
 
 @data_app.command("list")
@@ -433,8 +331,8 @@ def data_list(data_dir: DataDir = DATA, cache_dir: CacheDir = CACHE, root: Root 
     """List the data sets, where each was found, and whether it is the one expected. Writes nothing."""
     from tabulate import tabulate
 
-    from replicate import catalogue
     from replicate.data import describe
+    from replicate.specs import catalogue
 
     specs = catalogue.one_spec_for_each_dataset(root, [])
     rows = describe([spec.dataset for spec in specs.values()], data_dir, cache_dir)
@@ -451,10 +349,11 @@ def data_prepare(
     root: Root = HERE,
 ) -> None:
     """Find or download data sets, check them, and decode them into the cache."""
-    from replicate import catalogue, paper
     from replicate.data import prepare
+    from replicate.paper.tables import DATASETS
+    from replicate.specs import catalogue
 
-    wanted = names or list(paper.DATASETS.values())
+    wanted = names or list(DATASETS.values())
     for name, spec in catalogue.one_spec_for_each_dataset(root, wanted).items():
         print(f"{name}: {prepare(spec, data_dir, cache_dir)}", flush=True)
 
@@ -469,8 +368,10 @@ def data_verify(cache_dir: CacheDir = CACHE) -> None:
         print(f"{entry.name}: sound")
 
 
-def _short(origin: Any, root: Path) -> str:
-    """An origin relative to the project."""
-    folder = root.resolve()
-    file = origin.file
-    return f"{file.relative_to(folder) if file.is_relative_to(folder) else file}:{origin.line}"
+def _campaigns(root: Path, name: str | None) -> "list[Campaign]":
+    """The one with that name, or all of them."""
+    from replicate.plan.campaign import campaign_names, open_campaign
+
+    return [
+        open_campaign(root, one) for one in ([name] if name is not None else campaign_names(root))
+    ]

@@ -1,4 +1,4 @@
-"""The one exception for mistakes a user can mend, and how text of others is shown."""
+"""The one exception for mistakes a user can fix, and how text of others is shown."""
 
 import re
 

@@ -3,6 +3,8 @@
 import os
 import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
@@ -30,6 +32,20 @@ def cards(count: int) -> tuple[str, ...]:
     given = tuple(takewhile(lambda entry: entry and not entry.startswith("-"), entries))
     slices = tuple(entry for entry in given if entry.startswith("MIG-"))
     return slices if slices and count else given[:count]
+
+
+@contextmanager
+def environment(**values: str | None) -> Iterator[None]:
+    """Variables for the processes started inside; None takes one away."""
+    before = dict(os.environ)
+    for key in values:
+        os.environ.pop(key, None)
+    os.environ.update({key: value for key, value in values.items() if value is not None})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def processor() -> str:

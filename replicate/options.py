@@ -1,25 +1,19 @@
 """The options and arguments that several commands share, their defaults, and what they ask for."""
 
+import functools
+import inspect
 import math
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from replicate.errors import UserError, has_controls
 
 if TYPE_CHECKING:
-    from replicate.campaign import Campaign
-
-Cells = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[CELL]...",
-        help="Names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'. Default: as begun with"
-        " --campaign, else Tables 1 and 2.",
-    ),
-]
+    from replicate.plan.campaign import Campaign
 
 
 def one_line(path: Path | None) -> Path | None:
@@ -37,16 +31,6 @@ def _finite(seconds: float) -> float:
 Root = Annotated[
     Path,
     typer.Option(callback=one_line, help="Folder with experiments/, results/ and reports/."),
-]
-CampaignName = Annotated[
-    str | None,
-    typer.Option("--campaign", help="Name of the results. Default: the protocol's name."),
-]
-ProtocolName = Annotated[
-    str | None, typer.Option("--protocol", help="How to train: a file of experiments/protocols.")
-]
-Seeds = Annotated[
-    int | None, typer.Option(min=1, max=1000, help="Train seeds 0 to N-1. Default: 1, or as begun.")
 ]
 Settings = Annotated[
     list[str] | None,
@@ -67,15 +51,11 @@ Note = Annotated[
         help="What the report is to say of the campaign, such as why these cells. Default: as begun.",
     ),
 ]
-RetryFailed = Annotated[bool, typer.Option(help="Train failed runs again.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes. Default: one a GPU, or one a core.")
 ]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of each. Default: cores / workers.")
-]
-CheckpointSeconds = Annotated[
-    float, typer.Option(min=0, callback=_finite, help="Least time between checkpoints.")
 ]
 Deadline = Annotated[
     str | None,
@@ -112,49 +92,14 @@ DATA = Path("data")
 CACHE = Path(".cache/data")
 
 
-def campaign_of(
-    root: Path,
-    patterns: list[str] | None,
-    protocol: str | None,
-    seeds: int | None,
-    name: str | None,
-    settings: dict[str, str],
-    note: str = "",
-) -> "Campaign":
-    """The campaign that the options ask for; what they leave open is as it was begun.
-
-    Raises:
-        UserError: it cannot be what they ask for, or they leave the protocol of a new one open.
-    """
-    from replicate import campaign as campaigns
-    from replicate import catalogue
-
-    begun = None if name is None else campaigns.read(root, name)
-    if protocol is None and begun:
-        protocol = begun.protocol
-    if protocol is None:
-        choices = ", ".join(catalogue.protocols(root))
-        raise UserError(f"--protocol is missing: choose from {choices}")
-    kept = begun.cells if begun and not patterns else []
-    wanted = {
-        "name": protocol if name is None else name,
-        "protocol": protocol,
-        "settings": settings or (begun.settings if begun else {}),
-        "cells": kept or catalogue.offered(root, patterns or [], protocol),
-        "seeds": seeds or (begun.seeds if begun else 1),
-        "note": note,
-    }
-    return campaigns.asked(root, campaigns.request(wanted))
-
-
 def ends(deadline: str | None) -> float | None:
     """When training must stop, in seconds since 1970; raises UserError for what is no time to come."""
-    from replicate import deadline as deadlines
+    from replicate.plan.deadline import parse_deadline, training_ends
 
     if deadline is None:
         return None
     now = datetime.now().astimezone()
-    return deadlines.training_ends(deadlines.deadline(deadline, now), now)
+    return training_ends(parse_deadline(deadline, now), now)
 
 
 def settings_of(pairs: list[str] | None, precision: str | None) -> dict[str, str]:
@@ -168,3 +113,72 @@ def settings_of(pairs: list[str] | None, precision: str | None) -> dict[str, str
             )
         settings[key] = value
     return settings
+
+
+class CampaignOptions(NamedTuple):
+    """Which campaign: of `plan`, `run` and `submit`."""
+
+    cells: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CELL]...",
+            help="Names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'. Default: as begun with"
+            " --campaign, else Tables 1 and 2.",
+        ),
+    ] = None
+    protocol: Annotated[
+        str | None,
+        typer.Option("--protocol", help="How to train: a file of experiments/protocols."),
+    ] = None
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Train seeds 0 to N-1. Default: 1, or as begun."),
+    ] = None
+    campaign: Annotated[
+        str | None,
+        typer.Option("--campaign", help="Name of the results. Default: the protocol's name."),
+    ] = None
+    settings: Settings = None
+    precision: Precision = None
+    root: Root = HERE
+
+    def resolve(self, note: str = "") -> "Campaign":
+        from replicate.plan.campaign import request_campaign
+
+        settings = settings_of(self.settings, self.precision)
+        return request_campaign(
+            self.root, self.cells, self.protocol, self.seeds, self.campaign, settings, note
+        )
+
+
+class TrainingOptions(NamedTuple):
+    """How to train: of `run`, `sensitivity` and `submit`."""
+
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0, callback=_finite, help="Least time between checkpoints.")
+    ] = 30
+    retry_failed: Annotated[bool, typer.Option(help="Train failed runs again.")] = False
+    data_dir: DataDir = DATA
+    cache_dir: CacheDir = CACHE
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters of the two types above are asked for as the options in them."""
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type[CampaignOptions | TrainingOptions]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        if parameter.annotation in (CampaignOptions, TrainingOptions):
+            groups[name] = parameter.annotation
+            parameters += inspect.signature(parameter.annotation).parameters.values()
+        else:
+            parameters.append(parameter)
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field: values.pop(field) for field in group._fields})
+        command(**values)
+
+    keyword_only = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    wrapper.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
+    return wrapper

@@ -11,19 +11,65 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replicate import campaign as campaigns
-from replicate import catalogue, cli
-from replicate.campaign import Campaign, Request
-from replicate.results import record
-from replicate.results.record import Provenance, Record
-from replicate.spec import Spec
-from replicate.training.outcome import Epoch
+from replicate import cli
+from replicate.plan.campaign import (
+    Campaign,
+    Request,
+    open_campaign,
+    resolve_campaign,
+    save_campaign,
+)
+from replicate.records import record, run_folder
+from replicate.records.epoch import Epoch
+from replicate.records.record import Provenance, Record
+from replicate.specs import resolve
+from replicate.specs.spec import Spec
 from tests.dispatch.processes import ROOT, Command
 
 pytest_plugins = ["pytester"]
 
 REQUIRED = frozenset(filter(None, os.environ.get("FLEXPOOL_REQUIRE", "").split(",")))
 """Markers whose tests must not be skipped, as in FLEXPOOL_REQUIRE=realdata,slurm."""
+
+
+NOT_QUICK = frozenset(
+    {"faults", "processes", "slurm", "browser", "latex", "realdata", "gpu", "slow"}
+)
+"""Markers of tests that `./run_all.sh test` leaves out."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what takes long or needs more")
+
+
+def _mark(item: pytest.Item) -> None:
+    """By folder, and by the fixture that starts commands."""
+    if "faults" in item.path.parts:
+        item.add_marker("faults")
+    if "command" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("end_to_end"):
+        item.add_marker("processes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("quick"):
+        os.environ["FLEXPOOL_QUICK"] = "1"  # tests/hostile/cases.py: a tenth of the cases
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kept, left_out = [], []
+    for item in items:
+        long = NOT_QUICK.intersection(marker.name for marker in item.iter_markers())
+        (left_out if long else kept).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if terminalreporter.config.getoption("quick"):
+        terminalreporter.write_line(
+            "left out: what starts commands, kills them, or needs a cluster, a browser, LaTeX, a GPU or "
+            "the real images, and nine of ten hostile inputs: ./run_all.sh test all"
+        )
 
 
 def _required(item: pytest.Item) -> frozenset[str]:
@@ -61,6 +107,10 @@ class NoTest(pytest.Item):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    for item in items:
+        _mark(item)
+    if session.config.getoption("quick"):
+        _leave_out(session.config, items)
     absent = REQUIRED.difference(*map(_required, items))
     items.extend(NoTest.from_parent(session, name=marker) for marker in sorted(absent))
 
@@ -92,7 +142,7 @@ def replicate(
 @pytest.fixture
 def spec(project: Path) -> Spec:
     """Table 1, CIFAR-10, FlexPool, as the paper trains it."""
-    (cell,) = catalogue.load(project, ["table1/cifar10/flexpool"], "paper")
+    (cell,) = resolve.load(project, ["table1/cifar10/flexpool"], "paper")
     return cell.spec
 
 
@@ -137,8 +187,8 @@ class Records:
             seeds=seeds,
             note=note,
         )
-        campaigns.save(campaigns.resolve(self.root, request))
-        return campaigns.opened(self.root, name)
+        save_campaign(resolve_campaign(self.root, request))
+        return open_campaign(self.root, name)
 
     def leave(
         self,
@@ -170,9 +220,9 @@ class Records:
             **{"source": "official", "fingerprint": "f" * 64, "trace": None},
             **{"error": "out of memory" if accuracy is None else None, "provenance": origin},
         }
-        record.write(folder, Record(**{**facts, **changes}))
+        record.write_record(folder, Record(**{**facts, **changes}))
         if pools:
-            np.savez_compressed(folder / record.POOLS, *pools)
+            np.savez_compressed(folder / run_folder.POOLS, *pools)
         return folder
 
 

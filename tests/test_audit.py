@@ -53,7 +53,8 @@ def test_a_broken_claim_is_one_line(replicate: Replicate, project: Path) -> None
 
 def test_it_takes_less_than_a_second_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from pathlib import Path; from replicate.audit import audit; audit(Path());"
+        "import sys; from pathlib import Path; "
+        "from replicate.workflows.audit import audit; audit(Path());"
         "print({'torch', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules))"
     )
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from replicate import catalogue, paper, strictyaml
 from replicate.errors import UserError
-from replicate.spec import Spec, file_schema
+from replicate.files import yaml_lines as strictyaml
+from replicate.paper.tables import read_tables
+from replicate.specs import catalogue, check, resolve
+from replicate.specs.spec import Spec, file_schema
 
 CELL = "table1/cifar10/flexpool"
 
@@ -29,9 +31,9 @@ def test_the_paper_has_32_cells_in_its_own_order(project: Path) -> None:
 @pytest.mark.parametrize("protocol", ["paper", "short", "smoke"])
 def test_specs_and_printed_tables_match_one_to_one(project: Path, protocol: str) -> None:
     names = catalogue.select(catalogue.cell_names(project), [])
-    cells = catalogue.load(project, names, protocol)
+    cells = resolve.load(project, names, protocol)
     assert len(cells) == 32
-    assert paper.problems(paper.read_tables(project), cells) == []
+    assert check.problems(read_tables(project), cells) == []
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_a_cell_that_differs_from_the_paper_is_found(
     else:
         path.write_text(text.replace('value: "91.91"', change))
     names = catalogue.select(catalogue.cell_names(project), [])
-    (line,) = paper.problems(paper.read_tables(project), catalogue.load(project, names, "paper"))
+    (line,) = check.problems(read_tables(project), resolve.load(project, names, "paper"))
     assert problem in line
 
 
@@ -84,7 +86,7 @@ def test_methods_and_classifiers_are_the_papers(project: Path) -> None:
             cell.spec.model.dropout,
             cell.spec.loss.head_weights,
         )
-        for cell in catalogue.load(project, names, "paper")
+        for cell in resolve.load(project, names, "paper")
     }
     methods = {
         "avgpool": ("avg", 0.0, 0.0),
@@ -102,12 +104,12 @@ def test_methods_and_classifiers_are_the_papers(project: Path) -> None:
 
 @pytest.mark.parametrize("protocol", ["short", "smoke", "released"])
 def test_only_the_paper_protocol_is_comparable(project: Path, protocol: str) -> None:
-    (cell,) = catalogue.load(project, [CELL], protocol)
+    (cell,) = resolve.load(project, [CELL], protocol)
     assert not cell.spec.comparable
 
 
 def test_short_is_paper_with_ten_epochs(project: Path) -> None:
-    (paper_cell,), (short,) = (catalogue.load(project, [CELL], p) for p in ("paper", "short"))
+    (paper_cell,), (short,) = (resolve.load(project, [CELL], p) for p in ("paper", "short"))
     assert short.spec.training == paper_cell.spec.training.model_copy(update={"epochs": 10})
     for part in ("dataset", "generated", "model", "loss", "augmentation"):
         assert getattr(short.spec, part) == getattr(paper_cell.spec, part)
@@ -229,21 +231,21 @@ def test_show_names_the_file_and_line_of_every_value(project: Path, replicate) -
 
 
 def test_settings_lie_over_the_files(project: Path) -> None:
-    (cell,) = catalogue.load(project, [CELL], "paper", {"training.epochs": "3"})
+    (cell,) = resolve.load(project, [CELL], "paper", {"training.epochs": "3"})
     assert cell.spec.training.epochs == 3
     assert not cell.spec.comparable, "no published number describes a changed run"
     assert str(cell.origins["training", "epochs"]) == "--set training.epochs:1"
 
 
 def test_precision_alone_leaves_a_run_comparable(project: Path) -> None:
-    (cell,) = catalogue.load(project, [CELL], "paper", {"training.precision": "bfloat16"})
+    (cell,) = resolve.load(project, [CELL], "paper", {"training.precision": "bfloat16"})
     assert cell.spec.comparable
 
 
 @pytest.mark.parametrize("key", ["published.value", "protocol.comparable", "epochs", "method.name"])
 def test_settings_cannot_touch_what_is_not_training(project: Path, key: str) -> None:
     with pytest.raises(UserError, match="not a setting"):
-        catalogue.load(project, [CELL], "paper", {key: "1"})
+        resolve.load(project, [CELL], "paper", {key: "1"})
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_an_unknown_protocol_is_answered_with_the_known(project: Path) -> None:
     with pytest.raises(
         UserError, match="no protocol 'papr': choose from paper, released, short, smoke"
     ):
-        catalogue.load(project, [CELL], "papr")
+        resolve.load(project, [CELL], "papr")
 
 
 def test_identity_is_what_changes_the_numbers(spec: Spec) -> None:
@@ -293,8 +295,8 @@ def test_keys_that_came_later_leave_the_first_identities_as_they_were(project: P
         ("paper", ["ab7ee640fc5f", "f6c249b7073f"]),
         ("smoke", ["b5b0f689fc1e", "f9ff702dae27"]),
     ]:
-        assert [c.spec.run_id(0) for c in catalogue.load(project, names, protocol)] == ids
-    (cell,) = catalogue.load(project, [CELL], "paper")
+        assert [c.spec.run_id(0) for c in resolve.load(project, names, protocol)] == ids
+    (cell,) = resolve.load(project, [CELL], "paper")
     parts = json.loads(cell.spec.identity)
     assert "pretraining" not in parts
     assert "split_seed" not in parts["dataset"]

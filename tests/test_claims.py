@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from replicate import claims, parts
-from replicate.claims import Claim, Finding
 from replicate.errors import UserError
-from replicate.evidence import Figure, Pair, Place
-from replicate.paper import Tables, read_tables
+from replicate.files.typed import read_yaml
+from replicate.paper import claims
+from replicate.paper.claims import Claim, Finding
+from replicate.paper.numbers import Figure, Pair, Place
+from replicate.paper.tables import Tables, read_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 REG, DROPOUT = "FlexPool + Reg", "FlexPool + Reg + Dropout"
@@ -313,7 +314,7 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
         "figure: two\ntable: 5\nsource: a\nreading_error: 0.1\ncolumns: [a]\nrows: {}\n"
     )
     with pytest.raises(UserError) as caught:
-        parts.read(path, Figure)
+        read_yaml(path, Figure)
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"{path}:1: figure: ")
     assert second.startswith(f"{path}:2: table: ")
@@ -337,10 +338,11 @@ def test_the_audit_needs_no_heavy_library() -> None:
     code = """
 import sys
 from pathlib import Path
-from replicate import claims, ledger, paper
+from replicate.paper import ambiguities, claims
+from replicate.paper.tables import read_tables
 root = Path(sys.argv[1])
-tables, figures = paper.read_tables(root), claims.read_figures(root)
-print(len(claims.audit(tables, figures, claims.read_claims(root))), len(ledger.read_ledger(root)))
+tables, figures = read_tables(root), claims.read_figures(root)
+print(len(claims.audit(tables, figures, claims.read_claims(root))), len(ambiguities.read_ambiguities(root)))
 print(*sorted({"torch", "numpy", "pandas", "scipy"} & sys.modules.keys()))
 """
     done = subprocess.run(

@@ -29,8 +29,8 @@ def _imported(statement: str) -> set[str]:
     [
         "import replicate",
         "import replicate.cli",
-        "import replicate.catalogue, replicate.plan, replicate.campaign, replicate.results.record",
-        "import replicate.dispatch.status, replicate.audit, replicate.sensitivity",
+        "import replicate.specs.catalogue, replicate.plan, replicate.plan.campaign, replicate.records.record",
+        "import replicate.plan.state, replicate.paper.claims, replicate.plan.readings",
     ],
 )
 def test_what_starts_quickly_imports_nothing_heavy(statement: str) -> None:

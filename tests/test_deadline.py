@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from replicate import deadline as deadlines
-from replicate.deadline import CONCLUDING_SECONDS, deadline, training_ends
 from replicate.errors import UserError
 from replicate.options import ends
+from replicate.plan import deadline as deadlines
+from replicate.plan.deadline import CONCLUDING_SECONDS, parse_deadline, training_ends
 
 NOW = datetime(2026, 11, 28, 13, 20, 30).astimezone()
 FORMS = (
@@ -41,7 +41,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_a_span_begins_now(text: str, span: timedelta) -> None:
-    assert deadline(text, NOW) - NOW == span
+    assert parse_deadline(text, NOW) - NOW == span
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,13 @@ def test_a_span_begins_now(text: str, span: timedelta) -> None:
     ],
 )
 def test_a_time_of_the_clock_is_the_next_one(text: str, expected: str) -> None:
-    assert deadline(text, NOW) == datetime.fromisoformat(expected).astimezone()
+    assert parse_deadline(text, NOW) == datetime.fromisoformat(expected).astimezone()
 
 
 def test_a_date_may_name_its_zone() -> None:
-    assert deadline("2026-12-24T08:00+05:00", NOW) == datetime.fromisoformat("2026-12-24T03:00Z")
+    assert parse_deadline("2026-12-24T08:00+05:00", NOW) == datetime.fromisoformat(
+        "2026-12-24T03:00Z"
+    )
 
 
 @pytest.mark.usefixtures("berlin")
@@ -78,12 +80,12 @@ def test_a_date_may_name_its_zone() -> None:
 )
 def test_the_night_in_which_the_clock_is_changed(now: str, text: str, hours: int) -> None:
     begun = datetime.fromisoformat(now).astimezone()
-    assert deadline(text, begun).timestamp() - begun.timestamp() == 3600 * hours
+    assert parse_deadline(text, begun).timestamp() - begun.timestamp() == 3600 * hours
 
 
 def _refusal(text: str) -> str:
     with pytest.raises(UserError) as refused:
-        deadline(text, NOW)
+        parse_deadline(text, NOW)
     return str(refused.value)
 
 

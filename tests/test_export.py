@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replicate import export
-from replicate.campaign import Campaign
 from replicate.errors import UserError
+from replicate.plan.campaign import Campaign
+from replicate.workflows import export
 
 ROOT = Path(__file__).parents[1]
 CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from replicate import catalogue
-from replicate.report.read import read
+from replicate.results.read import read_results
+from replicate.specs import resolve
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 EXAMPLES = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", PAGE.read_text(), re.DOTALL))
@@ -39,7 +39,7 @@ def test_the_examples_are_sound(extended: Path, replicate: Replicate) -> None:
         cell = name.removeprefix("experiments/").removesuffix(".yaml")
         if cell.startswith("extensions/"):
             assert replicate("show", cell)[0] == 0
-    (cell,) = catalogue.load(extended, ["table1/cifar10/flexpool"], "long")
+    (cell,) = resolve.load(extended, ["table1/cifar10/flexpool"], "long")
     assert cell.spec.training.epochs == 200
 
 
@@ -76,7 +76,7 @@ def test_a_folder_of_ones_own_runs_from_photos_to_report(
         "run", "extensions/waste", "--protocol", "paper", *short, "--workers", "1", *places
     )
     assert code == 0, err
-    results = read(extended, "paper")
+    results = read_results(extended, "paper")
     (run,) = results.runs.to_dict("records")
     assert (run["cell"], run["status"], run["source"]) == (
         "extensions/waste/flexpool", "done", "folder",
@@ -95,5 +95,5 @@ def test_generated_images_stand_in_for_the_folder(
         "--cache-dir", str(tmp_path / "cache"),
     )  # fmt: skip
     assert code == 0, err
-    (run,) = read(extended, "smoke").runs.to_dict("records")
+    (run,) = read_results(extended, "smoke").runs.to_dict("records")
     assert (run["status"], run["source"]) == ("done", "generated")

@@ -3,21 +3,20 @@
 import json
 import re
 import time
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from replicate import forecast
-from replicate.campaign import Campaign
-from replicate.dispatch import local
+from replicate.dispatch import calibration
 from replicate.dispatch.pool import Size
-from replicate.forecast import Kind
-from replicate.plan import Run
-from replicate.results import record
-from replicate.training import calibration
+from replicate.plan import forecast
+from replicate.plan.campaign import Campaign
+from replicate.plan.forecast import Kind
+from replicate.plan.runs import Run
+from replicate.records import run_folder
+from replicate.results import predictions
+from replicate.workflows import run as local
 
 CELL, AVERAGE, GREY = (
     "table1/cifar10/flexpool",
@@ -64,7 +63,7 @@ def test_only_the_latest_few_are_read(campaign: Campaign, records: Any) -> None:
 def test_a_corrupt_record_has_no_speed(campaign: Campaign) -> None:
     for run in _runs(campaign, CELL):
         (campaign.runs_folder / run.folder_name).mkdir(exist_ok=True)
-        (campaign.runs_folder / run.folder_name / record.RECORD).write_text("x")
+        (campaign.runs_folder / run.folder_name / run_folder.RECORD).write_text("x")
     assert forecast.recorded(_runs(campaign, CELL), campaign.runs_folder) == {}
 
 
@@ -108,7 +107,7 @@ def _reached(campaign: Campaign, run: Run, epoch: float, **more: Any) -> None:
     folder = campaign.runs_folder / run.folder_name
     folder.mkdir(parents=True, exist_ok=True)
     numbers = {"epoch": epoch, "accuracy": 50.0, "images_per_second": 1000.0, **more}
-    (folder / record.PROGRESS).write_text(json.dumps(numbers))
+    (folder / run_folder.PROGRESS).write_text(json.dumps(numbers))
 
 
 def test_the_time_left_is_that_of_the_epochs_ahead(campaign: Campaign) -> None:
@@ -169,17 +168,17 @@ def test_runs_that_fit_into_a_span(
 
 
 def _kept(campaign: Campaign) -> list[tuple[str, ...]]:
-    text = (campaign.results / forecast.FILE).read_text()
+    text = (campaign.results / predictions.FILE).read_text()
     return [tuple(line.split(",")) for line in text.splitlines()]
 
 
 def test_the_first_prediction_stands(campaign: Campaign) -> None:
     first, second, *_ = runs = _runs(campaign, AVERAGE)
     kind, work = forecast.kind(first.spec), forecast.work(first.spec)
-    forecast.remember(campaign.results, [first], {})
-    assert not (campaign.results / forecast.FILE).exists()
-    forecast.remember(campaign.results, [first], {kind: work / 10})
-    forecast.remember(campaign.results, runs[:2], {kind: work / 20})
+    predictions.remember(campaign.results, [first], {})
+    assert not (campaign.results / predictions.FILE).exists()
+    predictions.remember(campaign.results, [first], {kind: work / 10})
+    predictions.remember(campaign.results, runs[:2], {kind: work / 20})
     assert _kept(campaign) == [
         ("cell", "seed", "run_id", "predicted"),
         (AVERAGE, "0", first.id, "10.0"),
@@ -189,9 +188,9 @@ def test_the_first_prediction_stands(campaign: Campaign) -> None:
 
 @pytest.mark.parametrize("content", ["", "[1]", "a,b\n1,2\n", "\xff"])
 def test_a_damaged_file_predicts_nothing(campaign: Campaign, content: str) -> None:
-    (campaign.results / forecast.FILE).write_text(content, encoding="latin-1")
+    (campaign.results / predictions.FILE).write_text(content, encoding="latin-1")
     (first, *_) = _runs(campaign, AVERAGE)
-    forecast.remember(campaign.results, [first], {forecast.kind(first.spec): 1.0})
+    predictions.remember(campaign.results, [first], {forecast.kind(first.spec): 1.0})
     assert [row[2] for row in _kept(campaign)] == ["run_id", first.id]
 
 
@@ -213,7 +212,7 @@ def test_plan_predicts_from_records(replicate: Any, campaign: Campaign) -> None:
 def _options(seconds: float | None) -> local.Options:
     """With so many seconds left until a deadline."""
     until = None if seconds is None else time.time() + seconds
-    return local.Options(None, None, 0, False, Path(), Path(), until)
+    return local.Options(0, False, Path(), Path(), None, None, until)
 
 
 @pytest.mark.parametrize(
@@ -230,13 +229,13 @@ def test_a_run_calibrates_where_there_is_no_gpu_and_time(
     """On one, the first run that ends gives the speed."""
     campaign = records.begin([AVERAGE], seeds=4)
     first, *left = campaign.runs
-    size, console, options = Size(1, 1, cards), Console(file=StringIO()), _options(seconds)
+    size, options = Size(1, 1, cards), _options(seconds)
     speeds = {forecast.kind(first.spec): 1e6}
     monkeypatch.setattr(calibration, "calibrate", lambda *_: speeds)
-    assert local._forecast(campaign, left, size, options, console) == (speeds if expected else {})
-    assert (campaign.results / forecast.FILE).exists() == expected
+    assert local._forecast(campaign, left, size, options) == (speeds if expected else {})
+    assert (campaign.results / predictions.FILE).exists() == expected
     records.leave(campaign, AVERAGE, 0, 91.0)
-    local._forecast(campaign, left, size, options, console)
+    local._forecast(campaign, left, size, options)
     assert len(_kept(campaign)) == 1 + len(left)
 
 
@@ -252,16 +251,15 @@ def test_a_run_calibrates_where_there_is_no_gpu_and_time(
     ],
 )
 def test_a_deadline_is_held_against_what_is_known(
-    records: Any, seconds: float | None, said: str
+    records: Any, seconds: float | None, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Runs of 200 s each, one of which is half behind."""
     campaign = records.begin([AVERAGE], seeds=5)
     records.leave(campaign, AVERAGE, 0, 91.0, provenance={"seconds": 200.0})
     _reached(campaign, campaign.runs[2], 50)
-    shown = StringIO()
-    console = Console(file=shown, width=1000)
-    local._forecast(campaign, campaign.runs[1:], Size(2, 1, ()), _options(seconds), console)
-    assert re.search(said, shown.getvalue()), shown.getvalue()
+    local._forecast(campaign, campaign.runs[1:], Size(2, 1, ()), _options(seconds))
+    shown = capsys.readouterr().err
+    assert re.search(said, shown), shown
 
 
 @pytest.mark.slow

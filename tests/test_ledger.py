@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
-from replicate import catalogue, ledger
 from replicate.errors import UserError
-from replicate.ledger import Alternative, Entry
-from replicate.spec import Spec
+from replicate.paper.ambiguities import Alternative, Ambiguity, read_ambiguities
+from replicate.plan import readings
+from replicate.specs import catalogue, resolve
+from replicate.specs.spec import Spec
+from tests.apply import apply
 
 ROOT = Path(__file__).resolve().parents[1]
-ENTRIES = ledger.read_ledger(ROOT)
+ENTRIES = read_ambiguities(ROOT)
 ALTERNATIVES = {  # how many readings besides the default each open point has
     **{"A01": 1, "A02": 1, "A03": 4, "A04": 1, "A05": 1, "A06": 2, "A07": 1, "A08": 2, "A09": 1},
     **{"A10": 2, "A11": 2, "A12": 0, "A13": 1, "A14": 0, "A15": 0, "A16": 2, "A17": 3, "A18": 2},
@@ -44,7 +46,7 @@ PAIRS = [
 def specs() -> dict[str, Spec]:
     names = catalogue.cell_names(ROOT)
     tables = [name for name in names if name.startswith("table")]
-    return {cell.name: cell.spec for cell in catalogue.load(ROOT, tables, "paper")}
+    return {cell.name: cell.spec for cell in resolve.load(ROOT, tables, "paper")}
 
 
 def test_all_18_points_and_their_readings_are_there() -> None:
@@ -54,13 +56,13 @@ def test_all_18_points_and_their_readings_are_there() -> None:
 
 @pytest.mark.parametrize(("entry", "alternative"), PAIRS)
 def test_an_alternative_changes_its_own_keys_and_nothing_else(
-    specs: dict[str, Spec], entry: Entry, alternative: Alternative
+    specs: dict[str, Spec], entry: Ambiguity, alternative: Alternative
 ) -> None:
     cells = [name for name in specs if entry.bears_on(name)]
     assert entry.cell in cells
     for name in cells:
-        changed = ledger.apply(specs[name], alternative)
-        assert ledger.differences(specs[name], changed) == set(alternative.changes)
+        changed = apply(specs[name], alternative)
+        assert readings.differences(specs[name], changed) == set(alternative.changes)
         assert changed.identity != specs[name].identity
 
 
@@ -102,13 +104,13 @@ def test_an_alternative_that_is_none(
 ) -> None:
     alternative = Alternative(slug="other", title="Other", changes=changes)
     with pytest.raises(UserError, match=message):
-        ledger.apply(specs["table1/cifar10/flexpool"], alternative)
+        apply(specs["table1/cifar10/flexpool"], alternative)
 
 
 def test_differences_sees_every_leaf(specs: dict[str, Spec]) -> None:
     a, b = specs["table1/cifar10/avgpool"], specs["table2/cifar10/flexpool"]
-    assert ledger.differences(a, a) == set()
-    assert ledger.differences(a, b) == {
+    assert readings.differences(a, a) == set()
+    assert readings.differences(a, b) == {
         *("method.name", "method.title", "model.pool", "model.sac", "loss.head_weights"),
         *("published.table", "published.column", "published.value"),
     }
@@ -134,5 +136,5 @@ def test_a_broken_ledger_is_refused(tmp_path: Path, old: str, new: str, message:
     folder.mkdir(parents=True)
     (folder / "ambiguities.yaml").write_text(text.replace(old, new, 1))
     with pytest.raises(UserError, match=message) as caught:
-        ledger.read_ledger(tmp_path)
+        read_ambiguities(tmp_path)
     assert f"{folder}/ambiguities.yaml:" in str(caught.value)

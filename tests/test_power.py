@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from replicate import power
-from replicate.results import aggregate, statistics
+from replicate.results import aggregate, power, statistics
+from replicate.workflows import power as command
 
 CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
 Replicate = Callable[..., tuple[int, str, str]]
@@ -85,7 +85,7 @@ def test_never_begins_where_it_says() -> None:
 def test_a_cell_without_a_published_number_has_no_verdict_to_wait_for(records: Any) -> None:
     campaign = records.begin([CELL, "extensions/sensitivity/a11-1e-4"])
     aggregate.aggregate(campaign)
-    text = power.power(campaign.root, "made")
+    text = command.power(campaign.root, "made")
     assert CELL in text
     assert "extensions" not in text
 
@@ -128,4 +128,4 @@ def test_without_results(records: Any, replicate: Replicate) -> None:
 
 
 def test_the_widest_interval_is_the_margin_that_verdicts_use(project: Path) -> None:
-    assert f"no wider than {statistics.MARGIN:g} points" in power.LEGEND
+    assert f"no wider than {statistics.MARGIN:g} points" in command.LEGEND

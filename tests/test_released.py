@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from replicate import catalogue
-from replicate.dispatch.status import Seen, details
 from replicate.errors import UserError
-from replicate.report.read import read
+from replicate.plan.state import CampaignState, RunState
 from replicate.report.render import as_markdown
-from replicate.report.sections import document
+from replicate.report.sections.overview import document
 from replicate.results import aggregate
+from replicate.results.read import read_results
+from replicate.specs import catalogue, resolve
 
 Replicate = Callable[..., tuple[int, str, str]]
 LACKING = "table1/cifar10/flexpool-reg"
@@ -21,7 +21,7 @@ def test_its_values_are_those_of_the_code(project: Path) -> None:
     """Section 4 of the paper's dossier, value by value."""
     single, sac = (
         cell.spec
-        for cell in catalogue.load(
+        for cell in resolve.load(
             project, ["table1/cifar10/flexpool", "table2/cifar10/flexpool"], "released"
         )
     )
@@ -45,13 +45,13 @@ def test_it_has_the_avgpool_and_flexpool_cells(project: Path) -> None:
     names = catalogue.offered(project, [], "released")
     assert len(names) == 16
     assert {name.rpartition("/")[2] for name in names} == {"avgpool", "flexpool"}
-    assert len(catalogue.load(project, names, "released")) == 16
+    assert len(resolve.load(project, names, "released")) == 16
     assert len(catalogue.offered(project, [], "paper")) == 32
 
 
 def test_a_cells_own_weights_win_over_the_protocols(project: Path) -> None:
     names = ["extensions/sensitivity/a17-released-comment"]
-    (cell,) = catalogue.load(project, names, "released")
+    (cell,) = resolve.load(project, names, "released")
     assert cell.spec.loss.head_weights == (0.05, 0.1, 0.85)
 
 
@@ -97,7 +97,7 @@ def test_the_report_says_not_released(project: Path, records) -> None:
         for seed in (0, 1):
             records.leave(campaign, cell, seed, 90.0 + seed)
     aggregate.aggregate(campaign)
-    text = as_markdown(document(read(project, "code"))).decode()
+    text = as_markdown(document(read_results(project, "code"))).decode()
     row = next(line for line in text.splitlines() if line.startswith("| CIFAR10 | **90.50"))
     assert row.count("not released") == 2
     assert (
@@ -110,7 +110,7 @@ def test_a_replacement_that_is_not_there_is_named(project: Path) -> None:
     path = project / "experiments/protocols/released.yaml"
     path.write_text(path.read_text().replace("sac-released.yaml", "sac-relaesed.yaml"))
     with pytest.raises(UserError, match=r"protocol.instead: no file .*sac-relaesed.yaml"):
-        catalogue.load(project, ["table2/cifar10/flexpool"], "released")
+        resolve.load(project, ["table2/cifar10/flexpool"], "released")
 
 
 def test_a_broken_protocol_part_is_one_line(project: Path) -> None:
@@ -131,7 +131,7 @@ def test_oddities_are_shown_apart_and_enter_no_table(project: Path, records) -> 
         records.leave(campaign, name, seed, 90.0, oddities=measured)
     records.leave(campaign, "table1/cifar10/flexpool", 0, 80.0)
     aggregate.aggregate(campaign)
-    results = read(project, "odd")
+    results = read_results(project, "odd")
     assert results.cells.loc[name, "mean"] == 90.0
     text = as_markdown(document(results)).decode()
     section = text.split("## How the released code measures accuracy")[1].split("\n## ")[0]
@@ -146,12 +146,12 @@ def test_oddities_are_shown_apart_and_enter_no_table(project: Path, records) -> 
     records.leave(campaign, name, 1, 90.0)
     aggregate.aggregate(campaign)
     assert not (campaign.results / "oddities.csv").exists()
-    again = as_markdown(document(read(project, "odd"))).decode()
+    again = as_markdown(document(read_results(project, "odd"))).decode()
     assert "How the released code measures" not in again
 
 
 def test_both_phases_of_super_classing_are_shown(project: Path, records) -> None:
-    from replicate.training.outcome import Epoch
+    from replicate.records.epoch import Epoch
 
     name = "extensions/super-class/single-flexpool"
     campaign = records.begin([name], "paper", 1, "super", {"training.epochs": "1"})
@@ -163,7 +163,7 @@ def test_both_phases_of_super_classing_are_shown(project: Path, records) -> None
     ]
     records.leave(campaign, name, 0, 40.0, epochs=epochs)
     aggregate.aggregate(campaign)
-    results = read(project, "super")
+    results = read_results(project, "super")
     assert results.runs.loc[0, ["accuracy", "best_accuracy", "best_epoch"]].tolist() == [40, 40, 1]
     text = as_markdown(document(results)).decode()
     section = text.split("## Super-classing")[1].split("\n## ")[0]
@@ -173,15 +173,15 @@ def test_both_phases_of_super_classing_are_shown(project: Path, records) -> None
 def test_status_tells_the_phases_apart(project: Path, records) -> None:
     campaign = records.begin(["extensions/super-class/single-flexpool"], "paper", 1, "super")
     for number, share, said in [(-9, 1, "pretraining epoch 1 of 10"), (5, 15, "epoch 5 of 100")]:
-        one = Seen(campaign.runs[0], "running", {"epoch": number, "accuracy": 50.0})
+        one = RunState(campaign.runs[0], "running", {"epoch": number, "accuracy": 50.0})
         assert one.share == share / 110
-        (line,) = details([one], campaign.runs_folder)
+        (line,) = CampaignState([one], campaign.runs_folder).details()
         assert line.endswith(f"{said}, 50.00 %")
 
 
 def test_super_classing_has_every_method_with_and_without_sac(project: Path) -> None:
     names = [n for n in catalogue.cell_names(project) if n.startswith("extensions/super-class/")]
-    specs = [cell.spec for cell in catalogue.load(project, names, "paper")]
+    specs = [cell.spec for cell in resolve.load(project, names, "paper")]
     assert len(specs) == 8
     assert len({(spec.method.name, spec.model.sac) for spec in specs}) == 8
     for spec in specs:
@@ -190,11 +190,11 @@ def test_super_classing_has_every_method_with_and_without_sac(project: Path) -> 
         assert (spec.pretraining.classes, spec.pretraining.epochs) == ("coarse", 10)
         assert (spec.training.epochs, spec.published) == (100, None)
         table = "table2" if spec.model.sac else "table1"
-        (base,) = catalogue.load(project, [f"{table}/cifar100/{spec.method.name}"], "paper")
+        (base,) = resolve.load(project, [f"{table}/cifar100/{spec.method.name}"], "paper")
         assert spec.model == base.spec.model
 
 
 def test_one_epoch_of_each_phase_can_be_asked_for(project: Path) -> None:
     short = {"training.epochs": "1", "pretraining.epochs": "1"}
-    (cell,) = catalogue.load(project, ["extensions/super-class/sac-flexpool"], "paper", short)
+    (cell,) = resolve.load(project, ["extensions/super-class/sac-flexpool"], "paper", short)
     assert (cell.spec.epochs, cell.spec.first_epoch) == (2, 0)

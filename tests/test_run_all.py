@@ -107,9 +107,18 @@ def test_a_failed_installation_is_tried_again(checkout: Checkout) -> None:
     assert any("-r requirements.lock" in call for call in checkout.calls())
 
 
-def test_test_runs_pytest(checkout: Checkout) -> None:
-    checkout.run("test", "-k", "a name")
-    assert checkout.calls()[-1] == "python -m pytest -q -n 2 -k a name"
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        ([], " --quick"),
+        (["all"], ""),
+        (["all", "--durations=5"], " --durations=5"),
+        (["-k", "a name"], " -k a name"),
+    ],
+)
+def test_test_runs_pytest(checkout: Checkout, given: list[str], passed: str) -> None:
+    checkout.run("test", *given)
+    assert checkout.calls()[-1] == f"python -m pytest -q -n 2{passed}"
 
 
 def test_conda_environments_are_used(checkout: Checkout) -> None:

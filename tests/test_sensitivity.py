@@ -6,19 +6,22 @@ from typing import Any
 
 import pytest
 
-from replicate import campaign as campaigns
-from replicate import catalogue, ledger, sensitivity
 from replicate.errors import UserError
-from replicate.ledger import Alternative, Entry
-from replicate.report.read import read
+from replicate.paper.ambiguities import Alternative, Ambiguity, read_ambiguities
+from replicate.plan import readings
+from replicate.plan.campaign import open_campaign, save_campaign
 from replicate.report.render import as_markdown
-from replicate.report.sections import document
-from replicate.results import aggregate
+from replicate.report.sections.overview import document
+from replicate.results import aggregate, sensitivity
+from replicate.results.read import read_results
+from replicate.specs import catalogue, resolve
+from replicate.workflows.sensitivity import changes
+from tests.apply import apply
 
 ROOT = Path(__file__).parents[1]
 PAIRS = [
-    pytest.param(entry, alternative, id=sensitivity.cell_name(entry, alternative))
-    for entry in ledger.read_ledger(ROOT)
+    pytest.param(entry, alternative, id=readings.cell_name(entry, alternative))
+    for entry in read_ambiguities(ROOT)
     for alternative in entry.alternatives
 ]
 Replicate = Callable[..., tuple[int, str, str]]
@@ -26,7 +29,7 @@ Replicate = Callable[..., tuple[int, str, str]]
 
 def test_every_alternative_has_one_spec_and_every_spec_an_alternative() -> None:
     named = [pair.id for pair in PAIRS]
-    folder = f"{catalogue.READINGS}/"
+    folder = f"{resolve.READINGS}/"
     found = [name for name in catalogue.cell_names(ROOT) if name.startswith(folder)]
     assert sorted(found) == sorted(named)
     assert len(set(named)) == len(named) == 26
@@ -37,14 +40,14 @@ def test_every_alternative_has_one_spec_and_every_spec_an_alternative() -> None:
 )  # those with the ledger's defaults
 @pytest.mark.parametrize(("entry", "alternative"), PAIRS)
 def test_a_spec_differs_from_its_cell_in_that_one_point(
-    entry: Entry, alternative: Alternative, protocol: str
+    entry: Ambiguity, alternative: Alternative, protocol: str
 ) -> None:
-    names = [str(entry.cell), sensitivity.cell_name(entry, alternative)]
-    base, other = (cell.spec for cell in catalogue.load(ROOT, names, protocol))
+    names = [str(entry.cell), readings.cell_name(entry, alternative)]
+    base, other = (cell.spec for cell in resolve.load(ROOT, names, protocol))
     assert other.published is None, "the printed number is the base cell's"
     unpublished = base.model_copy(update={"published": None})
-    assert ledger.differences(unpublished, other) == alternative.changes.keys()
-    assert other == ledger.apply(unpublished, alternative)
+    assert readings.differences(unpublished, other) == alternative.changes.keys()
+    assert other == apply(unpublished, alternative)
     assert other.run_id(0) != base.run_id(0)
 
 
@@ -53,13 +56,13 @@ def test_a_spec_with_a_second_change_is_seen(project: Path) -> None:
     path = project / "experiments/extensions/sensitivity/a03-10.yaml"
     path.write_text(path.read_text() + "training:\n  epochs: 99\n")
     names = ["table1/cifar10/flexpool-reg", "extensions/sensitivity/a03-10"]
-    base, other = (cell.spec for cell in catalogue.load(project, names, "paper"))
+    base, other = (cell.spec for cell in resolve.load(project, names, "paper"))
     unpublished = base.model_copy(update={"published": None})
-    assert ledger.differences(unpublished, other) == {"loss.penalty_weight", "training.epochs"}
+    assert readings.differences(unpublished, other) == {"loss.penalty_weight", "training.epochs"}
 
 
 def test_the_campaign_is_the_cell_and_its_alternatives(project: Path) -> None:
-    found = sensitivity.plan(project, "a03", [], "short", 3, None, {})
+    found = readings.plan_readings(project, "a03", [], "short", 3, None, {})
     assert found.request.name == "short-a03"
     assert found.request.seeds == 3
     assert {cell.name for cell in found.cells} == {
@@ -68,28 +71,28 @@ def test_the_campaign_is_the_cell_and_its_alternatives(project: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("entry", [one for one in ledger.read_ledger(ROOT) if one.alternatives])
-def test_a_reading_changes_that_one_point_of_every_cell_it_bears_on(entry: Entry) -> None:
-    bases = sensitivity.choose(ROOT, entry, ["table*"])
+@pytest.mark.parametrize("entry", [one for one in read_ambiguities(ROOT) if one.alternatives])
+def test_a_reading_changes_that_one_point_of_every_cell_it_bears_on(entry: Ambiguity) -> None:
+    bases = readings.choose(ROOT, entry, ["table*"])
     assert entry.cell in bases
     for alternative in entry.alternatives:
-        others = [sensitivity.cell_name(entry, alternative, base) for base in bases]
+        others = [readings.cell_name(entry, alternative, base) for base in bases]
         pairs = zip(
-            catalogue.load(ROOT, bases, "paper"), catalogue.load(ROOT, others, "paper"), strict=True
+            resolve.load(ROOT, bases, "paper"), resolve.load(ROOT, others, "paper"), strict=True
         )
         for base, other in pairs:
             assert other.spec.published is None
             unpublished = base.spec.model_copy(update={"published": None})
-            assert ledger.differences(unpublished, other.spec) == alternative.changes.keys()
+            assert readings.differences(unpublished, other.spec) == alternative.changes.keys()
 
 
 def test_cells_of_ones_own_choice_grow_a_campaign(project: Path) -> None:
     """In the catalogue's order, and known again when the campaign is opened."""
-    found = sensitivity.plan(project, "A02", ["*/cifar100/flexpool*"], "paper", 3, "own", {})
-    campaigns.save(found)
-    again = sensitivity.plan(project, "A02", ["table1/cifar10"], "paper", 3, "own", {})
-    campaigns.save(again)
-    assert [cell.name for cell in campaigns.opened(project, "own").cells] == [
+    found = readings.plan_readings(project, "A02", ["*/cifar100/flexpool*"], "paper", 3, "own", {})
+    save_campaign(found)
+    again = readings.plan_readings(project, "A02", ["table1/cifar10"], "paper", 3, "own", {})
+    save_campaign(again)
+    assert [cell.name for cell in open_campaign(project, "own").cells] == [
         "table1/cifar10/flexpool",
         "table1/cifar100/flexpool",
         "table1/cifar100/flexpool@a02-softmax",
@@ -100,12 +103,14 @@ def test_cells_of_ones_own_choice_grow_a_campaign(project: Path) -> None:
 
 
 def test_a_campaign_with_a_reading_that_is_gone(project: Path) -> None:
-    campaigns.save(sensitivity.plan(project, "A02", ["table1/cifar100"], "paper", 1, "own", {}))
+    save_campaign(
+        readings.plan_readings(project, "A02", ["table1/cifar100"], "paper", 1, "own", {})
+    )
     (project / "experiments/extensions/sensitivity/a02-softmax.yaml").unlink()
     with pytest.raises(
         UserError, match=r"^campaign 'own' has cells without a spec: 'table1/cifar10"
     ):
-        campaigns.opened(project, "own")
+        open_campaign(project, "own")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +142,7 @@ def test_what_cannot_be_run_is_one_line(
 @pytest.fixture
 def weighed(records: Any) -> Any:
     """Three seeds of A11's cell and its readings; 1e-4 is 1.0, 1.2 and 1.4 points higher."""
-    campaign = sensitivity.plan(records.root, "A11", [], "paper", 3, "made", {})
+    campaign = readings.plan_readings(records.root, "A11", [], "paper", 3, "made", {})
     campaign = records.begin([cell.name for cell in campaign.cells], seeds=3)
     base = "table1/cifar10/flexpool"
     for seed in range(3):
@@ -154,7 +159,7 @@ def weighed(records: Any) -> Any:
 def test_effects_by_hand(weighed: Any) -> None:
     """Differences 1.0, 1.2, 1.4: mean 1.2, sd 0.2, t(2) = 4.3027: ± 0.497. The levels of the seeds,
     far wider apart, leave no trace."""
-    one, five = sensitivity.effects(read(weighed.root, "made"))
+    one, five = sensitivity.effects(read_results(weighed.root, "made"))
     assert (one.entry.id, one.alternative.slug, one.base) == (
         "A11",
         "1e-4",
@@ -180,19 +185,19 @@ def test_effects_on_two_cells(records: Any) -> None:
             records.leave(campaign, cell, seed, 60.0 + seed)
             records.leave(campaign, reading, seed, 60.0 + seed - shift + 0.01 * seed)
     aggregate.aggregate(campaign)
-    results = read(campaign.root, "made")
+    results = read_results(campaign.root, "made")
     first, second = sensitivity.effects(results)
     assert [(one.base, one.cell) for one in (first, second)] == list(readings.items())
     assert first.gain.mean == pytest.approx(-0.99)
     assert second.gain.mean == pytest.approx(-1.99)
     assert second.p == pytest.approx(2 * second.gain.p)
     assert results.runs.set_index("cell")["table"].isna()[f"{other}@a02-softmax"].all()
-    heads = [line for line in sensitivity.table([first, second]).splitlines() if "A02," in line]
+    heads = [line for line in changes([first, second]).splitlines() if "A02," in line]
     assert [head.split(". ")[1].split(";")[0] for head in heads] == [base, other]
 
 
 def test_the_table_says_what_the_choice_changes(weighed: Any) -> None:
-    text = sensitivity.table(sensitivity.effects(read(weighed.root, "made")))
+    text = changes(sensitivity.effects(read_results(weighed.root, "made")))
     assert text.startswith("A11, Weight decay. table1/cifar10/flexpool; changes in points")
     (row,) = (line for line in text.splitlines() if line.startswith("Weight decay 0.0001"))
     assert row.split()[3:] == ["92.20", "+1.20", "+0.70", "to", "+1.70", "3", "0.018", "gain"]
@@ -200,7 +205,7 @@ def test_the_table_says_what_the_choice_changes(weighed: Any) -> None:
 
 
 def test_the_report_of_such_a_campaign_can_be_written(weighed: Any) -> None:
-    report = as_markdown(document(read(weighed.root, "made"))).decode()
+    report = as_markdown(document(read_results(weighed.root, "made"))).decode()
     assert "extensions/sensitivity/a11-1e-4" in report.replace("\\", "")
 
 
@@ -212,10 +217,10 @@ def test_missing_seeds_and_lone_cells(records: Any) -> None:
     records.leave(campaign, other, 0, 90.5)
     records.leave(campaign, other, 1, None)
     aggregate.aggregate(campaign)
-    found = sensitivity.effects(read(campaign.root, "made"))
+    found = sensitivity.effects(read_results(campaign.root, "made"))
     (effect,) = found
     assert effect.verdict == "incomplete (1/2 seeds)"
-    assert "needs 2 pairs" in sensitivity.table(found)
+    assert "needs 2 pairs" in changes(found)
 
 
 def test_numbers_that_mean_nothing_get_no_verdict(records: Any) -> None:
@@ -225,21 +230,21 @@ def test_numbers_that_mean_nothing_get_no_verdict(records: Any) -> None:
         records.leave(campaign, base, seed, 10.0 + seed)
         records.leave(campaign, other, seed, 20.0 + seed)
     aggregate.aggregate(campaign)
-    (effect,) = sensitivity.effects(read(campaign.root, "made"))
+    (effect,) = sensitivity.effects(read_results(campaign.root, "made"))
     assert effect.verdict == "not comparable"
 
 
 def test_a_campaign_of_the_tables_has_no_effects(records: Any) -> None:
     campaign = records.begin(["table1/cifar10/flexpool"])
     aggregate.aggregate(campaign)
-    assert sensitivity.effects(read(campaign.root, "made")) == []
+    assert sensitivity.effects(read_results(campaign.root, "made")) == []
 
 
 def test_entries_are_found_in_either_case(project: Path) -> None:
-    entries = ledger.read_ledger(project)
-    assert sensitivity.find(entries, "a03") is sensitivity.find(entries, "A03")
+    entries = read_ambiguities(project)
+    assert readings.find(entries, "a03") is readings.find(entries, "A03")
     with pytest.raises(UserError):
-        sensitivity.find(entries, "3")
+        readings.find(entries, "3")
 
 
 @pytest.mark.slow

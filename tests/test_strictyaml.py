@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from replicate.errors import UserError
-from replicate.strictyaml import MAX_BYTES, parse, read
+from replicate.files.yaml_lines import MAX_BYTES, parse, read
 
 HERE = Path("spec.yaml")
 

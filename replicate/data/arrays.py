@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from replicate.spec import Dataset
+from replicate.specs.spec import Dataset
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]

@@ -13,12 +13,14 @@ from typing import Any, cast
 import numpy as np
 from filelock import FileLock
 
-from replicate import atomic
 from replicate.data import checks
 from replicate.data.arrays import SPLITS, Fingerprint, ImageData, Images, Split, fit, moments
-from replicate.data.source import Contents, Source, find, obtain
+from replicate.data.find import find, obtain
+from replicate.data.source import Contents, Source
 from replicate.errors import UserError
-from replicate.spec import Dataset, Spec
+from replicate.files import atomic
+from replicate.files.checksums import file_sha256
+from replicate.specs.spec import Dataset, Spec
 
 FORMAT = 2
 """To be raised with every change of what is stored, so that older entries are left alone."""
@@ -102,7 +104,7 @@ def damage(entry: Path) -> str | None:
     """What is wrong with an entry, None where every byte is as it was written."""
     try:
         for name, stored in read_meta(entry)["files"].items():
-            if _sha256(entry / name) != stored["sha256"]:
+            if file_sha256(entry / name) != stored["sha256"]:
                 return f"{name} has another checksum"
     except UNREADABLE as error:
         return str(error)
@@ -112,8 +114,8 @@ def damage(entry: Path) -> str | None:
 def read_meta(entry: Path) -> dict[str, Any]:
     """entry.json: format, source, fingerprint, mean, std, and each file's shape and SHA-256.
 
-    Raises ValueError where it has not the checksum that it says of itself, or the same in another
-    spelling: a float has many.
+    Raises ValueError where its checksum is not the one that it states, or the text is another
+    spelling of the same values: a float has many.
     """
     text = atomic.read(entry / "entry.json")
     meta = cast(dict[str, Any], json.loads(text))
@@ -132,8 +134,7 @@ def _is_pinned(entry: Path, dataset: Dataset) -> bool:
     try:
         meta = read_meta(entry)
         # entries of format 2 may not name it
-        found = (meta.get("format", 2), meta["fingerprint"])
-        return found == (FORMAT, dataset.fingerprint)
+        return (meta.get("format", 2), meta["fingerprint"]) == (FORMAT, dataset.fingerprint)
     except UNREADABLE:
         return False
 
@@ -231,13 +232,8 @@ def _write_images(path: Path, dataset: Dataset, count: int, blocks: Iterable[Ima
 def _describe(path: Path) -> dict[str, Any]:
     atomic.flush(path)
     shape = np.load(path, mmap_mode="r").shape
-    return {"shape": shape, "sha256": _sha256(path)}
+    return {"shape": shape, "sha256": file_sha256(path)}
 
 
 def _names(split: str) -> tuple[str, str]:
     return f"{split}-images.npy", f"{split}-labels.npy"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

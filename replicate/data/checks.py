@@ -6,7 +6,7 @@ import numpy as np
 
 from replicate.data.source import Contents
 from replicate.errors import UserError
-from replicate.spec import Dataset
+from replicate.specs.spec import Dataset
 
 
 def check_counts(

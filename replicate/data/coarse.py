@@ -17,9 +17,9 @@ _FILE = Path(__file__).with_name("cifar100-classes.csv")
 
 def coarse(fine: Labels) -> Labels:
     """The coarse labels (N,) of fine ones; both number the names in alphabetical order."""
-    pairs = sorted(names().items())
-    order = sorted(set(names().values()))
-    mapping = np.array([order.index(coarse_name) for _, coarse_name in pairs])
+    coarse_names = names()
+    order = sorted(set(coarse_names.values()))
+    mapping = np.array([order.index(coarse_names[name]) for name in sorted(coarse_names)])
     labels: Labels = mapping[fine]
     return labels
 

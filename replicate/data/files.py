@@ -9,7 +9,7 @@ import numpy as np
 
 from replicate.data.arrays import Images
 from replicate.errors import UserError, has_controls
-from replicate.spec import Dataset
+from replicate.specs.spec import Dataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 # Grey JPEGs are part of Tiny ImageNet; anything else would lose something on its way.
@@ -20,18 +20,18 @@ _BLOCK = 1000
 def visible(folder: Path) -> list[Path]:
     """What is in a folder, sorted by name, but for what file managers leave behind."""
     try:
-        found = sorted(folder.iterdir())
+        paths = sorted(folder.iterdir())
     except NotADirectoryError:
         raise UserError(f"{folder} is a file where a folder is expected") from None
     except FileNotFoundError:
         raise UserError(f"{folder} is missing") from None
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}") from None
-    for path in found:
+    for path in paths:
         if has_controls(path.name):
             raise UserError(f"{folder} holds {path.name!r}: rename it, without control characters")
     ignored = ("thumbs.db", "desktop.ini")
-    return [p for p in found if not p.name.startswith(".") and p.name.lower() not in ignored]
+    return [p for p in paths if not p.name.startswith(".") and p.name.lower() not in ignored]
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from replicate.data import files
 from replicate.data.arrays import SPLITS
 from replicate.data.source import Contents, Source
 from replicate.errors import UserError
-from replicate.spec import Dataset
+from replicate.specs.spec import Dataset
 
 Classes = dict[str, list[Path]]
 """The image files of each class."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from replicate.data.arrays import Images, Labels
 from replicate.data.source import Contents, Source
-from replicate.spec import Dataset, Generated
+from replicate.specs.spec import Dataset, Generated
 
 RECIPE = 1
 """To be raised with every change of the images."""

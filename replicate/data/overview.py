@@ -7,9 +7,9 @@ from typing import Literal
 
 from replicate.data import cache
 from replicate.data.arrays import Kind
-from replicate.data.source import download_folder, find
+from replicate.data.find import download_folder, find
 from replicate.errors import UserError
-from replicate.spec import Dataset
+from replicate.specs.spec import Dataset
 
 State = Literal["agrees", "differs", "not pinned", "not read yet"]
 
@@ -25,9 +25,9 @@ class Row:
     """The folder found, or what is wrong or will happen, in one line."""
     images: tuple[int, int]
     """Training and test images of the full data set."""
-    state: State
+    state: State = "not read yet"
     """Of the images found, against the pinned fingerprint."""
-    entry: Path | None
+    entry: Path | None = None
     """The cache entry, once it is there."""
 
 
@@ -43,15 +43,15 @@ def _row(dataset: Dataset, data_dir: Path | None, cache_dir: Path) -> Row:
         if source is None:
             return _without_source(dataset, data_dir, cache_dir)
     except UserError as error:
-        return Row(dataset.name, None, str(error), images, "not read yet", None)
+        return Row(dataset.name, None, str(error), images)
     entry = cache.entry_path(dataset, source, cache_dir)
     if not (entry / "entry.json").exists():
-        return Row(dataset.name, source.kind, source.place, images, "not read yet", None)
+        return Row(dataset.name, source.kind, source.place, images)
     try:
         state = _state(dataset, entry)
     except cache.UNREADABLE:
         place = f"cache entry {entry} is damaged: run `replicate data prepare`"
-        return Row(dataset.name, source.kind, place, images, "not read yet", None)
+        return Row(dataset.name, source.kind, place, images)
     return Row(dataset.name, source.kind, source.place, images, state, entry)
 
 
@@ -61,7 +61,7 @@ def _without_source(dataset: Dataset, data_dir: Path | None, cache_dir: Path) ->
     if entry := cache.kept(dataset, cache_dir):
         return Row(dataset.name, None, f"needs no files: {entry}", images, "agrees", entry)
     place = f"not in {download_folder(dataset, data_dir)}: will be downloaded"
-    return Row(dataset.name, None, place, images, "not read yet", None)
+    return Row(dataset.name, None, place, images)
 
 
 def _state(dataset: Dataset, entry: Path) -> State:

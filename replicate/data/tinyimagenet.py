@@ -16,7 +16,7 @@ from replicate.data import files
 from replicate.data.download import Archive, unpack
 from replicate.data.source import Contents, Source
 from replicate.errors import UserError
-from replicate.spec import Dataset
+from replicate.specs.spec import Dataset
 
 ARCHIVE = Archive(
     url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",

@@ -17,10 +17,12 @@ from pathlib import Path
 
 import submitit
 
-from replicate.dispatch.deaths import Deaths
+from replicate.dispatch.crashes import Crashes
 from replicate.dispatch.snapshot import Copied
-from replicate.dispatch.worker import Shift, claimed, fits, work
-from replicate.plan import Run
+from replicate.dispatch.worker import WorkerContext, fits, work
+from replicate.machine import environment
+from replicate.plan.runs import Run
+from replicate.records.run_folder import claimed
 
 NO_LIMIT_MINUTES = 365 * 24 * 60  # submitit's default would end a worker after two minutes
 OVERTIME_SECONDS = 3.0
@@ -41,21 +43,21 @@ class Pool:
     """Workers that go through a list of runs, replaced when they die."""
 
     def __init__(
-        self, runs: Sequence[Run], shift: Shift, size: Size, logs: Path, code: Path
+        self, runs: Sequence[Run], context: WorkerContext, size: Size, logs: Path, code: Path
     ) -> None:
         """`code`: the folder whose replicate/ the workers run, and none other."""
         self._runs = runs
-        self._shift = shift
+        self._context = context
         self._code = code
         self._size = size
         self._logs = logs
         self._jobs: dict[int, submitit.Job[None]] = {}
-        self._deaths = Deaths(runs, shift)
+        self._crashes = Crashes(runs, context)
 
     def start(self) -> None:
         self._start_for(len(self._free()))
 
-    def tick(self) -> bool:
+    def supervise(self) -> bool:
         """Replace workers that died; False when every run has ended, this pool's or another's, or time is up.
 
         Runs that others hold are waited for, where there is no deadline: they may die, too. With one,
@@ -68,18 +70,18 @@ class Pool:
             if job.done():
                 del self._jobs[slot]
                 if not _ended_well(job):
-                    self._deaths.bury(job.paths.folder.name, job.paths.stderr)
+                    self._crashes.record_crash(job.paths.folder.name, job.paths.stderr)
                 if self._free():
                     self._start(slot)
         if not self._jobs:
             self._start_for(len(self._free()))
-        if self._shift.until is None:
-            return bool(self._jobs) or bool(self._deaths.left())
-        return bool(self._jobs) and time.time() < self._shift.until + OVERTIME_SECONDS
+        if self._context.until is None:
+            return bool(self._jobs) or bool(self._crashes.left())
+        return bool(self._jobs) and time.time() < self._context.until + OVERTIME_SECONDS
 
     def _free(self) -> list[Run]:
         """Runs that a new worker would begin."""
-        return [run for run in self._deaths.free() if fits(run, self._runs, self._shift)]
+        return [run for run in self._crashes.free() if fits(run, self._runs, self._context)]
 
     def stop(self) -> None:
         """End all workers and wait until they are gone."""
@@ -98,15 +100,15 @@ class Pool:
         executor = submitit.LocalExecutor(self._logs / name, python=self._python(slot))
         executor.update_parameters(timeout_min=NO_LIMIT_MINUTES)
         with (
-            _environment(**self._environment()),
+            environment(**self._variables()),
             _errors_to(executor.folder / "controller.log"),
         ):
             copied = Copied(self._code, work)
             self._jobs[slot] = executor.submit(
-                copied, self._runs, replace(self._shift, worker=name)
+                copied, self._runs, replace(self._context, worker=name)
             )
 
-    def _environment(self) -> dict[str, str]:
+    def _variables(self) -> dict[str, str]:
         path = [str(self._code), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             "OMP_NUM_THREADS": str(self._size.threads),
@@ -146,18 +148,3 @@ def _errors_to(path: Path) -> Iterator[None]:
     finally:
         os.dup2(terminal, 2)
         os.close(terminal)
-
-
-@contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    """Set variables for the processes started inside."""
-    before = {key: os.environ.get(key) for key in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                del os.environ[key]
-            else:
-                os.environ[key] = value

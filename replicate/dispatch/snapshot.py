@@ -5,25 +5,23 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import replicate
-from replicate.campaign import Campaign
+from replicate.dispatch.code import PACKAGE, source_files
+from replicate.plan.campaign import Campaign
 
 LENGTH = 12  # hexadecimal digits of the folder's name
 
 
-def take(campaign: Campaign) -> Path:
+def take_snapshot(campaign: Campaign) -> Path:
     """Copy replicate/ and experiments/ into results/<campaign>/code/<hash of the content>."""
-    root = campaign.root.resolve()
-    files = dict(_files(root))
-    target = folder(campaign)
+    target = snapshot_folder(campaign)
     if not target.exists():
         partial = target.with_name(f".{uuid.uuid4().hex}.tmp")
-        for name, path in files.items():
+        for name, path in _files(campaign.root.resolve()).items():
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, partial / name)
         try:
@@ -62,27 +60,30 @@ class Copied:
 
 def insist_on(code: Path) -> None:
     """End here unless this is the code that was copied."""
-    here = Path(replicate.__file__).resolve()
+    here = PACKAGE.resolve()
     if not here.is_relative_to(code.resolve()):
-        sys.exit(f"this job runs {here.parent}, not what was submitted, {code}")
+        sys.exit(f"this job runs {here}, not what was submitted, {code}")
 
 
-def folder(campaign: Campaign) -> Path:
-    """Where `take` would copy to."""
-    return campaign.results.resolve() / "code" / digest(dict(_files(campaign.root.resolve())))
+def snapshot_folder(campaign: Campaign) -> Path:
+    """Where `take_snapshot` would copy to."""
+    return campaign.results.resolve() / "code" / _digest(_files(campaign.root.resolve()))
 
 
-def digest(files: dict[str, Path]) -> str:
+def _digest(files: dict[str, Path]) -> str:
     total = hashlib.sha256()
     for name, path in files.items():
         total.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()[:LENGTH]
 
 
-def _files(root: Path) -> Iterator[tuple[str, Path]]:
+def _files(root: Path) -> dict[str, Path]:
     """Every file of the copy by its path in it, sorted."""
-    package = Path(replicate.__file__).resolve().parent
-    for name, source in (("experiments", root / "experiments"), ("replicate", package)):
-        for path in sorted(source.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield f"{name}/{path.relative_to(source).as_posix()}", path
+    return {
+        f"{name}/{path.relative_to(source).as_posix()}": path
+        for name, source in (
+            ("experiments", root / "experiments"),
+            ("replicate", PACKAGE.resolve()),
+        )
+        for path in source_files(source)
+    }

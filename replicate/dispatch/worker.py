@@ -4,8 +4,6 @@ Runs are claimed by a file lock in their folder, which the system frees when a p
 any number of workers, of any number of commands, may go through the same list.
 """
 
-import errno
-import fcntl
 import hashlib
 import io
 import json
@@ -13,44 +11,47 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
 from msgspec import structs, to_builtins
 
-from replicate import atomic, forecast, plan
-from replicate.dispatch import provenance
-from replicate.dispatch.provenance import Code
+from replicate.dispatch.code import Code, code_digest, library_versions
 from replicate.errors import UserError
-from replicate.forecast import Speeds
-from replicate.plan import Images, Run, to_do
-from replicate.results import record
-from replicate.results.record import Answers, Provenance, Record
-from replicate.training.outcome import Epoch, Origin, Outcome, Stopped
+from replicate.files import atomic
+from replicate.plan import forecast
+from replicate.plan.forecast import Speeds
+from replicate.plan.runs import Images, Run
+from replicate.plan.state import look
+from replicate.records import run_folder
+from replicate.records.epoch import Epoch
+from replicate.records.origin import Origin
+from replicate.records.record import Answers, Provenance, Record, write_record
+from replicate.records.run_folder import claimed, is_claimed, read_attempts
+from replicate.training.outcome import Outcome, Stopped
 
 if TYPE_CHECKING:
     from replicate.data import ImageData
 
-SECONDS_BETWEEN_WORDS = 1.0
+SECONDS_BETWEEN_REPORTS = 1.0
 
 
 @dataclass(frozen=True)
-class Shift:
+class WorkerContext:
     """What a worker needs to know besides its runs."""
 
-    worker: str
     runs_folder: Path
     entries: dict[Images, Path]
     """Where the prepared images of each spec are."""
     code: Code
     threads: int
     checkpoint_seconds: float
-    dispatcher: Path | None
+    worker: str = ""
+    """Its name."""
+    dispatcher: Path | None = None
     """A folder claimed as long as someone waits for this worker; None where nobody does."""
     until: float | None = None
     """When training must stop, in seconds since 1970; None where it need not."""
@@ -60,8 +61,12 @@ class Shift:
     @property
     def origin(self) -> Origin:
         """What can be told of it before a run has begun: the code is that of this very process."""
-        facts: dict[str, Any] = {**asdict(self.code), **provenance.versions()}
-        return Origin(code=provenance.digest(), threads=self.threads, **facts)
+        facts: dict[str, Any] = {**asdict(self.code), **library_versions()}
+        return Origin(code=code_digest(), threads=self.threads, **facts)
+
+    def left(self, runs: Iterable[Run]) -> list[Run]:
+        """Those without a result: no damaged record may pass for one, so all of each is read."""
+        return look(runs, self.runs_folder, thorough=True).left()
 
 
 class TimeUp(Stopped):
@@ -72,7 +77,7 @@ class Abandoned(Stopped):
     """The dispatcher is gone, and a worker of this machine must not outlive it."""
 
 
-def work(runs: Sequence[Run], shift: Shift) -> None:
+def work(runs: Sequence[Run], context: WorkerContext) -> None:
     """Train every run that is still to do and that nobody else holds.
 
     A failing run is recorded and the next one begins. What is not the run's fault (the disk is
@@ -81,103 +86,39 @@ def work(runs: Sequence[Run], shift: Shift) -> None:
     """
     from replicate.training import engine
 
-    engine.start(shift.threads)
+    engine.start(context.threads)
     for run in runs:
-        if not fits(run, runs, shift):
+        if not fits(run, runs, context):
             continue
-        folder = shift.runs_folder / run.folder_name
+        folder = context.runs_folder / run.folder_name
         atomic.make_folder(folder)
         with claimed(folder) as mine:
-            if mine and to_do([run], shift.runs_folder):
+            if mine and context.left([run]):
                 try:
-                    _Attempt(run, folder, shift).carry_out()
+                    _Attempt(run, folder, context).carry_out()
                 except TimeUp:
                     return
 
 
-def fits(run: Run, runs: Sequence[Run], shift: Shift) -> bool:
+def fits(run: Run, runs: Sequence[Run], context: WorkerContext) -> bool:
     """Whether a run can end before the deadline, if there is one; what cannot be told may begin, as long
     as there is time for an epoch."""
-    if shift.until is None:
+    if context.until is None:
         return True
-    span = shift.until - time.time()
-    if forecast.MARGIN * forecast.latest_epoch(run, shift.runs_folder) > span:
-        return False
-    ended = [one for one in runs if plan.state(one, shift.runs_folder) == "done"]
-    speeds = {**shift.speeds, **forecast.recorded(ended, shift.runs_folder)}
-    if not speeds:
-        epochs = (forecast.latest_epoch(one, shift.runs_folder) for one in runs)
-        return forecast.MARGIN * max(epochs, default=0) <= span
-    return forecast.MARGIN * forecast.left(run, speeds, shift.runs_folder) <= span
+    done = look(runs, context.runs_folder, thorough=True).done
+    speeds = {**context.speeds, **forecast.recorded(done, context.runs_folder)}
+    if speeds:
+        needed = forecast.left(run, speeds, context.runs_folder)
+    else:  # at least an epoch, which takes as long as any run's
+        needed = max(forecast.latest_epoch(one, context.runs_folder) for one in runs)
+    needed = max(needed, forecast.latest_epoch(run, context.runs_folder))
+    return time.time() + forecast.MARGIN * needed <= context.until
 
 
-@contextmanager
-def claimed(folder: Path) -> Iterator[bool]:
-    """Hold a folder; False if another live process does."""
-    lock = FileLock(folder / record.LOCK)
-    try:
-        lock.acquire(timeout=0.5)  # not 0: who only looks holds it for a moment, too
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
-def is_claimed(folder: Path) -> bool:
-    """Whether a live process holds the folder. Writes nothing: the disk may be read-only."""
-    try:
-        file = os.open(folder / record.LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError as error:
-        if error.errno != errno.ENOSYS:
-            raise
-        return _is_claimed_without_flock(folder)
-    finally:
-        os.close(file)
-    return False
-
-
-def _is_claimed_without_flock(folder: Path) -> bool:
-    """As filelock does it on a disk that has no locks: by the file's existence."""
-    lock = FileLock(folder / record.LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return True
-    lock.release()
-    return False
-
-
-def attempts(folder: Path) -> list[dict[str, Any]]:
-    """Every time a worker began this run: when, and which. A torn or damaged line is left out."""
-    try:
-        lines = atomic.read(folder / record.ATTEMPTS).splitlines()
-    except FileNotFoundError:
-        return []
-    return [begun for line in lines if (begun := _begun(line))]
-
-
-def _begun(line: bytes) -> dict[str, Any] | None:
-    try:
-        begun = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    known = isinstance(begun, dict) and isinstance(begun.get("started"), str)
-    return begun if known else None
-
-
-def record_failure(run: Run, shift: Shift, error: str, trace: str | None) -> None:
+def record_failure(run: Run, context: WorkerContext, error: str, trace: str | None) -> None:
     """Leave a record that says why a run has no result."""
-    folder = shift.runs_folder / run.folder_name
-    origin = structs.replace(shift.origin, device="unknown", precision="unknown")
+    folder = context.runs_folder / run.folder_name
+    origin = structs.replace(context.origin, device="unknown", precision="unknown")
     failed = Record(
         cell=run.cell,
         seed=run.seed,
@@ -191,7 +132,7 @@ def record_failure(run: Run, shift: Shift, error: str, trace: str | None) -> Non
         trace=trace,
         provenance=_provenance(origin, folder, seconds=0.0),
     )
-    record.write(folder, failed)
+    write_record(folder, failed)
 
 
 @dataclass
@@ -200,14 +141,14 @@ class _Attempt:
 
     run: Run
     folder: Path
-    shift: Shift
-    said: float = -math.inf
+    context: WorkerContext
+    reported: float = -math.inf
     """When progress was written last, on the monotonic clock."""
 
     def carry_out(self) -> None:
         atomic.sweep(self.folder)
         self._note_beginning()
-        record.set_aside(self.folder, "corrupt")  # an open run has no sound record
+        run_folder.set_aside(self.folder, "corrupt")  # an open run has no sound record
         try:
             outcome, data = self._train()
         except (Stopped, OSError):
@@ -215,34 +156,33 @@ class _Attempt:
         except Exception as error:
             line = f"{type(error).__name__}: {error}".splitlines()[0]
             line = str(error) if isinstance(error, UserError) else line
-            record_failure(self.run, self.shift, line, traceback.format_exc())
+            record_failure(self.run, self.context, line, traceback.format_exc())
         else:
             self._record(outcome, data)
 
     def _note_beginning(self) -> None:
         begun = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "worker": self.shift.worker,
+            "worker": self.context.worker,
             "pid": os.getpid(),
-            "origin": to_builtins(self.shift.origin),
+            "origin": to_builtins(self.context.origin),
         }
-        every = [*attempts(self.folder), begun]
-        text = "".join(f"{json.dumps(one)}\n" for one in every)
-        atomic.write_text(self.folder / record.ATTEMPTS, text)  # appended to, it could be torn
+        text = "".join(f"{json.dumps(one)}\n" for one in [*read_attempts(self.folder), begun])
+        atomic.write_text(self.folder / run_folder.ATTEMPTS, text)  # appended to, it could be torn
 
     def _train(self) -> tuple[Outcome, "ImageData"]:
         from replicate.data import load
-        from replicate.training import train
+        from replicate.training.loop import train
 
-        data = load(self.shift.entries[self.run.images])
+        data = load(self.context.entries[self.run.images])
         outcome = train(
             self.run.spec,
             self.run.seed,
             data,
-            checkpoint=self.folder / record.CHECKPOINT,
+            checkpoint=self.folder / run_folder.CHECKPOINT,
             on_epoch=self._after_epoch,
-            checkpoint_seconds=self.shift.checkpoint_seconds,
-            origin=self.shift.origin,
+            checkpoint_seconds=self.context.checkpoint_seconds,
+            origin=self.context.origin,
         )
         return outcome, data
 
@@ -251,14 +191,14 @@ class _Attempt:
         the disk, which takes a tenth of a GPU's epoch."""
         last = epoch.epoch == self.run.spec.training.epochs
         next_one = time.time() + forecast.MARGIN * epoch.seconds
-        late = self.shift.until is not None and next_one > self.shift.until
-        if not (last or late) and time.monotonic() < self.said + SECONDS_BETWEEN_WORDS:
+        late = self.context.until is not None and next_one > self.context.until
+        if not (last or late) and time.monotonic() < self.reported + SECONDS_BETWEEN_REPORTS:
             return
-        self.said = time.monotonic()
+        self.reported = time.monotonic()
         progress = {"epochs": self.run.spec.training.epochs, **structs.asdict(epoch)}
-        atomic.write_text(self.folder / record.PROGRESS, json.dumps(progress))
-        if self.shift.dispatcher and not is_claimed(self.shift.dispatcher):
-            raise Abandoned(f"nobody waits for {self.shift.worker} any more")
+        atomic.write_text(self.folder / run_folder.PROGRESS, json.dumps(progress))
+        if self.context.dispatcher and not is_claimed(self.context.dispatcher):
+            raise Abandoned(f"nobody waits for {self.context.worker} any more")
         if late and not last:
             raise TimeUp
 
@@ -286,13 +226,13 @@ class _Attempt:
             oddities=outcome.oddities,
             answers=_answers(outcome, data),
         )
-        record.write(self.folder, ended)
-        for name in (record.CHECKPOINT, record.PROGRESS):
+        write_record(self.folder, ended)
+        for name in (run_folder.CHECKPOINT, run_folder.PROGRESS):
             (self.folder / name).unlink(missing_ok=True)
 
 
 def _provenance(origin: Origin, folder: Path, seconds: float) -> Provenance:
-    begun = attempts(folder)
+    begun = read_attempts(folder)
     facts = {name: getattr(origin, name) for name in Origin.__struct_fields__ if name != "captured"}
     return Provenance(**facts, started=begun[0]["started"], seconds=seconds, attempts=len(begun))
 
@@ -313,6 +253,6 @@ def _write_pools(folder: Path, outcome: Outcome) -> str | None:
         return None
     buffer = io.BytesIO()
     np.savez(buffer, *outcome.pools)  # noise: compressing would save a tenth
-    with atomic.replacing(folder / record.POOLS) as file:
+    with atomic.replacing(folder / run_folder.POOLS) as file:
         file.write(buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()

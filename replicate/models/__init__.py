@@ -1,10 +1,10 @@
 """FlexPool, the networks it pools, and the classifiers of the paper. All of it usable alone."""
 
-from .adapters import replace_global_pool
-from .classifier import Classifier, build_model
-from .cost import Cost, cost
-from .heads import AuxiliaryClassifiers, weighted_loss
-from .pooling import FlexPool2d, GlobalAvgPool2d
+from replicate.models.classifier import Classifier, build_model
+from replicate.models.cost import Cost, cost
+from replicate.models.flexpool import FlexPool2d, GlobalAvgPool2d
+from replicate.models.heads import AuxiliaryClassifiers, weighted_loss
+from replicate.models.replace import replace_global_pool
 
 __all__ = [
     "AuxiliaryClassifiers",

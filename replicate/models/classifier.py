@@ -1,17 +1,15 @@
 """The network of a spec: a trunk, and a head on its last map or on every stage's."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from replicate.spec import Spec
-
-from .heads import make_heads, weighted_mean
-from .networks import build_network, maps_of
-from .pooling import FlexPool2d
-from .resnet import initialise
+from replicate.models.flexpool import FlexPool2d
+from replicate.models.heads import make_heads, weighted_mean
+from replicate.models.networks import build_network, maps_of
+from replicate.models.resnet import initialise
+from replicate.specs.spec import Inference, Spec, check_head_weights
 
 
 class Classifier(nn.Module):
@@ -26,9 +24,14 @@ class Classifier(nn.Module):
         trunk: nn.Module,
         heads: nn.ModuleList,
         head_weights: Sequence[float],
-        inference: Literal["last", "weighted"],
+        inference: Inference,
     ) -> None:
         super().__init__()
+        if len(head_weights) != len(heads):
+            raise ValueError(
+                f"{len(heads)} heads need {len(heads)} weights, got {list(head_weights)}"
+            )
+        check_head_weights(head_weights)
         self.trunk = trunk
         self.heads = heads
         self.head_weights = tuple(head_weights)

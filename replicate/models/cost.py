@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from .classifier import Classifier
-from .dry import dry
+from replicate.models.classifier import Classifier
+from replicate.models.tracing import no_side_effects
 
 _aten = torch.ops.aten
 _REDUCTIONS = {_aten.sum, _aten.mean, _aten.amax, _aten.logsumexp, _aten._softmax}
@@ -28,7 +28,7 @@ def cost(model: Classifier, image: Tensor) -> Cost:
     pools' elementwise operations and reductions are counted, one for every value they go through:
     FlexPool has two for each of its weights, average pooling has one for each value of the map.
     """
-    with dry(model):
+    with no_side_effects(model):
         with FlopCounterMode(display=False) as products:
             model(image)
         maps = model.trunk(image)

@@ -1,19 +1,17 @@
 """Heads, the simple auxiliary classifiers of section 3.2 among them, and their loss."""
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Literal, TypedDict, Unpack, get_args
+from typing import TypedDict, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from .dry import dry
-from .pooling import Constraint, Pool, global_pool
-from .pools import at_least_float32
-
-DropoutOn = Literal["vector", "map"]
+from replicate.models.flexpool import global_pool
+from replicate.models.pools import at_least_float32
+from replicate.models.tracing import no_side_effects
+from replicate.specs.spec import Constraint, DropoutOn, Pool
 
 
 class HeadOptions(TypedDict, total=False):
@@ -79,7 +77,7 @@ class AuxiliaryClassifiers(nn.Module):
         self.trunk = create_feature_extractor(
             backbone, return_nodes=list(stages), suppress_diff_warning=True
         )
-        with dry(self.trunk):
+        with no_side_effects(self.trunk):
             maps = self._maps(example_input)
         for stage, feature_map in zip(self.stages, maps, strict=True):
             if feature_map.ndim != 4:
@@ -100,7 +98,7 @@ def make_heads(
     classifier: nn.Module | None = None,
     **options: Unpack[HeadOptions],
 ) -> nn.ModuleList:
-    """A head for each of the maps (N, C, H, W) of a dry forward pass; the last with `classifier`."""
+    """A head for each of the maps (N, C, H, W) of a trial forward pass; the last with `classifier`."""
     *early, last = maps
     heads = [Head(feature_map.shape[1:], classes, **options) for feature_map in early]
     return nn.ModuleList([*heads, Head(last.shape[1:], classes, classifier=classifier, **options)])
@@ -112,10 +110,8 @@ def weighted_loss(
     """Eq. 3, the sum of the heads' losses by weight lambda; and each head's cross-entropy (Eq. 4).
 
     `logits` holds (N, classes) per head, first stage first; `target` (N,) class indices. Losses are
-    batch means, scalars of at least float32. Raises ValueError unless there is a weight for each
-    head and they increase strictly from 0 or above, or are all zero but the last.
+    batch means, scalars of at least float32. Raises ValueError unless each head has a weight.
     """
-    _check_weights(weights, heads=len(logits))
     losses = [F.cross_entropy(at_least_float32(head), target) for head in logits]
     weighted = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
     return torch.stack(weighted).sum(), losses
@@ -127,14 +123,3 @@ def weighted_mean(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         weight * at_least_float32(head) for weight, head in zip(weights, logits, strict=True)
     ]
     return torch.stack(weighted).sum(dim=0) / sum(weights)
-
-
-def _check_weights(weights: Sequence[float], heads: int) -> None:
-    if not weights or len(weights) != heads:
-        raise ValueError(f"{heads} heads need {heads} weights, got {list(weights)}")
-    increasing = weights[0] >= 0 and all(low < high for low, high in pairwise(weights))
-    last_alone = not any(weights[:-1])
-    if weights[-1] <= 0 or not (increasing or last_alone):
-        raise ValueError(
-            f"weights must increase strictly (Eq. 3) or all be 0 but the last, got {list(weights)}"
-        )

@@ -1,31 +1,24 @@
 """The networks that a spec can name, each as a trunk and what follows the last pool."""
 
 import difflib
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 from torchvision import models
 
 from replicate.errors import UserError
-
-from .cut import cut
-from .dry import dry
-from .resnet import Order, ResNet
-from .vgg import SAC_STAGES, VGG, dense_layers
+from replicate.models.resnet import ResNet
+from replicate.models.split import Network, split_at_pool
+from replicate.models.tracing import no_side_effects
+from replicate.models.vgg import SAC_STAGES, VGG, dense_layers
+from replicate.specs.spec import BlockOrder
 
 TORCHVISION = "torchvision/"
 
 
-class Network(NamedTuple):
-    trunk: nn.Module
-    """Images (N, C, H, W) -> a tuple of maps, one for each head."""
-    classifier: nn.Module | None
-    """What turns the last pooled vector into logits; None for one dense layer."""
-
-
 def build_network(
-    name: str, example: torch.Tensor, classes: int, block: Order, *, sac: bool
+    name: str, example: torch.Tensor, classes: int, block: BlockOrder, *, sac: bool
 ) -> Network:
     """The network called `name`, for images as `example` (N, C, H, W), with three maps or the last.
 
@@ -43,24 +36,24 @@ def build_network(
 
 def _torchvision(name: str, example: torch.Tensor, classes: int, sac: bool) -> Network:
     known = models.list_models(module=models)
-    own = name.removeprefix(TORCHVISION)
-    if own not in known:
-        near = difflib.get_close_matches(own, known, n=3, cutoff=0) or known[:3]
-        raise UserError(f"torchvision has no classifier {own!r}: for example {', '.join(near)}")
+    short = name.removeprefix(TORCHVISION)
+    if short not in known:
+        near = difflib.get_close_matches(short, known, n=3, cutoff=0) or known[:3]
+        raise UserError(f"torchvision has no classifier {short!r}: for example {', '.join(near)}")
     if example.shape[1] != 3:
         raise UserError(f"{name} takes images of 3 channels, got {example.shape[1]}")
-    model = models.get_model(own, num_classes=classes, **_options(own))
+    model = models.get_model(short, num_classes=classes, **_options(short))
     maps_of(model, name, example)
     try:
-        return Network(*cut(model, example, SAC_STAGES if sac else 1))
+        return split_at_pool(model, example, SAC_STAGES if sac else 1)
     except ValueError as error:
         raise UserError(f"{name}: {error}") from None
 
 
 def maps_of(network: nn.Module, name: str, example: torch.Tensor) -> Any:
-    """What a dry forward pass gives. Raises UserError where the images are too small for it."""
+    """What a trial forward pass gives. Raises UserError where the images are too small for it."""
     try:
-        with dry(network):
+        with no_side_effects(network):
             return network(example)
     except (RuntimeError, AssertionError) as error:
         side, reason = example.shape[-1], str(error).splitlines()[0]
@@ -69,5 +62,5 @@ def maps_of(network: nn.Module, name: str, example: torch.Tensor) -> Any:
 
 def _options(name: str) -> dict[str, Any]:
     """Without the auxiliary classifiers of their own, which SAC stands in for."""
-    with_their_own = name in ("googlenet", "inception_v3")
-    return {"aux_logits": False, "init_weights": True} if with_their_own else {}
+    has_them = name in ("googlenet", "inception_v3")
+    return {"aux_logits": False, "init_weights": True} if has_them else {}

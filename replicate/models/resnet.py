@@ -4,12 +4,13 @@ Depth 6n + 2: a stem, then three stages of n blocks with 16, 32 and 64 channels.
 halve the side, rounding up: 28 pixels give maps of 28, 14 and 7.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Order = Literal["he", "released"]
+from replicate.specs.spec import BlockOrder
+
 WIDTHS = (16, 32, 64)
 
 
@@ -51,7 +52,7 @@ class ReleasedBlock(HeBlock):
         return out
 
 
-BLOCKS: dict[Order, type[HeBlock]] = {"he": HeBlock, "released": ReleasedBlock}
+BLOCKS: dict[BlockOrder, type[HeBlock]] = {"he": HeBlock, "released": ReleasedBlock}
 
 
 class ResNet(nn.Module):
@@ -61,7 +62,7 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self, depth: int, channels: int, order: Order = "he", *, all_stages: bool = True
+        self, depth: int, channels: int, order: BlockOrder = "he", *, all_stages: bool = True
     ) -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
@@ -86,7 +87,7 @@ class ResNet(nn.Module):
         return (first, second, third) if self.all_stages else (third,)
 
 
-def initialise(module: nn.Module, order: Order) -> None:
+def initialise(module: nn.Module, order: BlockOrder) -> None:
     """Draw the weights anew; biases and normalisation keep torch's defaults.
 
     "he": convolutions Kaiming normal by fan-out for ReLU, as torchvision's ResNets (He et al. 2015

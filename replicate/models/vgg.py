@@ -6,7 +6,8 @@ Five stages of 3x3 convolutions, each with a max pool behind that halves the sid
 
 from torch import Tensor, nn
 
-from .resnet import Order, initialise
+from replicate.models.resnet import initialise
+from replicate.specs.spec import BlockOrder
 
 WIDTHS = (64, 128, 256, 512, 512)
 CONVOLUTIONS: dict[int, tuple[int, ...]] = {
@@ -26,7 +27,7 @@ class VGG(nn.Module):
     """
 
     def __init__(
-        self, depth: int, channels: int, order: Order = "he", *, all_stages: bool = True
+        self, depth: int, channels: int, order: BlockOrder = "he", *, all_stages: bool = True
     ) -> None:
         super().__init__()
         if depth not in CONVOLUTIONS:

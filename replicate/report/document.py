@@ -1,12 +1,13 @@
 """What a report is made of: plain text, tables, figures and commands, free of any markup."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from matplotlib.figure import Figure as Drawing
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Figure:
     name: str
     """File name without a suffix."""
     caption: str
-    drawing: Drawing
+    draw: Callable[[], "Drawing"]
+    """Called where the figure is written: whoever reads the text alone does not wait for it."""
     folded: bool = False
 
     @property
@@ -79,7 +81,7 @@ class Section:
 @dataclass(frozen=True)
 class Document:
     title: str
-    mark: str
+    caveat: str
     """Why no number may be compared with the paper's; empty where they may."""
     accuracies: tuple[Table, ...]
     """The paper's own tables, which the sections show too."""

@@ -9,12 +9,12 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from replicate import atomic
 from replicate.errors import UserError
-from replicate.report.document import Document
-from replicate.report.read import read
-from replicate.report.sections import document
-from replicate.report.style import picture
+from replicate.files import atomic
+from replicate.report.document import Document, Figure
+from replicate.report.figures.style import picture
+from replicate.report.sections.overview import document
+from replicate.results.read import read_results
 
 TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
@@ -30,7 +30,7 @@ def render(root: Path, campaign: str) -> Path:
     Raises:
         UserError: no such campaign, or a file that cannot be read.
     """
-    report = document(read(root, campaign))
+    report = document(read_results(root, campaign))
     (root / "reports").mkdir(exist_ok=True)
     with atomic.alone(root / "reports"):
         return _render(report, root / "reports" / campaign)
@@ -43,30 +43,39 @@ def _render(report: Document, folder: Path) -> Path:
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for place in (folder, folder / "figures"):
         atomic.sweep(place)
-    vector = {figure.name: picture(figure.drawing, "svg") for figure in report.figures}
-    files = {f"{name}.svg": content for name, content in vector.items()}
-    files |= {f"{figure.name}.png": picture(figure.drawing, "png") for figure in report.figures}
+    files: dict[str, bytes] = {}
+    for figure in report.figures:
+        files |= _drawn(figure)
     for name, content in files.items():
         _write(folder / "figures" / name, content)
-    _write(folder / "report.html", as_html(report, vector))
+    _write(folder / "report.html", as_html(report, files))
     _write(folder / "tables.tex", as_tex(report))
     _write(folder / "report.md", as_markdown(report))
     _remove_others(folder / "figures", set(files))
     return folder / "report.md"
 
 
+def _drawn(figure: Figure) -> dict[str, bytes]:
+    """The files of a figure by their names."""
+    drawing = figure.draw()
+    return {f"{figure.name}.{kind}": picture(drawing, kind) for kind in ("svg", "png")}
+
+
 def as_markdown(report: Document) -> bytes:
     return _filled("report.md.jinja", escape_markdown, report=report)
 
 
-def as_html(report: Document, pictures: dict[str, bytes]) -> bytes:
+def as_html(report: Document, files: dict[str, bytes]) -> bytes:
     """One file with everything in it.
 
     Args:
-        pictures: each figure's SVG by its name.
+        files: with each figure's SVG by its file name.
     """
-    encoded = {name: base64.b64encode(svg).decode() for name, svg in pictures.items()}
-    inline = {name: f"data:image/svg+xml;base64,{text}" for name, text in encoded.items()}
+    inline = {
+        figure.name: "data:image/svg+xml;base64,"
+        + base64.b64encode(files[f"{figure.name}.svg"]).decode()
+        for figure in report.figures
+    }
     return _filled("report.html.jinja", html.escape, report=report, pictures=inline)
 
 
@@ -82,7 +91,7 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_tex(text: str) -> str:
-    return "".join(TEX.get(sign, sign) for sign in _one_line(text))
+    return "".join(TEX.get(letter, letter) for letter in _one_line(text))
 
 
 def _one_line(text: str) -> str:

@@ -1,15 +1,12 @@
-"""The tables of a report, all in the paper's layout: a row per data set, a column per method."""
+"""The tables of a report, all in the paper's layout: one row per data set, one column per method."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import pandas as pd
-
-from replicate import paper
+from replicate.paper import tables as paper
+from replicate.paper.tables import Published
 from replicate.report.document import Entry, Table, entry
-from replicate.report.read import Results, records
-from replicate.report.weights import placed
-from replicate.spec import Published
+from replicate.results.read import Results, by_cell, records
 
 Row = Mapping[str, Any]
 """A row of cells.csv."""
@@ -23,6 +20,11 @@ def signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
+def interval(low: float, high: float) -> str:
+    """As +0.12 to +0.34."""
+    return f"{signed(low, 2)} to {signed(high, 2)}"
+
+
 def decimals(number: str) -> int:
     return len(number.partition(".")[2])
 
@@ -34,12 +36,12 @@ def grids(
     *,
     whole: bool = False,
 ) -> Iterator[Table]:
-    """A table per table of the paper, of the data sets that the campaign has there, or the `whole`.
+    """One table per table of the paper, of the data sets that the campaign has there, or the `whole`.
 
     Cells that are not in the campaign read `not run`, those that the protocol lacks what it says
     of them.
     """
-    found = {row["cell"]: row for row in records(results.cells)}
+    found = by_cell(results.cells)
     lacking = results.lacking
     for table in results.paper.tables:
         rows: dict[str, list[Entry]] = {row: [entry(row)] for row in table.rows}
@@ -103,33 +105,6 @@ def best(cell: Row, published: Published) -> Entry:
     return entry(
         f"{cell['mean']:.2f}", f"best {cell['best_mean']:.2f}, {signed(gain, 2)}", sort=gain
     )
-
-
-def channel_sums(results: Results) -> Table:
-    """Eq. 2's sums by cell and stage: their spread over channels and seeds."""
-    found = placed(results.pools, results.cells)
-    found["cell"] = pd.Categorical(found["cell"], results.cells.index)
-    rows = []
-    for (cell, stage), own in found.groupby(["cell", "stage"], observed=True):
-        sums = own["sum"]
-        low, middle, high = (
-            f"{value:.3f}".replace("-", "−") for value in sums.quantile([0.05, 0.5, 0.95])
-        )
-        penalty = ((sums - 1) ** 2).sum() / own["run_id"].nunique()
-        rows.append(
-            (
-                entry(str(cell)), entry(str(stage)), entry(middle, sort=sums.median()),
-                entry(f"{low} to {high}"), entry(f"{penalty:.3g}", sort=penalty),
-            )
-        )  # fmt: skip
-    columns = (
-        "Cell",
-        "Stage",
-        "Median sum",
-        "5 % to 95 % of the channels",
-        "R of Eq. 2, mean over seeds",
-    )
-    return Table("Sums of each channel's weights", columns, tuple(rows), folded=True)
 
 
 def others(results: Results) -> Iterator[Table]:

@@ -1,18 +1,19 @@
 """Reads the records of a campaign into its CSV files. Trains nothing, forgets nothing.
 
-    runs.csv        a row a run: what was measured, the same however often it was interrupted
-    cells.csv       a row a cell: seeds, mean, spread, the published number, the verdict, and what
-                    was not the same for all its seeds
-    provenance.csv  a row a run: code, libraries, device, time
-    epochs.csv.gz   a row a run and epoch
-    pools.csv.gz    a row a run, head and channel: the sum of FlexPool's weights (Eq. 2)
-    maps.csv.gz     a row a cell, head and position: FlexPool's weights, mean over channels and seeds
-    oddities.csv    see results/oddities.py; only where a spec asks for it
+    runs.csv        one row per run: what was measured, however often it was interrupted
+    cells.csv       one row per cell: seeds, mean, spread, the published number, the verdict, and
+                    what was not the same for all its seeds
+    provenance.csv  one row per run: code, libraries, device, time
+    epochs.csv.gz   one row per run and epoch
+    pools.csv.gz    one row per run, head and channel: the sum of FlexPool's weights (Eq. 2)
+    maps.csv.gz     one row per cell, head and position: FlexPool's weights, mean over channels and
+                    seeds
+    oddities.csv    one row per finished run and oddity: its accuracy, and what the released code's
+                    way to measure it gives; only where a spec asks for it
 
 Accuracies are percent and nothing is rounded.
 """
 
-import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from replicate import atomic, sums
-from replicate.campaign import Campaign
 from replicate.errors import UserError
-from replicate.results import oddities, origins, record, statistics
-from replicate.results.columns import COLUMNS
-from replicate.results.digest import Digest, digests, mean, member
-from replicate.results.frames import frame
-from replicate.results.record import CorruptRecord
+from replicate.files import atomic
+from replicate.files import checksums as sums
+from replicate.plan.campaign import Campaign
+from replicate.records import run_folder
+from replicate.records.record import CorruptRecord
+from replicate.results import statistics
+from replicate.results.csv_files import COLUMNS, read_csv, table_of, write_csv
+from replicate.results.origins import mixed
+from replicate.results.rows import RunRows, mean, member, rows_of_runs
 
 
 def aggregate(campaign: Campaign) -> list[str]:
-    """Write a campaign's CSV files; returns a line for every corrupt record.
+    """Write a campaign's CSV files; returns one line per corrupt record.
 
     Raises:
         UserError: runs.csv holds runs whose records are gone: writing it again would lose them.
@@ -44,25 +47,25 @@ def aggregate(campaign: Campaign) -> list[str]:
 
 def _aggregate(campaign: Campaign) -> list[str]:
     sound, corrupt = [], []
-    for found in digests(campaign.runs_folder):
+    for found in rows_of_runs(campaign.runs_folder):
         if isinstance(found, CorruptRecord):
             corrupt.append(str(found))
         else:
             sound.append(found)
-    counted = one_a_seed(campaign, sound)
-    runs = _frame(({**one.run, "stale": _is_stale(campaign, one)} for one in counted), "runs.csv")
-    provenance = _frame((one.provenance for one in counted), "provenance.csv")
+    counted = one_per_seed(campaign, sound)
+    runs = table_of(({**one.run, "stale": _is_stale(campaign, one)} for one in counted), "runs.csv")
+    provenance = table_of((one.provenance for one in counted), "provenance.csv")
     tables = {
         "runs.csv": runs,
         "cells.csv": cells_table(campaign, runs, provenance),
         "provenance.csv": provenance,
-        "maps.csv.gz": _frame(_maps(counted), "maps.csv.gz"),
+        "maps.csv.gz": table_of(_maps(counted), "maps.csv.gz"),
     }
     for name, table in tables.items():
         write_csv(table, campaign.results / name)
     _join(campaign.results / "epochs.csv.gz", (one.epochs for one in counted))
     _join(campaign.results / "pools.csv.gz", (one.pools for one in counted))
-    oddities.write(campaign.results, counted)
+    _write_oddities(campaign.results / "oddities.csv", counted)
     return corrupt
 
 
@@ -82,7 +85,7 @@ def refuse_to_forget(campaign: Campaign) -> None:
 
 def _run_ids(campaign: Campaign) -> list[str]:
     try:
-        return list(frame(campaign, "runs.csv")["run_id"])
+        return list(read_csv(campaign, "runs.csv")["run_id"])
     except UserError:
         sums.set_aside(campaign.results / "runs.csv")
         return []
@@ -90,24 +93,24 @@ def _run_ids(campaign: Campaign) -> list[str]:
 
 def _has_record(folder: Path) -> bool:
     """A record set aside, of a run that is being done again, counts too."""
-    return (folder / record.RECORD).exists() or any(folder.glob("record*.json"))
+    return (folder / run_folder.RECORD).exists() or any(folder.glob("record*.json"))
 
 
-def one_a_seed(campaign: Campaign, runs: Iterable[Digest]) -> list[Digest]:
-    """One run a cell and seed, in the campaign's order: of the spec as it is now, or, until the
+def one_per_seed(campaign: Campaign, runs: Iterable[RunRows]) -> list[RunRows]:
+    """One run per cell and seed, in the campaign's order: of the spec as it is now, or, until the
     seed has been run again, the latest stale one."""
     order = {cell.name: index for index, cell in enumerate(campaign.cells)}
     known = [one for one in runs if one.cell in order]
     known.sort(key=lambda one: one.provenance["started"], reverse=True)
     known.sort(key=lambda one: (order[one.cell], one.seed, _is_stale(campaign, one)))
-    first: dict[tuple[str, int], Digest] = {}
+    first: dict[tuple[str, int], RunRows] = {}
     for one in known:
         first.setdefault((one.cell, one.seed), one)
     return list(first.values())
 
 
 def cells_table(campaign: Campaign, runs: pd.DataFrame, provenance: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell of the campaign, with or without runs.
+    """One row per cell of the campaign, with or without runs.
 
     Args:
         runs: of runs.csv; provenance: of provenance.csv.
@@ -115,33 +118,10 @@ def cells_table(campaign: Campaign, runs: pd.DataFrame, provenance: pd.DataFrame
     by_cell = dict(tuple(runs.groupby("cell")))
     none = runs.iloc[:0]
     rows = [_cell(campaign, cell, by_cell.get(cell.name, none)) for cell in campaign.cells]
-    mixed = origins.mixed(runs, provenance)
+    differ = mixed(runs, provenance)
     for row in rows:
-        row["mixed"] = "; ".join(mixed.get(row["cell"], ())) or None
-    return _frame(rows, "cells.csv")
-
-
-def accuracies(cells: pd.DataFrame, runs: pd.DataFrame) -> dict[str, dict[int, float]]:
-    """Accuracy by cell and seed, of the finished runs of every cell that is not stale.
-
-    Args:
-        cells: of cells.csv; runs: of runs.csv.
-    """
-    current = cells.loc[cells["verdict"] != "stale", "cell"]
-    done = runs[(runs["status"] == "done") & runs["cell"].isin(current)]
-    return {
-        str(cell): dict(zip(own["seed"].astype(int), own["accuracy"].astype(float), strict=True))
-        for cell, own in done.groupby("cell", sort=False)
-    }
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """The same bytes for the same table: compressed files carry no time stamp."""
-    compression: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
-    buffer = io.BytesIO()
-    table.to_csv(buffer, index=False, lineterminator="\n", compression=compression)
-    with sums.replacing(path) as file:
-        file.write(buffer.getvalue())
+        row["mixed"] = "; ".join(differ.get(row["cell"], ())) or None
+    return table_of(rows, "cells.csv")
 
 
 def _join(path: Path, members: Iterable[bytes]) -> None:
@@ -151,7 +131,20 @@ def _join(path: Path, members: Iterable[bytes]) -> None:
         file.writelines(members)
 
 
-def _is_stale(campaign: Campaign, found: Digest) -> bool:
+def _write_oddities(path: Path, runs: Iterable[RunRows]) -> None:
+    """Accuracies that stand in no other file; without any, no file."""
+    rows = [
+        {**one.run, "oddity": name, "odd_accuracy": value}
+        for one in runs
+        for name, value in one.oddities.items()
+    ]
+    if rows:
+        write_csv(table_of(rows, path.name), path)
+    else:
+        sums.remove(path)
+
+
+def _is_stale(campaign: Campaign, found: RunRows) -> bool:
     """Whether the spec has changed since the run."""
     return found.id != campaign.specs[found.cell].run_id(found.seed)
 
@@ -162,38 +155,34 @@ def _cell(campaign: Campaign, cell: Any, runs: pd.DataFrame) -> dict[str, Any]:
     values = done["accuracy"].to_numpy(dtype=float)
     n, mean, sd = statistics.summary(values)
     low, high = statistics.t_interval(values)
-    published = spec.published
+    printed = spec.published
+    published = printed.value if printed else None
     counts = {state: int((runs["status"] == state).sum()) for state in ("failed", "diverged")}
+    verdict = statistics.verdict(
+        values,
+        published,
+        asked=asked,
+        **counts,
+        stale=bool(runs["stale"].any()),
+        comparable=spec.comparable and "generated" not in set(runs["source"]),
+    )
     return {
         "cell": cell.name,
-        "table": published.table if published else None,
-        "row": published.row if published else spec.dataset.title,
-        "column": published.column if published else spec.method.title,
+        "table": printed.table if printed else None,
+        "row": printed.row if printed else spec.dataset.title,
+        "column": printed.column if printed else spec.method.title,
         "dataset": spec.dataset.name,
         "method": spec.method.name,
         "protocol": spec.protocol.name,
-        "published": published.value if published else None,
-        "asked": asked,
-        "n": n,
-        **counts,
-        "mean": mean,
-        "sd": sd,
-        "low": low,
-        "high": high,
+        "published": published,
+        **{"asked": asked, "n": n, **counts, "mean": mean, "sd": sd, "low": low, "high": high},
         "best_mean": done["best_accuracy"].mean() if n else None,
-        "delta": mean - published.accuracy if published else None,
-        "verdict": statistics.verdict(
-            values,
-            published.value if published else None,
-            asked=asked,
-            **counts,
-            stale=bool(runs["stale"].any()),
-            comparable=spec.comparable and "generated" not in set(runs["source"]),
-        ),
+        "delta": mean - printed.accuracy if printed else None,
+        "verdict": verdict,
     }
 
 
-def _maps(runs: Iterable[Digest]) -> Iterator[dict[str, Any]]:
+def _maps(runs: Iterable[RunRows]) -> Iterator[dict[str, Any]]:
     """Rows of maps.csv.gz: a cell's runs count alike."""
     by_cell: dict[str, list[list[np.ndarray]]] = {}
     for one in runs:
@@ -207,9 +196,3 @@ def _maps(runs: Iterable[Digest]) -> Iterator[dict[str, Any]]:
         for head, maps in enumerate(zip(*own, strict=True)):
             for (row, column), weight in np.ndenumerate(mean(maps)):
                 yield {"cell": cell, "head": head, "row": row, "column": column, "weight": weight}
-
-
-def _frame(rows: Iterable[dict[str, Any]], file: str) -> pd.DataFrame:
-    types = COLUMNS[file]
-    counts: dict[str, Any] = {name: kind for name, kind in types.items() if kind == "Int64"}
-    return pd.DataFrame(list(rows), columns=list(types)).astype(counts)

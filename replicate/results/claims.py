@@ -1,19 +1,16 @@
 """The paper's claims put to the replicated numbers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from replicate import claims, paper
-from replicate.claims import Finding
-from replicate.evidence import Pair, Place
-from replicate.results.aggregate import accuracies
+from replicate.paper import claims
+from replicate.paper import tables as paper
+from replicate.paper.claims import Finding
+from replicate.paper.numbers import Pair, Place
+from replicate.paper.tables import Published
+from replicate.results.read import Results
 from replicate.results.statistics import Gain, paired_gain
-from replicate.spec import Published
-
-if TYPE_CHECKING:
-    from replicate.report.read import Results
 
 JUDGED = ("agrees", "above", "below", "inconclusive")
 """Verdicts of the cells whose means may decide a claim: comparable, and all seeds finished."""
@@ -34,11 +31,11 @@ class Retest:
         return sum(bool(gain.low > 0 or gain.high < 0) for _, gain in self.gains)
 
 
-def claims_on_runs(results: "Results") -> list[Retest]:
+def claims_on_runs(results: Results) -> list[Retest]:
     """Every claim about what the method does; those about the printed page are not among them."""
     tables = results.paper
     all_claims = claims.read_claims(results.campaign.root)
-    by_seed = accuracies(results.cells, results.runs)
+    by_seed = results.accuracies
     cells = {_place(one): paper.cell_name(one) for one in tables.cells()}
     judged = results.cells[results.cells["verdict"].isin(JUDGED)]
     means = {place: float(judged["mean"].get(cell, np.nan)) for place, cell in cells.items()}

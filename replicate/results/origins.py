@@ -1,32 +1,53 @@
-"""Whether the seeds of a cell were made alike."""
+"""How finished runs were made, and what differs between those that should have been made alike."""
+
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 OF_RUNS = ("source", "fingerprint", "precision")
 OF_PROVENANCE = ("device", "code", "commit", "python", "torch", "torchvision", "numpy")
+ORIGINS = (*OF_RUNS, *OF_PROVENANCE)
+"""What must not differ between the seeds of one cell; threads may."""
+UNKNOWN = "unknown"
 
 
-def mixed(runs: pd.DataFrame, provenance: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """The cells whose finished seeds differ in what must be the same, and the columns that differ.
+def origins(runs: pd.DataFrame, provenance: pd.DataFrame) -> pd.DataFrame:
+    """One row per finished run: its cell, data set, start, threads, in what its attempts differ, and
+    all of `ORIGINS`, as text.
 
     Args:
         runs: rows of runs.csv; provenance: rows of provenance.csv.
     """
-    done = runs.loc[runs["status"] == "done", ["cell", "run_id", *OF_RUNS]]
-    made = done.merge(
-        provenance[["cell", "run_id", "within", *OF_PROVENANCE]], on=["cell", "run_id"], how="left"
-    )
-    made["commit"] = where_nothing_else_tells(made)
-    values = made.groupby("cell", sort=False)[[*OF_RUNS, *OF_PROVENANCE]].nunique(dropna=False)
-    found = {
-        str(cell): tuple(str(name) for name in values.columns[counts > 1])
-        for cell, counts in zip(values.index, values.to_numpy(), strict=True)
-    }
-    inside = set(made.loc[made["within"].fillna("") != "", "cell"])
-    every = {cell: (*names, *["within"][: cell in inside]) for cell, names in found.items()}
-    return {cell: names for cell, names in every.items() if names}
+    key = ["cell", "run_id"]
+    done = runs.loc[runs["status"] == "done", [*key, "dataset", "seed", *OF_RUNS]]
+    columns = [*key, "dirty", "started", "threads", "within", *OF_PROVENANCE]
+    made = done.merge(provenance[columns], on=key, how="left")
+    made = made.astype({"dirty": str}).fillna("")
+    uncommitted = (made.pop("dirty") == "True") & (made["commit"] != "")
+    made.loc[uncommitted, "commit"] += " with uncommitted changes"
+    return made.replace("", UNKNOWN)
 
 
-def where_nothing_else_tells(runs: pd.DataFrame) -> pd.Series:
-    """The commit of runs without a digest of their code: of others, commits tell nothing apart."""
-    return runs["commit"].where(runs["code"].fillna("") == "", "")
+def differing(
+    made: pd.DataFrame, by: str = "cell", names: Sequence[str] = ORIGINS
+) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """Every group of runs that differ in what must be the same: the group, the column, and how many
+    runs have each value."""
+    # A digest of the code tells more than a commit, which may have changed a text alone.
+    compared = made.assign(commit=made["commit"].where(made["code"] == UNKNOWN, ""))
+    for name in names:
+        for group, own in compared.groupby(by, sort=False)[name]:
+            values = own.value_counts(sort=False).sort_index()
+            if len(values) > 1:
+                yield str(group), name, {str(value): int(n) for value, n in values.items()}
+
+
+def mixed(runs: pd.DataFrame, provenance: pd.DataFrame) -> dict[str, list[str]]:
+    """The cells whose finished seeds differ in what must be the same, and the columns that differ."""
+    made = origins(runs, provenance)
+    found: dict[str, list[str]] = {}
+    for cell, name, _ in differing(made):
+        found.setdefault(cell, []).append(name)
+    for cell in made.loc[made["within"] != UNKNOWN, "cell"].unique():
+        found.setdefault(str(cell), []).append("within")
+    return found

@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special  # what scipy.stats calls, whose import takes half a second more
 
+BySeed = Mapping[int, float]
+"""Accuracies by seed."""
 LEVEL = 0.95
 MARGIN = 2.0
 """Widest prediction interval, in points of accuracy, that lets a cell agree."""
@@ -65,6 +67,16 @@ class Gain(NamedTuple):
     p: float
 
 
+class Change(NamedTuple):
+    """A gain as one of a family of comparisons."""
+
+    gain: Gain
+    p: float
+    """Corrected by Holm's method over the family."""
+    verdict: str
+    """Of `gain_verdict`."""
+
+
 def summary(values: ArrayLike) -> Summary:
     """Of values (..., n) over the last axis; what n seeds cannot give is nan."""
     array = np.asarray(values, dtype=float)
@@ -77,16 +89,16 @@ def summary(values: ArrayLike) -> Summary:
     return Summary(n, mean, sd)
 
 
-def t_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
+def t_interval(values: ArrayLike) -> Interval:
     """Confidence interval for the mean of values (..., n) over the last axis; nan below n = 2."""
     n, mean, sd = summary(values)
-    return _around(mean, _t(n, level) * sd * np.sqrt(1 / max(n, 1)))
+    return _around(mean, _t(n) * sd * np.sqrt(1 / max(n, 1)))
 
 
-def prediction_interval(values: ArrayLike, rounding: float = 0.0, level: float = LEVEL) -> Interval:
+def prediction_interval(values: ArrayLike, rounding: float = 0.0) -> Interval:
     """Interval for one more run, known to within `rounding`: mean ± (t·s·√(1 + 1/n) + rounding)."""
     n, mean, sd = summary(values)
-    return _around(mean, _half_width(n, sd, rounding, level))
+    return _around(mean, _t(n) * sd * np.sqrt(1 + 1 / max(n, 1)) + rounding)
 
 
 def half_unit(printed: str) -> float:
@@ -97,14 +109,12 @@ def half_unit(printed: str) -> float:
     return float(Decimal(1).scaleb(exponent) / 2)
 
 
-def paired_gain(
-    method: Mapping[int, float], baseline: Mapping[int, float], level: float = LEVEL
-) -> Gain:
+def paired_gain(method: BySeed, baseline: BySeed) -> Gain:
     """Of accuracies by seed, over the seeds that both have; Gain.n says how many these are."""
     seeds = sorted(method.keys() & baseline.keys())
     differences = [method[seed] - baseline[seed] for seed in seeds]
     n, mean, sd = summary(differences)
-    low, high = t_interval(differences, level)
+    low, high = t_interval(differences)
     return Gain(n, float(mean), float(low), float(high), _p_value(n, float(mean), float(sd)))
 
 
@@ -122,13 +132,23 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     return adjusted
 
 
-def gain_verdict(gain: Gain, adjusted_p: float, asked: int, level: float = LEVEL) -> str:
+def gain_verdict(gain: Gain, adjusted_p: float, asked: int) -> str:
     """`gain`, `loss` or `no evidence`; `incomplete (k/n seeds)` with fewer pairs than asked for."""
     if gain.n < asked:
         return _incomplete(gain.n, asked)
-    if not adjusted_p < 1 - level:  # nan, of a single pair, is no evidence
+    if not adjusted_p < 1 - LEVEL:  # nan, of a single pair, is no evidence
         return "no evidence"
     return "gain" if gain.mean > 0 else "loss"
+
+
+def changes(pairs: Sequence[tuple[BySeed, BySeed]], asked: int) -> list[Change]:
+    """What each first of a pair gains over the second; all pairs are one family."""
+    gains = [paired_gain(method, baseline) for method, baseline in pairs]
+    corrected = holm([gain.p for gain in gains])
+    return [
+        Change(gain, float(p), gain_verdict(gain, p, asked))
+        for gain, p in zip(gains, corrected, strict=True)
+    ]
 
 
 def verdict(
@@ -140,8 +160,6 @@ def verdict(
     diverged: int = 0,
     stale: bool = False,
     comparable: bool = True,
-    margin: float = MARGIN,
-    level: float = LEVEL,
 ) -> str:
     """A cell's word of VERDICTS; `incomplete` carries its count. The first that applies:
 
@@ -163,12 +181,10 @@ def verdict(
         return "not comparable"
     if n < max(asked, tried):
         return _incomplete(n, max(asked, tried))
-    return _compare(values, published, margin, level)
+    return _compare(values, published)
 
 
-def seeds_needed(
-    sd: float, margin: float = MARGIN, rounding: float = 0.005, level: float = LEVEL
-) -> int | None:
+def seeds_needed(sd: float, margin: float = MARGIN, rounding: float = 0.005) -> int | None:
     """Smallest number of seeds whose prediction interval is no wider than the margin, at this sd.
 
     None where MOST_SEEDS are too few: the width never falls below 2 · (1.96 · sd + rounding).
@@ -176,20 +192,20 @@ def seeds_needed(
     if not 0 <= sd < np.inf:
         raise ValueError(f"sd must be 0 or more and finite, got {sd}")
     n = np.arange(2, MOST_SEEDS + 1)
-    quantiles = special.stdtrit(n - 1, (1 + level) / 2)
+    quantiles = special.stdtrit(n - 1, (1 + LEVEL) / 2)
     half_widths = quantiles * sd * np.sqrt(1 + 1 / n) + rounding
     enough = n[2 * half_widths <= margin]
     return int(enough[0]) if enough.size else None
 
 
-def _compare(values: ArrayLike, published: str, margin: float, level: float) -> str:
-    low, high = prediction_interval(values, half_unit(published), level)
+def _compare(values: ArrayLike, published: str) -> str:
+    low, high = prediction_interval(values, half_unit(published))
     number = float(published)
     if number < low:
         return "above"
     if number > high:
         return "below"
-    return "agrees" if high - low <= margin else "inconclusive"  # nan, of one seed, is no width
+    return "agrees" if high - low <= MARGIN else "inconclusive"  # nan, of one seed, is no width
 
 
 def _incomplete(n: int, of: int) -> str:
@@ -200,14 +216,10 @@ def _around(mean: Any, half_width: Any) -> Interval:
     return Interval(mean - half_width, mean + half_width)
 
 
-def _half_width(n: int, sd: Any, rounding: float, level: float) -> Any:
-    return _t(n, level) * sd * np.sqrt(1 + 1 / max(n, 1)) + rounding
-
-
 @lru_cache
-def _t(n: int, level: float) -> float:
+def _t(n: int) -> float:
     """Two-sided quantile of t at n - 1 degrees of freedom."""
-    return float(special.stdtrit(n - 1, (1 + level) / 2)) if n > 1 else float("nan")
+    return float(special.stdtrit(n - 1, (1 + LEVEL) / 2)) if n > 1 else float("nan")
 
 
 def _p_value(n: int, mean: float, sd: float) -> float:

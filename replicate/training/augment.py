@@ -5,16 +5,13 @@ Nothing waits for the device or branches on data, so a CUDA graph can capture it
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from replicate.spec import Augmentation
-
-if TYPE_CHECKING:
-    from replicate.data import ImageData
+from replicate.data import ImageData
+from replicate.specs.spec import Augmentation
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's channels, as torchvision's models expect them."""
@@ -24,7 +21,7 @@ _ATTEMPTS = 10
 
 
 def channel_statistics(
-    augmentation: Augmentation, data: "ImageData", device: torch.device
+    augmentation: Augmentation, data: ImageData, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Mean and std (C,) float32 to normalise by (A07); for grey images ImageNet's average."""
     mean, std = data.mean, data.std

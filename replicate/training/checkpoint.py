@@ -2,17 +2,16 @@
 
 import hashlib
 import io
-import logging
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
-from replicate import atomic
 from replicate.errors import UserError
+from replicate.files import atomic
+from replicate.files.checksums import set_aside
 
-_log = logging.getLogger(__name__)
 _MAGIC = b"replicate checkpoint 1\n"
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
@@ -32,28 +31,27 @@ def save(path: Path, state: State) -> None:
 def load(path: Path, run_id: str, fingerprint: str) -> State | None:
     """The state saved for this run on these images; None where there is none or it is damaged.
 
-    A damaged file is set aside as `<name>.corrupt`. Raises UserError for another run's state.
+    A damaged file is set aside as `<name>.corrupt`, and the run starts anew. Raises UserError for
+    another run's state.
     """
     if not path.exists():
         return None
     payload = _intact(path.read_bytes())
     if payload is None:
-        aside = path.with_name(f"{path.name}.corrupt")
-        path.replace(aside)
-        _log.warning("%s is damaged: set aside as %s, the run starts anew", path, aside.name)
+        set_aside(path)
         return None
     try:
         state: State = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} holds more than numbers ({reason}): remove it") from None
-    for what, seen, wanted in [
+    for what, saved, wanted in [
         ("run", state["run_id"], run_id),
         ("data", state["fingerprint"], fingerprint),
     ]:
-        if seen != wanted:
+        if saved != wanted:
             raise UserError(
-                f"{path} is a checkpoint of {what} {seen}, not of {what} {wanted}: "
+                f"{path} is a checkpoint of {what} {saved}, not of {what} {wanted}: "
                 "remove it, or train into another folder"
             )
     return state

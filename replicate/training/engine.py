@@ -93,10 +93,10 @@ class Engine:
             yield
 
     @contextmanager
-    def computing(self, usual: bool) -> Iterator[None]:
-        """Around a forward pass. A batch of unusual size runs eager: it would compile again."""
+    def autocast(self, full_batch: bool) -> Iterator[None]:
+        """Around a forward pass. A short batch runs eager: its size would compile again."""
         with ExitStack() as stack:
-            if self.compiled and not usual:
+            if self.compiled and not full_batch:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             if self.precision == "bfloat16":
                 stack.enter_context(torch.autocast(self.device.type, self.dtype))

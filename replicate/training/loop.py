@@ -1,26 +1,24 @@
 """Training from the first epoch, or from a checkpoint, to the last."""
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NamedTuple
 
 from msgspec import convert, structs, to_builtins
 
-from replicate.spec import Spec
-from replicate.training import checkpoint as checkpoints
+from replicate.data import ImageData, Split
+from replicate.data.coarse import CLASSES, coarse
+from replicate.records.epoch import Epoch
+from replicate.records.origin import Attempt, Origin, differing
+from replicate.specs.spec import Spec
 from replicate.training import engine
+from replicate.training.checkpoint import State, load, save
 from replicate.training.engine import Engine
-from replicate.training.outcome import Attempt, Epoch, Origin, Outcome, Stopped, differing
-from replicate.training.phases import Phase, phases
-from replicate.training.run import Run
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from replicate.data import ImageData
+from replicate.training.outcome import Outcome, Stopped
+from replicate.training.trainer import Trainer
 
 _log = logging.getLogger(__name__)
 _UNKNOWN = Origin()
@@ -29,7 +27,7 @@ _UNKNOWN = Origin()
 def train(
     spec: Spec,
     seed: int,
-    data: "ImageData",
+    data: ImageData,
     *,
     checkpoint: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
@@ -47,74 +45,88 @@ def train(
     machine lacks, and a drop_last that leaves no batch.
     """
     engine.start()
-    state = checkpoints.load(checkpoint, spec.run_id(seed), data.fingerprint)
+    state = load(checkpoint, spec.run_id(seed), data.fingerprint)
     wanted = state["precision"] if state else spec.training.precision
     chosen = engine.choose(wanted, spec.images_to_train)
     _log.info("compiled: %s, %s", chosen.compiled, chosen.reason)
     facts = {"run_id": spec.run_id(seed), "fingerprint": data.fingerprint}
-    own = _completed(origin, chosen)
-    history = _History.of(state, own, facts, checkpoint, checkpoint_seconds)
+    history = _History(state, _completed(origin, chosen), facts, checkpoint, checkpoint_seconds)
     model = None
-    for phase in history.ahead(phases(spec, data)):
-        run = Run(phase.spec, seed, phase.data, chosen, start_from=model)
+    for phase in history.ahead(phases_of(spec, data)):
+        trainer = Trainer(phase.spec, seed, phase.data, chosen, start_from=model)
         if state and history.within(phase):
-            run.restore(state)
+            trainer.restore(state)
         for number in history.left(phase):
-            epoch = _next_epoch(run, number)
+            epoch = _next_epoch(trainer, number)
             if epoch is None:
-                return _outcome("diverged", run, history)
-            history.add(epoch, run)
+                return _outcome("diverged", trainer, history)
+            history.add(epoch, trainer)
             try:
                 on_epoch(epoch)
             except Stopped:
-                history.save(run)
+                history.save(trainer)
                 raise
-        model = run.model
-    return _outcome("done", run, history)
+        model = trainer.model
+    return _outcome("done", trainer, history)
 
 
-@dataclass
+class Phase(NamedTuple):
+    """Epochs that share classes, optimiser and schedule."""
+
+    spec: Spec
+    data: ImageData
+    epochs: range
+    """Their numbers: training begins at 1, pretraining ends at 0."""
+
+
+def phases_of(spec: Spec, data: ImageData) -> list[Phase]:
+    """Pretraining on coarse classes where the spec asks for it (A15), then training on its own."""
+    training = Phase(spec, data, range(1, spec.training.epochs + 1))
+    if spec.pretraining is None:
+        return [training]
+    fewer = {
+        "dataset": spec.dataset.model_copy(update={"classes": CLASSES}),
+        "training": spec.training.model_copy(update={"epochs": spec.pretraining.epochs}),
+    }
+    train, test = (Split(s.images, coarse(s.labels)) for s in (data.train, data.test))
+    first = dataclasses.replace(data, train=train, test=test)
+    return [Phase(spec.model_copy(update=fewer), first, range(spec.first_epoch, 1)), training]
+
+
 class _History:
-    """The epochs behind a run, and when they were last saved."""
+    """The epochs behind a run, and when they were last saved.
 
-    epochs: list[Epoch]
-    earlier: list[Attempt]
-    origin: Origin
-    """Of this attempt."""
-    facts: checkpoints.State
-    file: Path
-    seconds: float
-    saved: float = field(default_factory=time.monotonic)
+    For example: of 10 epochs of pretraining and 100 of training, those of the first phase have the
+    numbers -9 to 0 and those of the second 1 to 100. After epoch 0 both phases are still ahead: the
+    first is restored with no epoch left, for its model starts the second. After epoch 3 the second
+    alone is.
+    """
 
-    @classmethod
-    def of(
-        cls,
-        state: checkpoints.State | None,
-        own: Origin,
-        facts: checkpoints.State,
-        file: Path,
-        seconds: float,
-    ) -> "_History":
-        epochs = [Epoch(**epoch) for epoch in state["epochs"]] if state else []
-        history = cls(epochs, _attempts(state) if state else [], own, facts, file, seconds)
-        if names := differing(history.attempts):
+    def __init__(
+        self, state: State | None, origin: Origin, facts: State, file: Path, seconds: float
+    ) -> None:
+        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]] if state else []
+        earlier = _attempts(state) if state else []
+        self._earlier, self._origin = earlier, origin  # the latter of this attempt
+        self._facts, self._file, self._seconds = facts, file, seconds
+        self._saved = time.monotonic()
+        if names := differing(self.attempts):
             _log.warning(
-                "taken up after %d epochs, and not as it was begun: %s; the run is mixed within, its "
+                "resumed after %d epochs, and not as it began: %s; the run is mixed within, its "
                 "last digits may differ from an undisturbed one's",
-                len(epochs),
-                ", ".join(_change(name, history.attempts) for name in names),
+                len(self.epochs),
+                ", ".join(_change(name, self.attempts) for name in names),
             )
-        return history
 
     @property
     def attempts(self) -> list[Attempt]:
         """Those before this one, and this one."""
-        behind = sum(one.epochs for one in self.earlier)
-        return [*self.earlier, Attempt(len(self.epochs) - behind, self.origin)]
+        behind = sum(attempt.epochs for attempt in self._earlier)
+        return [*self._earlier, Attempt(len(self.epochs) - behind, self._origin)]
 
-    def ahead(self, every: list[Phase]) -> list[Phase]:
+    def ahead(self, phases: list[Phase]) -> list[Phase]:
         """The phase that was reached, and those after it."""
-        return [one for one in every if not self.epochs or self.epochs[-1].epoch < one.epochs.stop]
+        return [p for p in phases if not self.epochs or self.epochs[-1].epoch < p.epochs.stop]
 
     def within(self, phase: Phase) -> bool:
         return bool(self.epochs) and self.epochs[-1].epoch in phase.epochs
@@ -122,42 +134,40 @@ class _History:
     def left(self, phase: Phase) -> range:
         return phase.epochs[sum(epoch.epoch in phase.epochs for epoch in self.epochs) :]
 
-    def add(self, epoch: Epoch, run: Run) -> None:
+    def add(self, epoch: Epoch, trainer: Trainer) -> None:
         self.epochs.append(epoch)
-        if time.monotonic() - self.saved >= self.seconds:
-            self.save(run)
+        if time.monotonic() - self._saved >= self._seconds:
+            self.save(trainer)
 
-    def save(self, run: Run) -> None:
-        checkpoints.save(self.file, self.facts | self._state(run))
-        self.saved = time.monotonic()
-
-    def _state(self, run: Run) -> checkpoints.State:
-        return {
+    def save(self, trainer: Trainer) -> None:
+        state = {
             "epochs": [structs.asdict(epoch) for epoch in self.epochs],
             "attempts": to_builtins(self.attempts),
-            "precision": run.engine.precision,
-            **run.state(),
+            "precision": trainer.engine.precision,
         }
+        save(self._file, self._facts | state | trainer.state())
+        self._saved = time.monotonic()
 
 
-def _outcome(status: Literal["done", "diverged"], run: Run, history: _History) -> Outcome:
+def _outcome(status: Literal["done", "diverged"], trainer: Trainer, history: _History) -> Outcome:
+    right = trainer.right
     return Outcome(
         status,
         history.epochs,
-        pools=[pool.weights().detach().cpu().numpy() for pool in run.model.pools()],
+        pools=[pool.weights().detach().cpu().numpy() for pool in trainer.model.pools()],
         attempts=history.attempts,
-        right=_right(run) if status == "done" else None,
-        parameters=run.cost.parameters,
-        flops=run.cost.flops,
-        oddities=run.oddities() if status == "done" else {},
+        right=right.cpu().numpy() if right is not None and status == "done" else None,
+        parameters=trainer.cost.parameters,
+        flops=trainer.cost.flops,
+        oddities=trainer.oddities() if status == "done" else {},
     )
 
 
-def _next_epoch(run: Run, number: int) -> Epoch | None:
+def _next_epoch(trainer: Trainer, number: int) -> Epoch | None:
     """Train and evaluate; None where the loss is not finite."""
-    begun = time.perf_counter()
-    trained = run.train_epoch(number)
-    seconds = time.perf_counter() - begun
+    start = time.perf_counter()
+    trained = trainer.train_epoch(number)
+    seconds = time.perf_counter() - start
     if not trained.finite:
         return None
     return Epoch(
@@ -167,8 +177,8 @@ def _next_epoch(run: Run, number: int) -> Epoch | None:
         head_losses=trained.head_losses,
         penalty=trained.penalty,
         train_accuracy=trained.accuracy,
-        accuracy=run.evaluate(),
-        seconds=time.perf_counter() - begun,
+        accuracy=trainer.evaluate(),
+        seconds=time.perf_counter() - start,
         images_per_second=trained.images / seconds,
     )
 
@@ -184,7 +194,7 @@ def _completed(origin: Origin, engine: Engine) -> Origin:
     )
 
 
-def _attempts(state: checkpoints.State) -> list[Attempt]:
+def _attempts(state: State) -> list[Attempt]:
     """That made a state; those of an earlier version of the suite are one, of which little is known."""
     if "attempts" in state:
         return convert(state["attempts"], list[Attempt])
@@ -194,9 +204,5 @@ def _attempts(state: checkpoints.State) -> list[Attempt]:
 
 def _change(name: str, attempts: list[Attempt]) -> str:
     """For example `torch 2.14.0 → 2.15.0`."""
-    values = dict.fromkeys(str(getattr(one.origin, name)) for one in attempts)
+    values = dict.fromkeys(str(getattr(attempt.origin, name)) for attempt in attempts)
     return f"{name} {' → '.join(values)}"
-
-
-def _right(run: Run) -> "np.ndarray | None":
-    return None if run.right is None else run.right.cpu().numpy()

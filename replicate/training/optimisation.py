@@ -6,7 +6,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from replicate.models import Classifier
-from replicate.spec import Training
+from replicate.specs.spec import Training
 
 # SGD is the authors' code: momentum 0.9, which is also the lower end of its one-cycle momentum.
 _SGD_MOMENTUM = 0.9

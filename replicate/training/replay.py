@@ -42,13 +42,13 @@ def capture(
         state: tensors that it changes, such as a batch norm's averages: left as they were.
     """
     kept = [tensor.clone() for tensor in state]
-    drawn, default = [one.get_state() for one in generators], torch.cuda.get_rng_state()
+    drawn, default = [generator.get_state() for generator in generators], torch.cuda.get_rng_state()
     gc.collect()  # an old graph that dies in the middle of a capture would break it
     graph, stream = torch.cuda.CUDAGraph(), _stream()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.11 needs it, later ones call it deprecated
-        for one in generators:
-            graph.register_generator_state(one)
+        for generator in generators:
+            graph.register_generator_state(generator)
     stream.wait_stream(torch.cuda.current_stream())
     # On the capture's own stream, or autograd's leaves would remember another one.
     with torch.cuda.stream(stream):
@@ -58,8 +58,8 @@ def capture(
         result = function()
     for tensor, value in zip(state, kept, strict=True):
         tensor.copy_(value)
-    for one, value in zip(generators, drawn, strict=True):
-        one.set_state(value)
+    for generator, value in zip(generators, drawn, strict=True):
+        generator.set_state(value)
     torch.cuda.set_rng_state(default)
     return Replay(graph.replay, result)
 

@@ -10,7 +10,7 @@ import pytest
 
 from replicate.data import cache, download, entries, files, load, prepare, verify
 from replicate.errors import UserError
-from replicate.spec import Spec
+from replicate.specs.spec import Spec
 
 
 def test_class_folders_end_as_arrays(spec, data_dir: Path, cache_dir: Path, pixels) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from replicate.data import files, load, prepare
 from replicate.errors import UserError
-from replicate.spec import Dataset, Spec
+from replicate.specs.spec import Dataset, Spec
 
 MATERIALS = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
 COUNTS = dict(zip(MATERIALS, (12, 11, 10, 9, 8, 10), strict=True))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from replicate.results import record
+from replicate.records import run_folder
 
 ROOT = Path(__file__).parents[2]
 TINY = (
@@ -68,7 +68,8 @@ def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
 def progress(runs: Path) -> dict[str, int]:
     """The latest epoch of every run under way, by folder name."""
     found = {
-        path.parent.name: record.progress(path.parent) for path in runs.glob(f"*/{record.PROGRESS}")
+        path.parent.name: run_folder.read_progress(path.parent)
+        for path in runs.glob(f"*/{run_folder.PROGRESS}")
     }
     return {name: one["epoch"] for name, one in found.items() if one}
 
@@ -76,5 +77,5 @@ def progress(runs: Path) -> dict[str, int]:
 def last_attempts(runs: Path) -> dict[str, dict[str, object]]:
     return {
         path.parent.name: json.loads(path.read_text().splitlines()[-1])
-        for path in runs.glob(f"*/{record.ATTEMPTS}")
+        for path in runs.glob(f"*/{run_folder.ATTEMPTS}")
     }

@@ -12,17 +12,20 @@ from typing import Any
 import pytest
 import torch
 
-from replicate import forecast, plan
-from replicate.campaign import Campaign
-from replicate.dispatch import local, pool, worker
+from replicate.dispatch import pool, worker
+from replicate.dispatch.code import Code
 from replicate.dispatch.pool import Pool, Size
-from replicate.dispatch.provenance import Code
-from replicate.dispatch.worker import Shift, TimeUp, attempts, fits, work
-from replicate.forecast import Speeds
-from replicate.plan import Run
-from replicate.results import record
+from replicate.dispatch.worker import TimeUp, WorkerContext, fits, work
+from replicate.plan import forecast
+from replicate.plan.campaign import Campaign
+from replicate.plan.forecast import Speeds
+from replicate.plan.runs import Run
+from replicate.records import record, run_folder
+from replicate.records.epoch import Epoch
+from replicate.records.run_folder import read_attempts
 from replicate.training import checkpoint, engine
-from replicate.training.outcome import Epoch, Outcome
+from replicate.training.outcome import Outcome
+from replicate.workflows import run as local
 from tests.conftest import Records
 from tests.dispatch.processes import ROOT, TINY, Command, progress, wait_for
 
@@ -35,13 +38,13 @@ def campaign(records: Records) -> Campaign:
 
 
 @pytest.fixture
-def shift(campaign: Campaign) -> Callable[..., Shift]:
+def context(campaign: Campaign) -> Callable[..., WorkerContext]:
     """A worker's, with so many seconds left until the deadline."""
 
-    def make(seconds: float | None, speeds: Speeds | None = None) -> Shift:
+    def make(seconds: float | None, speeds: Speeds | None = None) -> WorkerContext:
         until = None if seconds is None else time.time() + seconds
         campaign.runs_folder.mkdir(parents=True, exist_ok=True)
-        return Shift(
+        return WorkerContext(
             worker="",
             runs_folder=campaign.runs_folder,
             entries={},
@@ -78,52 +81,54 @@ def _epoch(number: int, seconds: float) -> Epoch:
 def _reached(folder: Path, number: int, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     numbers = {"epoch": number, "seconds": seconds, "accuracy": 50.0, "images_per_second": 1000.0}
-    (folder / record.PROGRESS).write_text(json.dumps(numbers))
+    (folder / run_folder.PROGRESS).write_text(json.dumps(numbers))
 
 
 def test_without_a_deadline_every_run_may_begin(
-    campaign: Campaign, shift: Callable[..., Shift]
+    campaign: Campaign, context: Callable[..., WorkerContext]
 ) -> None:
     runs = campaign.runs
     _reached(campaign.runs_folder / runs[0].folder_name, 1, seconds=1e6)
-    assert all(fits(run, runs, shift(None, _each(runs[0], 1e9))) for run in runs)
+    assert all(fits(run, runs, context(None, _each(runs[0], 1e9))) for run in runs)
 
 
 def test_what_cannot_be_told_may_begin_while_there_is_time(
-    campaign: Campaign, shift: Callable[..., Shift]
+    campaign: Campaign, context: Callable[..., WorkerContext]
 ) -> None:
     first, second, *_ = campaign.runs
-    assert fits(first, campaign.runs, shift(5))
-    assert not fits(first, campaign.runs, shift(-1))
+    assert fits(first, campaign.runs, context(5))
+    assert not fits(first, campaign.runs, context(-1))
     _reached(campaign.runs_folder / first.folder_name, 1, seconds=100)
     for run in (first, second):  # another run's epoch tells what its own may take
-        assert fits(run, campaign.runs, shift(110))
-        assert not fits(run, campaign.runs, shift(104))
+        assert fits(run, campaign.runs, context(110))
+        assert not fits(run, campaign.runs, context(104))
 
 
-def test_what_cannot_end_does_not_begin(campaign: Campaign, shift: Callable[..., Shift]) -> None:
+def test_what_cannot_end_does_not_begin(
+    campaign: Campaign, context: Callable[..., WorkerContext]
+) -> None:
     run = campaign.runs[0]
-    assert fits(run, campaign.runs, shift(110, _each(run, 100)))
-    assert not fits(run, campaign.runs, shift(104, _each(run, 100))), "with a margin"
+    assert fits(run, campaign.runs, context(110, _each(run, 100)))
+    assert not fits(run, campaign.runs, context(104, _each(run, 100))), "with a margin"
     _reached(campaign.runs_folder / run.folder_name, run.spec.training.epochs // 2, seconds=1)
-    assert fits(run, campaign.runs, shift(60, _each(run, 100))), "half of it is behind"
-    assert not fits(run, campaign.runs, shift(50, _each(run, 100)))
+    assert fits(run, campaign.runs, context(60, _each(run, 100))), "half of it is behind"
+    assert not fits(run, campaign.runs, context(50, _each(run, 100)))
     _reached(campaign.runs_folder / run.folder_name, run.spec.training.epochs - 1, seconds=80)
-    assert not fits(run, campaign.runs, shift(70, _each(run, 100))), "slower than was thought"
+    assert not fits(run, campaign.runs, context(70, _each(run, 100))), "slower than was thought"
 
 
 @pytest.mark.parametrize("thought", [10, 1000])
 def test_a_recorded_speed_counts_more_than_the_dispatchers(
-    campaign: Campaign, records: Records, shift: Callable[..., Shift], thought: float
+    campaign: Campaign, records: Records, context: Callable[..., WorkerContext], thought: float
 ) -> None:
     done, other, run, *_ = campaign.runs
     speeds = {**_each(done, thought), **_each(other, 30)}
     records.leave(campaign, done.cell, done.seed, provenance={"seconds": 100.0})
     assert (done.cell, done.seed + 1) == (run.cell, run.seed)
-    assert fits(run, campaign.runs, shift(110, speeds))
-    assert not fits(run, campaign.runs, shift(90, speeds))
-    assert fits(other, campaign.runs, shift(40, speeds)), "of another kind nothing is recorded"
-    assert not fits(other, campaign.runs, shift(20, speeds))
+    assert fits(run, campaign.runs, context(110, speeds))
+    assert not fits(run, campaign.runs, context(90, speeds))
+    assert fits(other, campaign.runs, context(40, speeds)), "of another kind nothing is recorded"
+    assert not fits(other, campaign.runs, context(20, speeds))
 
 
 @pytest.fixture
@@ -143,39 +148,39 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_worker_takes_a_shorter_run_after_one_that_cannot_end(
-    campaign: Campaign, shift: Callable[..., Shift], begun: list[str]
+    campaign: Campaign, context: Callable[..., WorkerContext], begun: list[str]
 ) -> None:
     first, second, third, *_ = campaign.runs
     assert (first.cell, second.cell, third.cell) == (CELL, OTHER, CELL)
-    work(campaign.runs, shift(1000, {**_each(first, 5000), **_each(second, 500)}))
+    work(campaign.runs, context(1000, {**_each(first, 5000), **_each(second, 500)}))
     assert begun == [f"{OTHER} seed {seed}" for seed in range(3)]
 
 
 def test_a_worker_stops_between_two_epochs_and_begins_nothing_more(
-    campaign: Campaign, shift: Callable[..., Shift], begun: list[str]
+    campaign: Campaign, context: Callable[..., WorkerContext], begun: list[str]
 ) -> None:
-    work(campaign.runs, shift(50))
+    work(campaign.runs, context(50))
     assert begun == [f"{CELL} seed 0"]
     folder = campaign.runs_folder / campaign.runs[0].folder_name
     assert progress(campaign.runs_folder) == {folder.name: 1}
-    assert record.status(folder) is None, "it has not failed"
-    work(campaign.runs, shift(10))
+    assert record.read_status(folder) is None, "it has not failed"
+    work(campaign.runs, context(10))
     assert begun == [f"{CELL} seed 0"], "there is no time for another epoch"
 
 
 def test_a_worker_does_not_stop_after_the_last_epoch(
-    campaign: Campaign, shift: Callable[..., Shift]
+    campaign: Campaign, context: Callable[..., WorkerContext]
 ) -> None:
     run = campaign.runs[0]
-    attempt = worker._Attempt(run, campaign.runs_folder, shift(50))
+    attempt = worker._Attempt(run, campaign.runs_folder, context(50))
     attempt._after_epoch(_epoch(run.spec.training.epochs, seconds=60))
     with pytest.raises(TimeUp):
         attempt._after_epoch(_epoch(run.spec.training.epochs - 1, seconds=60))
-    replace(attempt, shift=shift(100))._after_epoch(_epoch(1, seconds=60))
+    replace(attempt, context=context(100))._after_epoch(_epoch(1, seconds=60))
 
 
 def _runs(campaign: Campaign) -> list[Run]:
-    return plan.to_do(campaign.runs, campaign.runs_folder)
+    return campaign.look(thorough=True).left()
 
 
 @pytest.fixture
@@ -185,10 +190,10 @@ def start(
     """A pool whose workers do this."""
     pools: list[Pool] = []
 
-    def make(does: Callable[[Sequence[Run], Shift], None], shift: Shift) -> Pool:
+    def make(does: Callable[[Sequence[Run], WorkerContext], None], context: WorkerContext) -> Pool:
         monkeypatch.setattr(pool, "work", does)
         size = Size(workers=1, threads=1, cards=())
-        pools.append(Pool(campaign.runs, shift, size, logs=tmp_path / "logs", code=ROOT))
+        pools.append(Pool(campaign.runs, context, size, logs=tmp_path / "logs", code=ROOT))
         pools[-1].start()
         return pools[-1]
 
@@ -202,37 +207,45 @@ def _workers(tmp_path: Path) -> int:
 
 
 def test_a_worker_that_ended_because_nothing_fits_is_not_started_again(
-    campaign: Campaign, shift: Callable[..., Shift], start: Callable[..., Pool], tmp_path: Path
+    campaign: Campaign,
+    context: Callable[..., WorkerContext],
+    start: Callable[..., Pool],
+    tmp_path: Path,
 ) -> None:
-    def stops_before_the_second_epoch(runs: Sequence[Run], shift: Shift) -> None:
+    def stops_before_the_second_epoch(runs: Sequence[Run], context: WorkerContext) -> None:
         import json
 
         numbers = {"epoch": 1, "seconds": 1e6, "accuracy": 50.0, "images_per_second": 1.0}
-        folder = shift.runs_folder / runs[0].folder_name
+        folder = context.runs_folder / runs[0].folder_name
         folder.mkdir()
         (folder / "progress.json").write_text(json.dumps(numbers))
 
-    one = start(stops_before_the_second_epoch, shift(1000))
-    assert one.tick(), "as long as the worker is there"
-    wait_for(lambda: not one.tick() or _workers(tmp_path) > 1)
+    one = start(stops_before_the_second_epoch, context(1000))
+    assert one.supervise(), "as long as the worker is there"
+    wait_for(lambda: not one.supervise() or _workers(tmp_path) > 1)
     assert _workers(tmp_path) == 1
-    assert not one.tick()
+    assert not one.supervise()
     assert len(_runs(campaign)) == 6
 
 
 def test_no_worker_is_started_where_nothing_fits(
-    campaign: Campaign, shift: Callable[..., Shift], start: Callable[..., Pool], tmp_path: Path
+    campaign: Campaign,
+    context: Callable[..., WorkerContext],
+    start: Callable[..., Pool],
+    tmp_path: Path,
 ) -> None:
     speeds = {**_each(campaign.runs[0], 2000), **_each(campaign.runs[1], 3000)}
-    one = start(lambda runs, shift: None, shift(1000, speeds))
-    assert not one.tick()
+    one = start(lambda runs, context: None, context(1000, speeds))
+    assert not one.supervise()
     assert _workers(tmp_path) == 0
 
 
 def test_a_worker_whose_epoch_takes_longer_than_the_time_is_not_waited_for(
-    shift: Callable[..., Shift], start: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+    context: Callable[..., WorkerContext],
+    start: Callable[..., Pool],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def trains_for_hours(runs: Sequence[Run], shift: Shift) -> None:
+    def trains_for_hours(runs: Sequence[Run], context: WorkerContext) -> None:
         import signal
         import time
 
@@ -240,18 +253,18 @@ def test_a_worker_whose_epoch_takes_longer_than_the_time_is_not_waited_for(
         time.sleep(10_000)
 
     monkeypatch.setattr(pool, "OVERTIME_SECONDS", 1)
-    hours = shift(4)
+    hours = context(4)
     one = start(trains_for_hours, hours)
-    assert one.tick()
-    wait_for(lambda: not one.tick())
+    assert one.supervise()
+    wait_for(lambda: not one.supervise())
     assert time.time() >= hours.until + 1  # type: ignore[operator]
     one.stop()
-    assert not one.tick()
+    assert not one.supervise()
 
 
 def test_with_a_deadline_all_seeds_of_a_cell_come_before_the_next(campaign: Campaign) -> None:
     def order(until: float | None) -> list[str]:
-        options = local.Options(None, None, 0, False, Path(), Path(), until)
+        options = local.Options(0, False, Path(), Path(), None, None, until)
         return [str(run) for run in local._in_order(campaign, options)]
 
     assert order(None) == [f"{cell} seed {seed}" for seed in range(3) for cell in (CELL, OTHER)]
@@ -286,15 +299,15 @@ def test_a_command_is_done_in_time_and_the_same_one_goes_on(project: Path, comma
         code, output = command(*arguments, "--deadline", end.isoformat()).end()
         assert datetime.now() < end
         assert code == 3, output
-        assert "time is up: the same command goes on from here" in output
+        assert "time is up: the same command resumes from here" in output
         assert "campaign smoke: 0 of 1 done, 1 interrupted" in output
         assert (project / "reports" / "smoke" / "report.md").is_file()
         assert (project / "results" / "smoke" / "runs.csv").read_text().count("\n") == 1
         reached += progress(runs).values()
     assert 1 <= reached[0] < reached[1] < 2000
     (folder,) = runs.iterdir()
-    assert len(attempts(folder)) == 2
-    payload = checkpoint._intact((folder / record.CHECKPOINT).read_bytes())
+    assert len(read_attempts(folder)) == 2
+    payload = checkpoint._intact((folder / run_folder.CHECKPOINT).read_bytes())
     assert payload is not None
     made = torch.load(io.BytesIO(payload), weights_only=True)["attempts"]
     assert [one["epochs"] for one in made] == [reached[0], reached[1] - reached[0]]
@@ -311,7 +324,7 @@ def test_a_command_starts_nothing_where_it_is_known_that_nothing_fits(
     assert "; 0 of 2 runs fit until " in output
     assert ": the shortest takes 1 h 6 min\n" in output
     assert "campaign made: 1 of 3 done\n" in output
-    assert "time is up: the same command goes on from here" in output
+    assert "time is up: the same command resumes from here" in output
     assert (project / "reports" / "made" / "report.md").is_file()
     assert not list((project / "results" / "made").glob("logs/*/worker-*"))
     assert len(list(campaign.runs_folder.iterdir())) == 1, "no run was begun"

@@ -2,10 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
-from replicate.dispatch import packing
-from replicate.dispatch.profile import Profile
-from replicate.plan import Run
-from replicate.spec import Spec
+from replicate.dispatch.slurm import packing
+from replicate.dispatch.slurm.profile import Profile
+from replicate.plan.runs import Run
+from replicate.specs.spec import Spec
 
 
 @pytest.fixture

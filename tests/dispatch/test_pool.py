@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from replicate import catalogue, plan
-from replicate.dispatch import local, pool
-from replicate.dispatch.deaths import DEATHS_ALLOWED
+from replicate.dispatch import pool
+from replicate.dispatch.code import Code
+from replicate.dispatch.crashes import MAX_CRASHES
 from replicate.dispatch.pool import Pool, Size, presence
-from replicate.dispatch.provenance import Code
-from replicate.dispatch.worker import Shift, attempts, claimed, is_claimed
+from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
-from replicate.plan import Run
-from replicate.results import record
+from replicate.plan import runs as plan
+from replicate.plan.runs import Run
+from replicate.records import record, run_folder
+from replicate.records.run_folder import claimed, is_claimed, read_attempts
+from replicate.specs import catalogue, resolve
 from replicate.training import engine
+from replicate.workflows import run as local
 from tests.dispatch.processes import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -26,13 +29,13 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def runs(project: Path) -> list[Run]:
     names = catalogue.select(catalogue.cell_names(project), ["table1/cifar10"])
-    return plan.runs(catalogue.load(project, names, "smoke"), seeds=1)
+    return plan.runs(resolve.load(project, names, "smoke"), seeds=1)
 
 
 @pytest.fixture
-def shift(tmp_path: Path) -> Shift:
+def context(tmp_path: Path) -> WorkerContext:
     (tmp_path / "runs").mkdir()
-    return Shift(
+    return WorkerContext(
         worker="",
         runs_folder=tmp_path / "runs",
         entries={},
@@ -44,30 +47,28 @@ def shift(tmp_path: Path) -> Shift:
 
 
 def test_a_run_that_kills_its_workers_is_given_up(
-    runs: list[Run], shift: Shift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: list[Run], context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies_at_the_second_run(runs: Sequence[Run], shift: Shift) -> None:
+    def dies_at_the_second_run(runs: Sequence[Run], context: WorkerContext) -> None:
         import json
         import sys
 
-        from replicate.results import record
-
         for run in runs:
-            folder = shift.runs_folder / run.folder_name
+            folder = context.runs_folder / run.folder_name
             folder.mkdir(exist_ok=True)
-            if (folder / record.RECORD).exists():
+            if (folder / run_folder.RECORD).exists():
                 continue
-            with (folder / record.ATTEMPTS).open("a") as file:
-                begun = {"started": "2026-01-01T00:00:00+00:00", "worker": shift.worker}
+            with (folder / run_folder.ATTEMPTS).open("a") as file:
+                begun = {"started": "2026-01-01T00:00:00+00:00", "worker": context.worker}
                 file.write(json.dumps(begun) + "\n")
             if "flexpool-s0" in folder.name:
                 print("last words", file=sys.stderr, flush=True)
                 os._exit(9)
-            (folder / record.ATTEMPTS).unlink()
+            (folder / run_folder.ATTEMPTS).unlink()
 
     monkeypatch.setattr(pool, "work", dies_at_the_second_run)
     one = Pool(
-        runs[:2], shift, Size(workers=1, threads=1, cards=()), logs=tmp_path / "logs", code=ROOT
+        runs[:2], context, Size(workers=1, threads=1, cards=()), logs=tmp_path / "logs", code=ROOT
     )
     one.start()
     ticks = 0
@@ -75,31 +76,33 @@ def test_a_run_that_kills_its_workers_is_given_up(
     def over() -> bool:
         nonlocal ticks
         ticks += 1
-        return not one.tick() or len(attempts(folder)) > DEATHS_ALLOWED + 1
+        return not one.supervise() or len(read_attempts(folder)) > MAX_CRASHES + 1
 
-    folder = shift.runs_folder / runs[1].folder_name
-    wait_for(lambda: record.status(folder) == "failed" or over())
+    folder = context.runs_folder / runs[1].folder_name
+    wait_for(lambda: record.read_status(folder) == "failed" or over())
     one.stop()
-    found = record.read(folder)
+    found = record.read_record(folder)
     assert found is not None
-    assert found.provenance.attempts == DEATHS_ALLOWED
+    assert found.provenance.attempts == MAX_CRASHES
     assert found.error is not None
-    assert found.error.startswith(f"its worker died {DEATHS_ALLOWED} times: last words; see ")
+    assert found.error.startswith(f"its worker died {MAX_CRASHES} times: last words; see ")
     assert found.trace is not None
     assert "last words" in found.trace
 
 
 def test_workers_that_die_at_once_are_not_replaced_without_end(
-    runs: list[Run], shift: Shift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: list[Run], context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(runs: Sequence[Run], shift: Shift) -> None:
+    def dies(runs: Sequence[Run], context: WorkerContext) -> None:
         raise ImportError("no such library")
 
     monkeypatch.setattr(pool, "work", dies)
-    one = Pool(runs, shift, Size(workers=1, threads=1, cards=()), logs=tmp_path / "logs", code=ROOT)
+    one = Pool(
+        runs, context, Size(workers=1, threads=1, cards=()), logs=tmp_path / "logs", code=ROOT
+    )
     one.start()
     with pytest.raises(UserError, match=r"workers die before they begin a run: .*no such library"):
-        wait_for(lambda: not one.tick())
+        wait_for(lambda: not one.supervise())
 
 
 @pytest.mark.parametrize(
@@ -117,24 +120,26 @@ def test_a_worker_sees_one_of_the_cards_that_were_given(
     seen: int,
     expected: list[str],
     runs: list[Run],
-    shift: Shift,
+    context: WorkerContext,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def looks(runs: Sequence[Run], shift: Shift) -> None:
-        path = shift.runs_folder / shift.worker
+    def looks(runs: Sequence[Run], context: WorkerContext) -> None:
+        path = context.runs_folder / context.worker
         path.write_text(os.environ["CUDA_VISIBLE_DEVICES"])
-        path.rename(path.with_name(shift.worker.rpartition("-")[0]))
+        path.rename(path.with_name(context.worker.rpartition("-")[0]))
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     monkeypatch.setattr(engine, "gpus", lambda: seen)
     monkeypatch.setattr(pool, "work", looks)
-    options = local.Options(3, 1, 0, False, tmp_path, tmp_path)
-    one = Pool(runs, shift, local.pool_size(options, len(runs)), logs=tmp_path / "logs", code=ROOT)
+    options = local.Options(0, False, tmp_path, tmp_path, 3, 1)
+    one = Pool(
+        runs, context, local.pool_size(options, len(runs)), logs=tmp_path / "logs", code=ROOT
+    )
     one.start()
-    left = [shift.runs_folder / f"worker-{slot}" for slot in range(3)]
+    left = [context.runs_folder / f"worker-{slot}" for slot in range(3)]
     wait_for(lambda: all(path.exists() for path in left))
     one.stop()
     assert [path.read_text() for path in left] == expected
@@ -144,7 +149,7 @@ def test_a_worker_sees_one_of_the_cards_that_were_given(
 def test_one_worker_a_card(given: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     monkeypatch.setattr(engine, "gpus", lambda: 1 if "MIG" in given else 2)
-    options = local.Options(None, None, 0, False, Path(), Path())
+    options = local.Options(0, False, Path(), Path(), None, None)
     assert local.pool_size(options, 10).workers == workers
 
 

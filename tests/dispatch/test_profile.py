@@ -2,25 +2,25 @@ from pathlib import Path
 
 import pytest
 
-from replicate.dispatch import profile
+from replicate.dispatch.slurm import profile
 from replicate.errors import UserError
 
 
 def test_the_examples_are_sound(project: Path) -> None:
-    one = profile.read(project, "one-gpu")
+    one = profile.read_profile(project, "one-gpu")
     assert (one.gpus, one.cpus, one.memory_gb, one.minutes) == (1, 32, 40.0, 720)
-    assert profile.read(project, "cpu").gpus == 0
+    assert profile.read_profile(project, "cpu").gpus == 0
 
 
 def test_an_unknown_profile_names_the_known(project: Path) -> None:
     with pytest.raises(UserError, match=r"no cluster profile 'gpus'.*choose from cpu, one-gpu"):
-        profile.read(project, "gpus")
+        profile.read_profile(project, "gpus")
 
 
 def test_a_file_of_ones_own(project: Path, tmp_path: Path) -> None:
     text = (project / "experiments" / "clusters" / "cpu.yaml").read_text()
     (tmp_path / "mine.yaml").write_text(text.replace("minutes: 240", "minutes: 5"))
-    assert profile.read(project, str(tmp_path / "mine.yaml")).minutes == 5
+    assert profile.read_profile(project, str(tmp_path / "mine.yaml")).minutes == 5
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,5 @@ def test_what_is_wrong_is_named_with_its_line(
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(UserError, match=r"mine.yaml:\d+: ") as error:
-        profile.read(project, str(path))
+        profile.read_profile(project, str(path))
     assert message in str(error.value)

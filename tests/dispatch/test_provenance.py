@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from replicate.dispatch import provenance
-from replicate.dispatch.provenance import Code, code
+from replicate.dispatch import code as provenance
+from replicate.dispatch.code import Code, read_code
 
-TRAINS, BESIDE = "replicate/training/run.py", "replicate/report.py"
+TRAINS, BESIDE = "replicate/training/trainer.py", "replicate/report.py"
 SPEC, PROFILE = "experiments/table1/cell.yaml", "experiments/clusters/one-gpu.yaml"
 
 
@@ -41,29 +41,29 @@ def commit(root: Path) -> str:
 
 @pytest.mark.parametrize("name", ["README.md", BESIDE, PROFILE])
 def test_what_does_not_train_leaves_the_code_as_it_was(repository: Path, name: str) -> None:
-    before = code(repository)
+    before = read_code(repository)
     assert before == Code(git(repository, "rev-parse", "HEAD"), dirty=False)
     (repository / name).write_text("two")
-    assert code(repository) == before
+    assert read_code(repository) == before
     commit(repository)
-    assert code(repository) == before
+    assert read_code(repository) == before
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "experiments/clusters/mine.yaml", "docs/a.md"])
 def test_untracked_files_elsewhere_change_nothing(repository: Path, name: str) -> None:
-    before = code(repository)
+    before = read_code(repository)
     (repository / name).parent.mkdir(exist_ok=True)
     (repository / name).write_text("new")
-    assert code(repository) == before
+    assert read_code(repository) == before
 
 
 @pytest.mark.parametrize("name", [TRAINS, SPEC])
 def test_what_trains_is_another_code_once_committed(repository: Path, name: str) -> None:
-    before = code(repository)
+    before = read_code(repository)
     (repository / name).write_text("two = 2")
-    assert code(repository) == Code(before.commit, dirty=True)
+    assert read_code(repository) == Code(before.commit, dirty=True)
     now = commit(repository)
-    assert code(repository) == Code(now, dirty=False) != before
+    assert read_code(repository) == Code(now, dirty=False) != before
 
 
 def test_a_merge_of_text_leaves_the_code_as_it_was(repository: Path) -> None:
@@ -75,17 +75,17 @@ def test_a_merge_of_text_leaves_the_code_as_it_was(repository: Path) -> None:
     now = commit(repository)
     git(repository, "merge", "--quiet", "--no-edit", "text")
     assert git(repository, "rev-parse", "HEAD") != now
-    assert code(repository) == Code(now, dirty=False)
+    assert read_code(repository) == Code(now, dirty=False)
 
 
 def test_no_repository_and_one_without_the_code(tmp_path: Path) -> None:
-    assert code(tmp_path) == Code(None, None)
+    assert read_code(tmp_path) == Code(None, None)
     git(tmp_path, "init", "--quiet")
-    assert code(tmp_path) == Code(None, None)
+    assert read_code(tmp_path) == Code(None, None)
     (tmp_path / "other").write_text("one")
     git(tmp_path, "add", ".")
     commit(tmp_path)
-    assert code(tmp_path) == Code(None, None)
+    assert read_code(tmp_path) == Code(None, None)
 
 
 def test_an_archive_of_a_checkout_knows_its_commit(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_an_archive_of_a_checkout_knows_its_commit(tmp_path: Path) -> None:
     root.mkdir()
     for name in (".commit", ".gitattributes"):
         shutil.copy(Path(__file__).parents[2] / name, root / name)
-    assert code(root) == Code(None, None)
+    assert read_code(root) == Code(None, None)
     git(root, "init", "--quiet")
     git(root, "add", ".")
     now = commit(root)
@@ -103,7 +103,7 @@ def test_an_archive_of_a_checkout_knows_its_commit(tmp_path: Path) -> None:
         ["git", "-C", root, "archive", "HEAD"], check=True, capture_output=True
     ).stdout
     subprocess.run(["tar", "-x", "-C", unpacked], input=archive, check=True)
-    assert code(unpacked) == Code(now, None)
+    assert read_code(unpacked) == Code(now, None)
 
 
 @pytest.mark.root
@@ -112,7 +112,7 @@ def test_a_checkout_of_another_owner_names_its_commit(repository: Path) -> None:
     subprocess.run(["chown", "-R", "nobody", repository], check=True)
     refused = subprocess.run(["git", "-C", repository, "log"], capture_output=True, text=True)
     assert "dubious ownership" in refused.stderr
-    assert code(repository) == Code(now, dirty=False)
+    assert read_code(repository) == Code(now, dirty=False)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def digest(package: Path) -> str:
-    return provenance.digest.__wrapped__(package)
+    return provenance.code_digest.__wrapped__(package)
 
 
 def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
@@ -139,21 +139,25 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
 def move(package: Path) -> None:
     """As a reorganisation does: the module, and all imports of it."""
     (package / "models" / "resnet.py").rename(package / "models" / "networks_for_small_images.py")
-    edit("models/classifier.py", "from .resnet", "from .networks_for_small_images")(package)
+    edit("models/classifier.py", "models.resnet import", "models.networks_for_small_images import")(
+        package
+    )
 
 
 def fold(package: Path) -> None:
     """The statements of one module into another, imports from outside the package included."""
     folded = package / "training" / "optimisation.py"
-    kept = package / "training" / "run.py"
+    kept = package / "training" / "trainer.py"
     kept.write_text(folded.read_text() + kept.read_text())
     folded.unlink()
 
 
 SILENT: dict[str, Callable[[Path], None]] = {
-    "a comment": edit("training/run.py", "import math\n", "import math  # needed below\n"),
-    "a docstring": edit("training/run.py", '"""One spec with one seed.', '"""A spec and a seed.'),
-    "a module's docstring": edit("training/run.py", '"""A run in memory', '"""Of a run'),
+    "a comment": edit("training/trainer.py", "import math\n", "import math  # needed below\n"),
+    "a docstring": edit(
+        "training/trainer.py", '"""One spec with one seed.', '"""A spec and a seed.'
+    ),
+    "a module's docstring": edit("training/trainer.py", '"""A run in memory', '"""Of a run'),
     "another order": edit("models/pools.py", "\n\n\nclass ", "\n\n\n\n\nclass "),
     "a report": edit("report/render.py", "import", "import "),
     "a moved module": move,
@@ -161,20 +165,20 @@ SILENT: dict[str, Callable[[Path], None]] = {
     "a file of bytecode": lambda package: (package / "models/__pycache__").mkdir(),
 }
 LOUD: dict[str, Callable[[Path], None]] = {
-    "a constant": edit("training/run.py", "_EVALUATION_BATCH = 1000", "_EVALUATION_BATCH = 999"),
-    "an operator": edit("models/pooling.py", "/ (height * width)", "/ (height + width)"),
+    "a constant": edit("training/trainer.py", "_EVALUATION_BATCH = 1000", "_EVALUATION_BATCH = 999"),
+    "an operator": edit("models/flexpool.py", "/ (height * width)", "/ (height + width)"),
     "an argument": edit("training/optimisation.py", "fused=True", "fused=False"),
     "a library's name": edit("training/augment.py", "import torch.nn.functional as F", "import f as F"),
     "a new module": lambda package: (package / "models/other.py").write_text("x = 1"),
     "a table of labels": lambda package: next((package / "data").glob("*.csv")).write_text("0"),
-    "the spec": edit("spec.py", "1 + self.training.epochs", "2 + self.training.epochs"),
+    "the spec": edit("specs/spec.py", "1 + self.training.epochs", "2 + self.training.epochs"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("change", SILENT)
 def test_a_digest_does_not_see(package: Path, change: str) -> None:
     before = digest(package)
-    assert before == provenance.digest()
+    assert before == provenance.code_digest()
     SILENT[change](package)
     assert digest(package) == before
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
-from replicate.results import record
+from replicate.records import record, run_folder
 from tests.dispatch.processes import TINY, Command, last_attempts, progress, wait_for
 
 CELL = "table1/cifar10/flexpool-reg-dropout"
@@ -24,27 +25,7 @@ def _csv(project: Path, campaign: str = "smoke") -> str:
     return (project / "results" / campaign / "runs.csv").read_text()
 
 
-def test_a_killed_worker_changes_nothing(project: Path, command: Start) -> None:
-    arguments = [CELL, *TINY, "--set", "training.epochs=8", "--checkpoint-seconds", "0"]
-    code, output = command("run", *arguments, "--campaign", "undisturbed").end()
-    assert code == 0, output
-
-    first = command("run", *arguments, "--campaign", "killed")
-    runs = _runs(project, "killed")
-    wait_for(lambda: max(progress(runs).values(), default=0) >= 2)
-    (attempt,) = last_attempts(runs).values()
-    os.kill(int(str(attempt["pid"])), signal.SIGKILL)
-    os.killpg(first.process.pid, signal.SIGKILL)  # nor may the same command mend it
-    first.end()
-    assert not list(runs.glob(f"*/{record.RECORD}"))
-
-    code, output = command("run", *arguments, "--campaign", "killed").end()
-    assert code == 0, output
-    assert _csv(project, "killed") == _csv(project, "undisturbed")
-    provenance = pd.read_csv(project / "results" / "killed" / "provenance.csv")
-    assert list(provenance["attempts"]) == [2]
-
-
+@pytest.mark.end_to_end
 def test_the_pool_replaces_a_dead_worker_in_the_same_command(project: Path, command: Start) -> None:
     running = command("run", CELL, *TINY, "--set", "training.epochs=8", "--checkpoint-seconds", "0")
     wait_for(lambda: progress(_runs(project)))
@@ -76,17 +57,17 @@ def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) ->
     assert parameters["table1/cifar10/flexpool-reg"] == 269_722 + 64 * 8 * 8
     assert frame.loc["table1/cifar10/flexpool-reg", "flops"] > 81_000_000
     (folder,) = _runs(project).glob("table1-cifar10-flexpool-s0-*")
-    failed = record.read(folder)
+    failed = record.read_record(folder)
     assert failed is not None
     assert failed.trace is not None
     assert "Traceback" in failed.trace
 
     _, again = command("run", *arguments).end()
     assert "3 of 4 done, 1 failed" in again
-    assert record.read(folder) == failed, "a failed run is not tried again unasked"
+    assert record.read_record(folder) == failed, "a failed run is not tried again unasked"
     _, retried = command("run", *arguments, "--retry-failed").end()
     assert re.search(r"^0 training images: .* with 1 worker$", retried, re.MULTILINE), retried
-    tried = record.read(folder)
+    tried = record.read_record(folder)
     assert tried is not None
     assert tried.provenance.attempts == 2
     assert (folder / "record-failed-1.json").exists(), "the earlier failure is kept"
@@ -101,7 +82,7 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(
     first.interrupt()
     code, output = first.end()
     assert code == 130, output
-    assert "the same command goes on from here" in output
+    assert "the same command resumes from here" in output
     assert "interrupted, epoch" in output
     reached = max(progress(_runs(project)).values())
 
@@ -109,7 +90,7 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(
     wait_for(lambda: max(progress(_runs(project)).values(), default=0) > reached)
     second.process.terminate()  # by `kill`, a job's end, a machine that goes down
     assert second.end()[0] == 130
-    (log,) = _runs(project).glob(f"*/{record.ATTEMPTS}")
+    (log,) = _runs(project).glob(f"*/{run_folder.ATTEMPTS}")
     assert len(log.read_text().splitlines()) == 2
 
 
@@ -119,43 +100,6 @@ def test_a_worker_does_not_outlive_its_dispatcher(project: Path, command: Start)
     (attempt,) = last_attempts(_runs(project)).values()
     running.process.kill()
     wait_for(lambda: not Path(f"/proc/{attempt['pid']}").exists(), 60)
-
-
-def test_two_commands_at_once_share_the_runs(project: Path, command: Start) -> None:
-    arguments = ["table1/cifar10", *TINY, "--set", "training.epochs=2", "--workers", "1"]
-    both = [command("run", *arguments) for _ in range(2)]
-    outputs = [one.end() for one in both]
-    code, output = command("run", *arguments).end()
-    assert code == 0, (outputs, output)
-    logs = list(_runs(project).glob(f"*/{record.ATTEMPTS}"))
-    assert len(logs) == 4
-    for log in logs:
-        assert len(log.read_text().splitlines()) == 1, "trained once"
-
-
-def test_a_corrupt_record_is_set_aside_and_done_again(project: Path, command: Start) -> None:
-    arguments = [CELL, *TINY, "--set", "training.epochs=1"]
-    command("run", *arguments).end()
-    before = _csv(project)
-    (path,) = _runs(project).glob(f"*/{record.RECORD}")
-    cut = path.read_text()[:-100]
-    path.write_text(cut)
-    code, output = command("run", *arguments).end()
-    assert code == 0, output
-    assert (path.parent / "record-corrupt-1.json").read_text() == cut
-    assert _csv(project) == before
-
-
-def test_status_and_plan_write_nothing(project: Path, command: Start) -> None:
-    command("run", CELL, *TINY, "--set", "training.epochs=1").end()
-    before = {path: path.stat().st_mtime_ns for path in project.rglob("*") if path.is_file()}
-    for arguments in (["status"], ["plan", "--campaign", "smoke"]):
-        code, output = command(*arguments).end()
-        assert code == 0, output
-        assert "1 of 1 done" in output
-    assert {
-        path: path.stat().st_mtime_ns for path in project.rglob("*") if path.is_file()
-    } == before
 
 
 def test_a_campaign_keeps_its_protocol_and_settings(project: Path, command: Start) -> None:

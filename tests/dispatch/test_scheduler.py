@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from replicate.dispatch import scheduler
-from replicate.dispatch.scheduler import Job
+from replicate.dispatch.slurm import queue
+from replicate.dispatch.slurm.queue import Job
 from replicate.errors import UserError
 
 
@@ -17,7 +17,7 @@ def _program(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_squeue() -> None:
-    jobs = scheduler.parse_queue("7|RUNNING|None|mine\n8_0|PENDING|Resources|\n8_1|PENDING|a|b|c\n")
+    jobs = queue.parse_queue("7|RUNNING|None|mine\n8_0|PENDING|Resources|\n8_1|PENDING|a|b|c\n")
     assert jobs == {
         "7": Job("RUNNING", "", "mine"),
         "8_0": Job("PENDING", "Resources"),
@@ -29,7 +29,7 @@ def test_sacct_ranges_and_lines_of_their_own() -> None:
     text = (
         "9_[0,2-3,5%2]|PENDING|0:0\n9_2|FAILED|9:0\n9_2.batch|FAILED|9:0\n10|CANCELLED by 0|0:0\n"
     )
-    jobs = scheduler.parse_history(text)
+    jobs = queue.parse_history(text)
     assert {name: job.state for name, job in jobs.items()} == {
         **{"9_0": "PENDING", "9_2": "FAILED", "9_3": "PENDING", "9_5": "PENDING"},
         "10": "CANCELLED",
@@ -38,46 +38,46 @@ def test_sacct_ranges_and_lines_of_their_own() -> None:
 
 
 def test_a_line_of_its_own_counts_before_the_range_too() -> None:
-    jobs = scheduler.parse_history("9_2|FAILED|9:0\n9_[1-3]|PENDING|0:0\n")
+    jobs = queue.parse_history("9_2|FAILED|9:0\n9_[1-3]|PENDING|0:0\n")
     assert jobs["9_2"].state == "FAILED"
 
 
 def test_memory_is_only_in_the_step() -> None:
     text = "4_1|FAILED|0:125\n4_1.batch|FAILED|0:125\n4_1.0|OUT_OF_MEMORY|0:125\n"
-    assert scheduler.parse_history(text)["4_1"].state == "OUT_OF_MEMORY"
+    assert queue.parse_history(text)["4_1"].state == "OUT_OF_MEMORY"
 
 
 def test_a_failing_squeue_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _program(tmp_path, "squeue", "echo '7|RUNNING|None|'; exit 1", monkeypatch)
-    assert scheduler.queue("me", "mine") is None
+    assert queue.read_queue("me", "mine") is None
     _program(
         tmp_path, "squeue", '[ "$*" != "${*#*-n mine}" ] && echo "7|RUNNING|None|"', monkeypatch
     )
-    assert scheduler.queue("me", "mine") == {"7": Job("RUNNING")}
+    assert queue.read_queue("me", "mine") == {"7": Job("RUNNING")}
 
 
 def test_a_slow_squeue_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _program(tmp_path, "squeue", "exec sleep 20", monkeypatch)
-    monkeypatch.setattr(scheduler, "TIMEOUT_SECONDS", 0.2)
-    assert scheduler.queue("me", "mine") is None
+    monkeypatch.setattr(queue, "TIMEOUT_SECONDS", 0.2)
+    assert queue.read_queue("me", "mine") is None
 
 
 def test_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert scheduler.queue("me", "mine") is None
-    assert scheduler.history(["1_2"], "mine") == {}
+    assert queue.read_queue("me", "mine") is None
+    assert queue.read_history(["1_2"], "mine") == {}
     with pytest.raises(UserError, match="is this a login node"):
-        scheduler.largest_array()
+        queue.max_array_size()
 
 
 def test_sacct_is_asked_once_with_whole_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _program(tmp_path, "sacct", f'echo "$SLURM_BITSTR_LEN $*" >>{tmp_path}/asked', monkeypatch)
-    scheduler.history(["12_3", "12_4", "13"], "mine")
+    queue.read_history(["12_3", "12_4", "13"], "mine")
     asked = (tmp_path / "asked").read_text()
     assert asked == "0 -n -P -o JobID,State,ExitCode -j 12,13 --name mine\n"
-    scheduler.history([], "mine")
+    queue.read_history([], "mine")
     assert len((tmp_path / "asked").read_text().splitlines()) == 1
 
 
@@ -86,7 +86,7 @@ def test_the_array_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, size: int
 ) -> None:
     _program(tmp_path, "scontrol", f"echo 'MaxJobCount = 5'; echo '{text}'", monkeypatch)
-    assert scheduler.largest_array() == size
+    assert queue.max_array_size() == size
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """What is said of submissions, from made-up answers of SLURM and made-up records."""
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from replicate.campaign import Campaign
-from replicate.dispatch import explain, scheduler, standing, status, submission, waiting
-from replicate.dispatch.scheduler import Job
-from replicate.dispatch.submission import Submission, Task
+from replicate.dispatch.slurm import queue, submission, wait
+from replicate.dispatch.slurm.diagnosis import diagnose
+from replicate.dispatch.slurm.jobs import cancel_campaign, query
+from replicate.dispatch.slurm.queue import Job
+from replicate.dispatch.slurm.submission import Submission, Task
+from replicate.dispatch.slurm.wait import MAX_HOPELESS, await_jobs
 from replicate.errors import UserError
+from replicate.plan.campaign import Campaign
 from tests.conftest import Records
 
 CELLS = ["table1/cifar10/avgpool", "table1/cifar10/flexpool"]
@@ -22,10 +26,10 @@ class Slurm:
         self.history: dict[str, Job] = {}
         self.asked: list[str] = []
         self.cancelled: list[str] = []
-        patch.setattr(scheduler, "queue", lambda user, name: self.queue)
-        patch.setattr(scheduler, "history", self._history)
+        patch.setattr(queue, "read_queue", lambda user, name: self.queue)
+        patch.setattr(queue, "read_history", self._history)
         patch.setattr(
-            scheduler, "cancel", self.cancelled.extend
+            queue, "cancel_jobs", self.cancelled.extend
         )  # returns None, as when all is well
 
     def _history(self, ids: set[str], name: str) -> dict[str, Job]:
@@ -51,20 +55,21 @@ def campaign(records: Records) -> Campaign:
 
 
 def _write(campaign: Campaign, name: str, tasks: list[Task], report: str | None) -> None:
-    submission.logs(campaign, name).mkdir(parents=True)
+    submission.logs_folder(campaign, name).mkdir(parents=True)
     values = {"name": name, "user": "me", "code": "/code", "submitted": "2026-01-01T00:00:00+00:00"}
-    submission.write(campaign, Submission(**values, tasks=tasks, report=report, cancelled=False))
+    submission.write_submission(
+        campaign, Submission(**values, tasks=tasks, report=report, cancelled=False)
+    )
 
 
 def _log(campaign: Campaign, job: str, text: str) -> Path:
-    path = submission.logs(campaign, "slurm-1") / f"{job}_0_log.err"
+    path = submission.logs_folder(campaign, "slurm-1") / f"{job}_0_log.err"
     path.write_text(text)
     return path
 
 
 def _lines(campaign: Campaign) -> list[str]:
-    said = standing.look(campaign, submission.read_all(campaign))
-    return explain.lines(said, status.look(campaign.runs, campaign.runs_folder))
+    return diagnose(query(campaign), campaign.look())
 
 
 def test_tasks_are_counted_by_what_slurm_says(campaign: Campaign, slurm: Slurm) -> None:
@@ -101,7 +106,7 @@ def test_tasks_whose_runs_have_records_are_not_mentioned(
         (Job("CANCELLED"), "", "cancelled"),
         (Job("FAILED", "3:0"), "Traceback\nOSError: full\nsrun: error: n1\n", "failed (3:0): OSError: full"),
         (Job("FAILED", "0:53"), "", "its node could not open its log"),
-        (Job("COMPLETED", "0:0"), "", "completed (0:0): no last words"),
+        (Job("COMPLETED", "0:0"), "", "completed (0:0): nothing in its log"),
     ],
 )  # fmt: skip
 def test_a_task_that_left_runs_behind(
@@ -128,7 +133,7 @@ def test_a_task_that_slurm_has_forgotten(campaign: Campaign, slurm: Slurm) -> No
     _log(campaign, "5_1", "my last words\n")
     slurm.queue = {"5_0": Job("RUNNING")}
     slurm.history = {"5_1": Job("RUNNING")}  # sacct alone: slurmctld has lost it
-    assert "SLURM no longer knows it; it said: my last words" in _lines(campaign)[1]
+    assert "SLURM no longer knows it: my last words" in _lines(campaign)[1]
 
 
 def test_a_later_submission_answers_for_its_runs(campaign: Campaign, slurm: Slurm) -> None:
@@ -148,42 +153,39 @@ def test_a_task_that_cannot_begin(campaign: Campaign, slurm: Slurm) -> None:
 def test_no_answer_decides_nothing(campaign: Campaign, slurm: Slurm) -> None:
     slurm.queue = None
     assert _lines(campaign) == ["SLURM does not answer: what is queued is not known"]
-    watch = _watch(campaign)
-    assert all(watch.tick() for _ in range(10))
+    assert _looks(campaign, 10) == 10
     with pytest.raises(UserError, match="does not answer"):
-        standing.cancel(campaign)
+        cancel_campaign(campaign)
 
 
 def test_waiting_ends_when_slurm_stays_silent(
-    campaign: Campaign, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
+    campaign: Campaign,
+    slurm: Slurm,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     slurm.queue = None
-    monkeypatch.setattr(waiting, "SILENCE_SECONDS", -1)
-    said: list[str] = []
-    assert not waiting.Watch(campaign, 0, said.append).tick()
-    assert "has not answered" in said[0]
+    monkeypatch.setattr(wait, "SILENCE_SECONDS", -1)
+    assert _looks(campaign) == 0
+    assert "has not answered" in capsys.readouterr().err
 
 
-def _watch(campaign: Campaign) -> waiting.Watch:
-    return waiting.Watch(campaign, 0, lambda line: None)
+def _looks(campaign: Campaign, most: int = MAX_HOPELESS) -> int:
+    """How often SLURM is asked before waiting ends."""
+    return len(list(islice(await_jobs(campaign, 0), most)))
 
 
-def _ticks(campaign: Campaign) -> list[bool]:
-    watch = _watch(campaign)
-    return [watch.tick() for _ in range(waiting.LOOKS)]
-
-
-RUNNING = [True] * waiting.LOOKS
-GIVEN_UP = [*RUNNING[1:], False]
+RUNNING = MAX_HOPELESS
+GIVEN_UP = MAX_HOPELESS - 1
 
 
 @pytest.mark.parametrize(
     ("queue", "history", "expected"),
     [
         ({"5_0": "RUNNING", "5_1": "COMPLETED", "6": "PENDING"}, {}, RUNNING),
-        ({"5_0": "FAILED", "5_1": "COMPLETED", "6": "COMPLETED"}, {}, [False] * waiting.LOOKS),
+        ({"5_0": "FAILED", "5_1": "COMPLETED", "6": "COMPLETED"}, {}, 0),
         ({"5_0": "FAILED", "5_1": "COMPLETED", "6": "RUNNING"}, {}, RUNNING),
-        ({"6": "COMPLETED"}, {"5_0": "FAILED", "5_1": "TIMEOUT"}, [False] * waiting.LOOKS),
+        ({"6": "COMPLETED"}, {"5_0": "FAILED", "5_1": "TIMEOUT"}, 0),
         ({}, {}, GIVEN_UP),
         ({}, {"5_0": "RUNNING", "5_1": "PENDING", "6": "PENDING"}, GIVEN_UP),
         ({"6": "RUNNING"}, {}, RUNNING),
@@ -194,19 +196,19 @@ def test_waiting_ends_when_nothing_is_left(
     slurm: Slurm,
     queue: dict[str, str],
     history: dict[str, str],
-    expected: list[bool],
+    expected: int,
 ) -> None:
     slurm.queue = {name: Job(state) for name, state in queue.items()}
     slurm.history = {name: Job(state) for name, state in history.items()}
-    assert _ticks(campaign) == expected
+    assert _looks(campaign) == expected
 
 
 def test_waiting_ends_when_nothing_can_begin(campaign: Campaign, slurm: Slurm) -> None:
     stuck = Job("PENDING", "PartitionNodeLimit")
     slurm.queue = {"5_0": stuck, "5_1": stuck, "6": Job("PENDING", "Dependency")}
-    assert _ticks(campaign) == GIVEN_UP
+    assert _looks(campaign) == GIVEN_UP
     slurm.queue["5_0"] = Job("RUNNING")
-    assert _ticks(campaign) == RUNNING
+    assert _looks(campaign) == RUNNING
 
 
 def test_jobs_of_an_interrupted_submission_are_known_by_their_comment(
@@ -219,12 +221,12 @@ def test_jobs_of_an_interrupted_submission_are_known_by_their_comment(
         "a `replicate submit` was interrupted, and left 7 in the queue: "
         "`replicate cancel made`, then submit again"
     ]
-    assert standing.cancel(campaign) == ["7", "5", "6"]
+    assert cancel_campaign(campaign) == ["7", "5", "6"]
 
 
 def test_cancel_ends_what_is_alive_and_remembers(campaign: Campaign, slurm: Slurm) -> None:
     slurm.queue = {"5_0": Job("COMPLETED"), "5_1": Job("PENDING"), "6": Job("PENDING")}
-    assert standing.cancel(campaign) == ["5", "6"]
+    assert cancel_campaign(campaign) == ["5", "6"]
     assert slurm.cancelled == ["5", "6"]
     slurm.queue = {}
     assert "ended without a result: cancelled" in _lines(campaign)[1]

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 import replicate
-from replicate.campaign import Campaign
-from replicate.dispatch import scheduler, snapshot, task
-from replicate.dispatch.provenance import Code
-from replicate.dispatch.task import Task
-from replicate.dispatch.worker import Shift, claimed, record_failure
-from replicate.plan import Run, to_do
-from replicate.results import record
+from replicate.dispatch import snapshot
+from replicate.dispatch.code import Code
+from replicate.dispatch.slurm import queue, task
+from replicate.dispatch.slurm.task import Task
+from replicate.dispatch.worker import WorkerContext, record_failure
+from replicate.plan.campaign import Campaign
+from replicate.plan.runs import Run
+from replicate.records import record, run_folder
+from replicate.records.run_folder import claimed
 from tests.conftest import Records
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -34,9 +36,9 @@ def campaign(records: Records) -> Campaign:
 def one(campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     """A task whose work is to do nothing."""
     monkeypatch.setattr(task, "_job", lambda: "5_0")
-    monkeypatch.setattr(task, "work", lambda runs, shift: None)
-    shift = Shift("", campaign.runs_folder, {}, Code(None, None), 1, 0.0, None)
-    return Task(campaign.runs, shift, PACKAGE.parent, 10, tmp_path)
+    monkeypatch.setattr(task, "work", lambda runs, context: None)
+    context = WorkerContext(campaign.runs_folder, {}, Code(None, None), 1, 0.0)
+    return Task(campaign.runs, context, PACKAGE.parent, 10, tmp_path)
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def requeued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
         return len(names) > 1  # SLURM is away the first time
 
-    monkeypatch.setattr(scheduler, "requeue", requeue)
+    monkeypatch.setattr(queue, "requeue_job", requeue)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     return names
 
@@ -63,7 +65,7 @@ def _leave(
 ) -> str:
     """Begin, save or not, and be asked to leave after so many seconds; returns the last words."""
     with monkeypatch.context() as patch:
-        patch.setattr(task, "to_do", lambda runs, folder: [])
+        patch.setattr(WorkerContext, "left", lambda *_: [])
         one()
         if save:
             save.write_text("saved")
@@ -84,7 +86,7 @@ def test_a_limit_too_short_for_any_checkpoint_is_given_up(
     given_up: bool,
 ) -> None:
     requeued.append("SLURM is back")
-    words = [_leave(one, after, monkeypatch) for _ in range(task.IDLE_ALLOWED)]
+    words = [_leave(one, after, monkeypatch) for _ in range(task.MAX_IDLE)]
     assert ["too short for one checkpoint" in word for word in words] == [False, False, given_up]
 
 
@@ -94,26 +96,26 @@ def test_a_checkpoint_is_progress(
     folder = campaign.runs_folder / campaign.runs[0].folder_name
     folder.mkdir(parents=True)
     requeued.append("SLURM is back")
-    for number in range(task.IDLE_ALLOWED):
-        words = _leave(one, 500 + number, monkeypatch, folder / record.CHECKPOINT)
+    for number in range(task.MAX_IDLE):
+        words = _leave(one, 500 + number, monkeypatch, folder / run_folder.CHECKPOINT)
         assert "queued again" in words
 
 
-def _dies_at_the_first(code: int) -> Callable[[Sequence[Run], Shift], None]:
+def _dies_at_the_first(code: int) -> Callable[[Sequence[Run], WorkerContext], None]:
     """Work that begins every run that is to do, and dies in the first run by a signal, or exits by a code."""
 
-    def work(runs: Sequence[Run], shift: Shift) -> None:
-        for run in to_do(runs, shift.runs_folder):
-            folder = shift.runs_folder / run.folder_name
+    def work(runs: Sequence[Run], context: WorkerContext) -> None:
+        for run in context.left(runs):
+            folder = context.runs_folder / run.folder_name
             folder.mkdir(parents=True, exist_ok=True)
-            begun = {"started": "2026-01-01T00:00:00+00:00", "worker": shift.worker}
-            with (folder / record.ATTEMPTS).open("a") as file:
+            begun = {"started": "2026-01-01T00:00:00+00:00", "worker": context.worker}
+            with (folder / run_folder.ATTEMPTS).open("a") as file:
                 file.write(json.dumps(begun) + "\n")
             if run.seed == 0 and code < 0:
                 os.kill(os.getpid(), -code)
             if run.seed == 0:
                 sys.exit(code)
-            record_failure(run, shift, "its turn came", None)
+            record_failure(run, context, "its turn came", None)
 
     return work
 
@@ -125,7 +127,9 @@ def test_a_run_that_crashes_its_process_is_given_up_and_the_next_begins(
     monkeypatch.setattr(task, "work", _dies_at_the_first(-signal.SIGTRAP))
     (one.logs / "5_0_0_log.err").write_text("SIGTRAP")
     one()
-    first, second = (record.read(one.shift.runs_folder / run.folder_name) for run in one.runs)
+    first, second = (
+        record.read_record(one.context.runs_folder / run.folder_name) for run in one.runs
+    )
     assert first is not None
     assert first.error is not None
     assert first.error.startswith("its worker died 2 times: SIGTRAP; see ")
@@ -141,13 +145,13 @@ def test_what_is_not_the_runs_fault_ends_the_task(
     monkeypatch.setattr(task, "work", _dies_at_the_first(code))
     with pytest.raises(SystemExit, match=left):
         one()
-    assert to_do(one.runs, one.shift.runs_folder) == one.runs
+    assert one.context.left(one.runs) == one.runs
 
 
 def test_asked_to_leave_it_ends_the_training(
     one: Task, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def work(runs: Sequence[Run], shift: Shift) -> None:
+    def work(runs: Sequence[Run], context: WorkerContext) -> None:
         (tmp_path / "pid").write_text(str(os.getpid()))
         os.kill(os.getpid(), signal.SIGUSR2)  # SLURM's signal reaches all processes
         os.kill(os.getppid(), signal.SIGUSR2)
@@ -172,10 +176,12 @@ def held(one: Task) -> Iterator[None]:
     """Another claims the first run; the second has ended."""
     first, second = one.runs
     for run in one.runs:
-        (one.shift.runs_folder / run.folder_name).mkdir(parents=True)
-    (one.shift.runs_folder / second.folder_name / record.ATTEMPTS).write_text('{"started": ""}\n')
-    record_failure(second, one.shift, "", None)
-    with claimed(one.shift.runs_folder / first.folder_name):
+        (one.context.runs_folder / run.folder_name).mkdir(parents=True)
+    (one.context.runs_folder / second.folder_name / run_folder.ATTEMPTS).write_text(
+        '{"started": ""}\n'
+    )
+    record_failure(second, one.context, "", None)
+    with claimed(one.context.runs_folder / first.folder_name):
         yield
 
 
@@ -188,7 +194,7 @@ def test_runs_that_another_process_holds_are_waited_for(
     def end_soon(seconds: float) -> None:
         waited.append(seconds)
         if len(waited) == 2:
-            monkeypatch.setattr(task, "to_do", lambda runs, folder: [])
+            monkeypatch.setattr(WorkerContext, "left", lambda *_: [])
 
     monkeypatch.setattr(time, "sleep", end_soon)
     one()
@@ -209,9 +215,9 @@ def test_other_code_than_was_submitted_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_copy_is_a_project_with_the_same_results(campaign: Campaign) -> None:
-    copy = snapshot.take(campaign)
-    assert copy == snapshot.folder(campaign)
-    assert snapshot.take(campaign) == copy, "the same content is copied once"
+    copy = snapshot.take_snapshot(campaign)
+    assert copy == snapshot.snapshot_folder(campaign)
+    assert snapshot.take_snapshot(campaign) == copy, "the same content is copied once"
     assert (copy / "replicate" / "cli.py").read_text() == (PACKAGE / "cli.py").read_text()
     assert not (copy / "results").exists(), "no link that leads a copying user in a circle"
     assert snapshot.make_project(copy, campaign) == snapshot.make_project(copy, campaign) == copy
@@ -220,9 +226,9 @@ def test_the_copy_is_a_project_with_the_same_results(campaign: Campaign) -> None
 
 
 def test_an_edited_spec_makes_another_copy(campaign: Campaign) -> None:
-    before = snapshot.take(campaign)
+    before = snapshot.take_snapshot(campaign)
     spec = campaign.root / "experiments" / f"{CELL}.yaml"
     text = spec.read_text()
     spec.write_text(text + "# edited\n")
-    assert snapshot.take(campaign) != before
+    assert snapshot.take_snapshot(campaign) != before
     assert (before / "experiments" / f"{CELL}.yaml").read_text() == text

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from replicate import atomic
-from replicate.dispatch import provenance, worker
-from replicate.dispatch.provenance import Code
-from replicate.dispatch.worker import Shift
-from replicate.results import record
-from replicate.training.outcome import Epoch
+from replicate.dispatch import code as provenance
+from replicate.dispatch import worker
+from replicate.dispatch.code import Code
+from replicate.dispatch.worker import WorkerContext
+from replicate.files import atomic
+from replicate.records import record, run_folder
+from replicate.records.epoch import Epoch
 
 CELL = "table1/cifar10/flexpool"
 
@@ -28,8 +29,8 @@ def attempt(records: Any) -> worker._Attempt:
     run = campaign.runs[0]
     folder = campaign.runs_folder / run.folder_name
     folder.mkdir(parents=True)
-    shift = Shift("w", campaign.runs_folder, {}, Code("c" * 40, False), 3, 30.0, None)
-    return worker._Attempt(run, folder, shift)
+    context = WorkerContext(campaign.runs_folder, {}, Code("c" * 40, False), 3, 30.0, "w")
+    return worker._Attempt(run, folder, context)
 
 
 def test_progress_is_written_at_most_once_a_second(
@@ -42,7 +43,7 @@ def test_progress_is_written_at_most_once_a_second(
     for number in range(1, 101):
         attempt._after_epoch(epoch(number))
         now += 0.17
-    told = [told for name, told in written if name == record.PROGRESS]
+    told = [told for name, told in written if name == run_folder.PROGRESS]
     assert told[:3] == [1, 7, 13]
     assert told[-1] == 100
     assert len(told) == 18
@@ -52,9 +53,9 @@ def test_an_attempt_notes_where_it_comes_from_before_it_trains(
     attempt: worker._Attempt,
 ) -> None:
     attempt._note_beginning()
-    ((begun,)) = worker.attempts(attempt.folder)
+    ((begun,)) = run_folder.read_attempts(attempt.folder)
     origin = begun["origin"]
-    assert origin["code"] == provenance.digest()
+    assert origin["code"] == provenance.code_digest()
     assert origin["commit"] == "c" * 40
     assert origin["threads"] == 3
     assert {"python", "torch", "torchvision", "numpy"} <= origin.keys()
@@ -62,11 +63,11 @@ def test_an_attempt_notes_where_it_comes_from_before_it_trains(
 
 def test_a_failed_run_says_which_code_failed(attempt: worker._Attempt) -> None:
     attempt._note_beginning()
-    worker.record_failure(attempt.run, attempt.shift, "out of memory", "trace")
-    found = record.read(attempt.folder)
+    worker.record_failure(attempt.run, attempt.context, "out of memory", "trace")
+    found = record.read_record(attempt.folder)
     assert found is not None
     assert (found.status, found.error) == ("failed", "out of memory")
-    assert found.provenance.code == provenance.digest()
+    assert found.provenance.code == provenance.code_digest()
     assert found.answers is None
     assert found.attempts == []
-    assert Path(attempt.folder, record.ATTEMPTS).exists()
+    assert Path(attempt.folder, run_folder.ATTEMPTS).exists()

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from replicate.campaign import Campaign
 from replicate.data import prepare
-from replicate.dispatch.provenance import Code
-from replicate.dispatch.worker import Shift, work
+from replicate.dispatch.code import Code
+from replicate.dispatch.worker import WorkerContext, work
+from replicate.plan.campaign import Campaign
 
 CELLS = ("table1/cifar10/avgpool", "table2/cifar10/flexpool-reg-dropout")
 SETTINGS = {
@@ -26,10 +26,10 @@ OPTIONS = [
 
 
 def training(campaign: Campaign, cache: Path) -> Callable[[], None]:
-    """A worker's shift over all of a campaign."""
+    """A worker's context over all of a campaign."""
     entries = {run.images: prepare(run.spec, None, cache) for run in campaign.runs}
-    shift = Shift("w", campaign.runs_folder, entries, Code(None, None), 1, 0.0, None)
-    return lambda: work(campaign.runs, shift)
+    context = WorkerContext(campaign.runs_folder, entries, Code(None, None), 1, 0.0, "w")
+    return lambda: work(campaign.runs, context)
 
 
 def outcome(results: Path) -> dict[str, bytes]:

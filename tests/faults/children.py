@@ -15,7 +15,6 @@ from typing import Any
 import submitit
 
 import replicate.data.generator
-import replicate.dispatch.local
 import replicate.report.render
 import replicate.results.aggregate
 import replicate.training.loop  # noqa: F401  what a child would import, each time for seconds

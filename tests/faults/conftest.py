@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from replicate import campaign as campaigns
-from replicate import catalogue
-from replicate.campaign import Campaign, Request
+from replicate.plan.campaign import Campaign, Request, resolve_campaign, save_campaign
+from replicate.specs import catalogue
 from tests.dispatch.processes import Command
 from tests.faults.campaigns import CELLS, SETTINGS
 
@@ -27,8 +26,8 @@ def begin(project: Path) -> Callable[..., Campaign]:
         chosen = catalogue.select(catalogue.cell_names(project), cells)
         settings = SETTINGS | more
         wanted = Request(name=name, protocol="smoke", settings=settings, cells=chosen, seeds=seeds)
-        campaign = campaigns.resolve(project, wanted)
-        campaigns.save(campaign)
+        campaign = resolve_campaign(project, wanted)
+        save_campaign(campaign)
         return campaign
 
     return begin

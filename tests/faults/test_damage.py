@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from replicate import campaign as campaigns
-from replicate import sums
-from replicate.campaign import Campaign
 from replicate.data import cache
-from replicate.dispatch.worker import attempts
 from replicate.errors import UserError
+from replicate.files import checksums as sums
+from replicate.plan.campaign import Campaign, read_request
+from replicate.records import record, run_folder
+from replicate.records.run_folder import read_attempts
 from replicate.report import render
-from replicate.report.read import read as read_results
-from replicate.results import aggregate, record
+from replicate.results import aggregate
+from replicate.results.read import read_results
 from tests.conftest import Records
 from tests.faults.campaigns import CELLS, OPTIONS, outcome, training
 from tests.faults.children import Death, child, command
@@ -68,14 +68,16 @@ def again(project: Path) -> Death:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", [record.RECORD, record.POOLS])
+@pytest.mark.parametrize("name", [run_folder.RECORD, run_folder.POOLS])
 def test_a_run_is_done_again(finished: Path, copy: Path, name: str, damage: str) -> None:
     path = next((copy / "results" / "smoke" / "runs").glob(f"*/{name}"))
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     said = again(copy).said
-    assert f"{path.parent.relative_to(copy) / record.RECORD} or its pools.npz is damaged" in said
+    assert (
+        f"{path.parent.relative_to(copy) / run_folder.RECORD} or its pools.npz is damaged" in said
+    )
     assert (path.parent / "record-corrupt-1.json").exists()
-    assert len(attempts(path.parent)) == 2
+    assert len(read_attempts(path.parent)) == 2
     assert outcome(copy / "results" / "smoke") == outcome(finished / "results" / "smoke")
 
 
@@ -136,7 +138,7 @@ def test_a_cache_entry_is_built_again(finished: Path, copy: Path, name: str, dam
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", [record.CHECKPOINT, record.PROGRESS, record.ATTEMPTS])
+@pytest.mark.parametrize("name", [run_folder.CHECKPOINT, run_folder.PROGRESS, run_folder.ATTEMPTS])
 def test_a_run_under_way(
     begin: Callable[..., Campaign], tmp_path: Path, name: str, damage: str
 ) -> None:
@@ -155,8 +157,8 @@ def test_a_run_under_way(
         command(campaign.root, "run", CELLS[1], "--campaign", "tiny", *OPTIONS), campaign.root
     )
     assert end.code == 0, end.said
-    assert record.status(folder) == "done"
-    if name == record.CHECKPOINT:
+    assert record.read_status(folder) == "done"
+    if name == run_folder.CHECKPOINT:
         assert "checkpoint.pt.corrupt: this checkpoint was damaged, the run began anew" in end.said
         assert (folder / "checkpoint.pt.corrupt").exists()
 
@@ -171,11 +173,11 @@ def test_a_forecast_is_made_anew(copy: Path) -> None:
 def test_no_flipped_bit_of_a_file_goes_unnoticed(copy: Path) -> None:
     """One bit of every byte in turn, or of a thousand bytes of a long file."""
     results = copy / "results" / "smoke"
-    folder = next(path.parent for path in results.glob(f"runs/*/{record.POOLS}"))
+    folder = next(path.parent for path in results.glob(f"runs/*/{run_folder.POOLS}"))
     (entry,) = (copy / ".cache" / "data").glob("*/entry.json")
     watched: dict[Path, Callable[[], bool]] = {
-        folder / record.RECORD: lambda: record.status(folder) is None,
-        folder / record.POOLS: lambda: record.status(folder) is None,
+        folder / run_folder.RECORD: lambda: record.read_status(folder) is None,
+        folder / run_folder.POOLS: lambda: record.read_status(folder) is None,
         entry: lambda: cache.damage(entry.parent) is not None,
     }
     names = ("campaign.json", "runs.csv", "cells.csv", "provenance.csv", "epochs.csv.gz")
@@ -200,7 +202,7 @@ def test_pools_whose_record_noted_no_checksum(records: Records) -> None:
         folder = records.leave(
             campaign, "table1/cifar10/flexpool", seed, pools=[np.ones((2, 3, 3))]
         )
-    pools = folder / record.POOLS
+    pools = folder / run_folder.POOLS
     pools.write_bytes(flip(pools.read_bytes(), 90))
     (line,) = aggregate.aggregate(campaign)
     assert line.startswith(f"{pools}: no whole file of weights (")
@@ -214,4 +216,4 @@ def test_a_lost_sum_of_the_request_is_no_dead_end(copy: Path) -> None:
     (results / sums.FILE).write_text("".join(f"{'0' * 64}  {name}\n" for name in ("runs.csv",)))
     again(copy)
     assert not sums.damaged(results / "runs.csv")
-    assert campaigns.read(copy, "smoke") is not None
+    assert read_request(copy, "smoke") is not None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from replicate.records import record, run_folder
 from replicate.report import render
-from replicate.results import record
 from tests.faults.campaigns import CELLS, OPTIONS, outcome
 from tests.faults.children import Death, child, command
 from tests.faults.hosts import apart, mount, need_root
@@ -61,7 +61,9 @@ def test_no_room_for_results(project: Path, wanted: dict[str, bytes], size: str)
         mount("-t", "tmpfs", "-o", f"size={size}", "none", str(folder))
         full = replicate(project, *RUN)
         assert is_one_line(full, "No space left") or is_one_line(full, "bytes are free"), full.said
-        records = [record.status(path.parent) for path in folder.glob(f"*/runs/*/{record.RECORD}")]
+        records = [
+            record.read_status(path.parent) for path in folder.glob(f"*/runs/*/{run_folder.RECORD}")
+        ]
         assert "failed" not in records, "that the disk is full is no run's fault"
         mount("-o", "remount,size=64m", str(folder))
         mended = replicate(project, *RUN)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from replicate import atomic
-from replicate.campaign import Campaign
-from replicate.dispatch.worker import attempts
+from replicate.files import atomic
+from replicate.plan.campaign import Campaign
+from replicate.records import run_folder
+from replicate.records.run_folder import read_attempts
 from replicate.report import render
-from replicate.results import aggregate, record
+from replicate.results import aggregate
 from tests.dispatch.processes import Command, wait_for
 from tests.faults.campaigns import CELLS, OPTIONS, litter, outcome, training
 from tests.faults.children import child, command
@@ -230,7 +231,7 @@ def test_the_whole_command_at_random(project: Path, start: Start) -> None:
     wanted = outcome(results)
     shutil.rmtree(results)
     running = start(*arguments)
-    wait_for(lambda: list(results.glob(f"runs/*/{record.CHECKPOINT}")))
+    wait_for(lambda: list(results.glob(f"runs/*/{run_folder.CHECKPOINT}")))
     time.sleep(random.uniform(0, 2))
     assert running.process.poll() is None, running.end()
     os.killpg(running.process.pid, signal.SIGKILL)
@@ -238,4 +239,4 @@ def test_the_whole_command_at_random(project: Path, start: Start) -> None:
     code, output = start(*arguments).end()
     assert code == 0, output
     assert outcome(results) == wanted
-    assert sum(len(attempts(folder)) for folder in (results / "runs").iterdir()) > 8
+    assert sum(len(read_attempts(folder)) for folder in (results / "runs").iterdir()) > 8

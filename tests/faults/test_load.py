@@ -9,11 +9,11 @@ from unittest import mock
 import pytest
 
 from benchmarks.harness import write_campaign
-from replicate import campaign as campaigns
 from replicate import cli
-from replicate.report.read import read
-from replicate.report.sections import document
+from replicate.plan.campaign import open_campaign
+from replicate.report.sections.overview import document
 from replicate.results import aggregate
+from replicate.results.read import read_results
 
 SIZES = (32, 96, 224)  # below the number of folders from which aggregate starts processes
 TOLERANCE = 1.1
@@ -30,11 +30,11 @@ def status(root: Path) -> None:
 
 
 def aggregated(root: Path) -> None:
-    aggregate.aggregate(campaigns.opened(root, "many"))
+    aggregate.aggregate(open_campaign(root, "many"))
 
 
 def report(root: Path) -> None:
-    document(read(root, "many"))
+    document(read_results(root, "many"))
 
 
 def calls(action: Callable[[Path], None], root: Path) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from replicate.campaign import Campaign
 from replicate.dispatch import worker
+from replicate.plan.campaign import Campaign
 from replicate.report import render
 from tests.faults.campaigns import CELLS, OPTIONS, outcome, training
 from tests.faults.children import child, command

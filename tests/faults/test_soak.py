@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from replicate import catalogue
-from replicate.results import record
+from replicate.records import record, run_folder
+from replicate.specs import catalogue
 from tests.dispatch.processes import Command
 from tests.faults.campaigns import SETTINGS
 
@@ -80,7 +80,7 @@ def test_many_runs_in_one_go(project: Path, start: Callable[..., Command]) -> No
     )
     watch, runs = Watch(running.process.pid), project / "results" / "smoke" / "runs"
     begun = time.monotonic()
-    while running.process.poll() is None and len(list(runs.glob(f"*/{record.RECORD}"))) < RUNS:
+    while running.process.poll() is None and len(list(runs.glob(f"*/{run_folder.RECORD}"))) < RUNS:
         watch.look()
         time.sleep(0.25)
     seconds = time.monotonic() - begun
@@ -116,7 +116,7 @@ def _check_failures(project: Path, seeds: int) -> None:
     failed = frame[frame["status"] == "failed"]
     assert failed["cell"].tolist() == [FAILING] * seeds
     folders = results.glob(f"runs/{FAILING.replace('/', '-')}-s*")
-    traces = [found.trace or "" for folder in folders if (found := record.read(folder))]
+    traces = [found.trace or "" for folder in folders if (found := record.read_record(folder))]
     assert len(traces) == seeds
     assert all("Traceback" in trace and "drop_last" in trace for trace in traces)
     report = (project / "reports" / "smoke" / "report.md").read_text()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from replicate import campaign as campaigns
-from replicate.dispatch.worker import attempts
+from replicate.plan.campaign import read_request
+from replicate.records import run_folder
+from replicate.records.run_folder import read_attempts
 from replicate.report import render
-from replicate.results import record
 from tests.dispatch.processes import wait_for
 from tests.faults.campaigns import CELLS, OPTIONS, outcome
 from tests.faults.children import Child, child, command
@@ -58,7 +58,9 @@ def test_two_hosts_share_the_runs(
         assert [one.code for one in ends] == [0, 0], [one.said for one in ends]
         assert outcome(results(project)) == wanted
         folders = list((results(project) / "runs").iterdir())
-        assert [len(attempts(folder)) for folder in folders] == [1] * 6, "each was trained once"
+        assert [len(read_attempts(folder)) for folder in folders] == [1] * 6, (
+            "each was trained once"
+        )
         shutil.rmtree(results(project))
 
 
@@ -66,7 +68,7 @@ def test_two_requests_for_one_campaign_add_up(project: Path) -> None:
     both = [Child(command(project, "run", cell, *OPTIONS), project) for cell in CELLS]
     ends = [one.end() for one in both]
     assert [one.code for one in ends] == [0, 0], [one.said for one in ends]
-    request = campaigns.read(project, "smoke")
+    request = read_request(project, "smoke")
     assert request is not None
     assert set(request.cells) == set(CELLS)
     with (results(project) / "runs.csv").open(newline="") as file:
@@ -82,11 +84,11 @@ def test_a_host_that_dies_loses_its_claim(
     shutil.rmtree(results(project))
     other = Child(elsewhere(*LONG), project)
     runs = results(project) / "runs"
-    wait_for(lambda: list(runs.glob(f"*/{record.CHECKPOINT}")))
+    wait_for(lambda: list(runs.glob(f"*/{run_folder.CHECKPOINT}")))
     here = Child(command(project, *LONG), project)
-    wait_for(lambda: len(list(runs.glob(f"*/{record.CHECKPOINT}"))) == 2)
+    wait_for(lambda: len(list(runs.glob(f"*/{run_folder.CHECKPOINT}"))) == 2)
     _signal_all(other.pid, signal.SIGSTOP)  # it hangs, and holds its run
-    wait_for(lambda: list(runs.glob(f"*/{record.RECORD}")))
+    wait_for(lambda: list(runs.glob(f"*/{run_folder.RECORD}")))
     time.sleep(0.2)  # nothing is left here but to wait
     _signal_all(other.pid, signal.SIGKILL)
     assert other.end().killed
@@ -94,7 +96,7 @@ def test_a_host_that_dies_loses_its_claim(
     assert end.code == 0, end.said
     assert "2 of 2 done" in end.said
     assert outcome(results(project)) == wanted
-    assert sorted(len(attempts(folder)) for folder in runs.iterdir()) == [1, 2]
+    assert sorted(len(read_attempts(folder)) for folder in runs.iterdir()) == [1, 2]
 
 
 def _signal_all(pid: int, what: signal.Signals) -> None:

@@ -5,9 +5,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from matplotlib.figure import Figure
 
-from replicate import strictyaml
+from replicate.files import yaml_lines as strictyaml
 from replicate.report import render
 
 
@@ -23,14 +22,7 @@ def quickly() -> Iterator[None]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No figures, which take seconds a case."""
-    monkeypatch.setattr(render, "picture", lambda *_: b"<svg/>")
-    drawings = (
-        "figures.bars",
-        "figures.trend",
-        "figures.forest",
-        "curves.curves",
-        "weights.sums",
-        "weights.maps",
+    kinds = ("svg", "png")
+    monkeypatch.setattr(
+        render, "_drawn", lambda one: {f"{one.name}.{kind}": b"<svg/>" for kind in kinds}
     )
-    for name in drawings:
-        monkeypatch.setattr(f"replicate.report.{name}", lambda *_: Figure())

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from replicate import campaign as campaigns
-from replicate import data, spec
-from replicate.campaign import Campaign
-from replicate.data import cifar, fashionmnist
-from replicate.dispatch import local, slurm
+from replicate import data
+from replicate.data import official
+from replicate.plan.campaign import Campaign, campaign_names, open_campaign, save_campaign
+from replicate.specs import spec
+from replicate.workflows import run as local
+from replicate.workflows import submit as slurm
 from tests.hostile.cases import call, contents, each, judge, refused_or, undone
 
 ROOT = Path(__file__).parents[2]
@@ -184,19 +185,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     origin: Any = SimpleNamespace(base_folder="none", train_list=[], test_list=[], resources=[])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(local, "run", _begin)
-        patch.setattr(slurm, "submit", _begin)
-        patch.setattr(slurm, "dry_run", lambda *_: None)
-        patch.setattr("replicate.sensitivity.run", _begin)
+        patch.setattr(local, "run_campaign", _begin)
+        patch.setattr(slurm, "submit_campaign", _begin)
+        patch.setattr(slurm, "print_requests", lambda *_: None)
+        patch.setattr("replicate.workflows.sensitivity.run_sensitivity", _begin)
         patch.setattr(data, "prepare", lambda spec, *_: spec.dataset.name)
-        patch.setattr(cifar, "_archive", lambda _: SimpleNamespace(folder="none"))
-        patch.setattr(fashionmnist, "_published", lambda: origin)
+        patch.setattr(official, "_published", lambda _: origin)
         assert call("run", CELL, "--protocol", "smoke", "--campaign", "made").code == 0
         yield folder
 
 
 def _begin(campaign: Campaign, options: object) -> int:
-    campaigns.save(campaign)
+    save_campaign(campaign)
     return 0
 
 
@@ -214,8 +214,8 @@ def test_any_command_with_any_arguments(project: Path) -> None:
                 and "--help" not in line
                 and "-h" not in line
             ):
-                assert campaigns.names(project)
-                assert all(campaigns.opened(project, name) for name in campaigns.names(project))
+                assert campaign_names(project)
+                assert all(open_campaign(project, name) for name in campaign_names(project))
 
     each("arguments", command_lines(), check)
 

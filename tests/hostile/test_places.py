@@ -13,12 +13,13 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from replicate import atomic, catalogue
 from replicate.data import load, prepare
 from replicate.errors import UserError
-from replicate.export import ENVIRONMENT
-from replicate.results import record
-from replicate.spec import Spec
+from replicate.files import atomic
+from replicate.records import record, run_folder
+from replicate.specs import catalogue, resolve
+from replicate.specs.spec import Spec
+from replicate.workflows.export import ENVIRONMENT
 from tests.conftest import Records
 from tests.hostile.cases import call, contents, judge
 
@@ -80,7 +81,7 @@ def test_a_plain_name_is_a_cell(project: Path) -> None:
 
 
 def photos(classes: int = 2) -> Spec:
-    (cell,) = catalogue.load(Path(__file__).parents[2], ["table1/cifar10/avgpool"], "paper")
+    (cell,) = resolve.load(Path(__file__).parents[2], ["table1/cifar10/avgpool"], "paper")
     values = cell.spec.model_dump()
     values["dataset"] |= {
         "name": "photos", "official": None, "classes": classes, "stored_size": 8, "size": 8,
@@ -136,19 +137,19 @@ def test_control_characters_in_names_of_images(tmp_path: Path, name: str) -> Non
 
 
 def test_the_longest_cell_name_makes_a_folder(project: Path, records: Records) -> None:
-    name = f"extensions/{'x' * (catalogue.LONGEST_NAME - len('extensions/'))}"
+    name = f"extensions/{'x' * (catalogue.MAX_NAME - len('extensions/'))}"
     (project / f"experiments/{name}.yaml").write_text(
         "extends: [../table1/cifar10/flexpool.yaml]\n"
     )
     folder = records.leave(records.begin([name]), name, 0)
-    assert record.read(folder) is not None
+    assert record.read_record(folder) is not None
 
 
 def test_an_error_cannot_command_the_terminal(records: Records) -> None:
     evil = "\x1b]0;owned\x07\x1b[2Jnothing failed\x08\x9b31m"
     folder = records.leave(records.begin([CELL]), CELL, 0, None, error=evil)
     worker = {"started": "2026", "worker": "w", "pid": 1}
-    (folder / record.ATTEMPTS).write_text(str(worker).replace("'", '"') + "\n")
+    (folder / run_folder.ATTEMPTS).write_text(str(worker).replace("'", '"') + "\n")
     log = folder.parents[1] / "logs/x/w/1_log.err"
     log.parent.mkdir(parents=True)
     log.write_text(evil)
@@ -180,7 +181,7 @@ def test_links_in_the_place_of_files(records: Records, file: str, target: str) -
     run = campaign_of(records)
     place = (
         run / file
-        if file in (record.RECORD, record.POOLS)
+        if file in (run_folder.RECORD, run_folder.POOLS)
         else records.root / "results/made" / file
     )
     place = records.root / "experiments/extensions/linked.yaml" if file == "spec" else place
@@ -201,11 +202,11 @@ def test_a_lock_that_is_no_file(records: Records) -> None:
     pipe, link = (campaign.runs_folder / run.folder_name for run in campaign.runs)
     for folder in (pipe, link):
         folder.mkdir(parents=True)
-        (folder / record.ATTEMPTS).touch()
-    os.mkfifo(pipe / record.LOCK)
+        (folder / run_folder.ATTEMPTS).touch()
+    os.mkfifo(pipe / run_folder.LOCK)
     assert judge(call("status", "made", "--root", str(records.root)))
     elsewhere = records.root / "lock"
-    (link / record.LOCK).symlink_to(elsewhere)
+    (link / run_folder.LOCK).symlink_to(elsewhere)
     with FileLock(elsewhere):
         answer = call("status", "made", "--root", str(records.root))
     assert not judge(answer)
@@ -267,9 +268,9 @@ def test_nothing_is_written_through_a_link(records: Records, tmp_path: Path) -> 
         assert own.read_text() == "mine"
         (run.parents[1] / name).unlink()
     assert judge(call("aggregate", "made", "--root", str(records.root)))
-    (run / record.RECORD).unlink()
-    (run / record.ATTEMPTS).write_text("")
-    (run / record.LOCK).symlink_to(own)
+    (run / run_folder.RECORD).unlink()
+    (run / run_folder.ATTEMPTS).write_text("")
+    (run / run_folder.LOCK).symlink_to(own)
     judge(call("status", "made", "--root", str(records.root)))
     assert own.read_text() == "mine"
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from replicate import sums
-from replicate.dispatch import scheduler, submission
-from replicate.report.read import read
-from replicate.results import record
+from replicate.dispatch.slurm import queue, submission
+from replicate.files import checksums as sums
+from replicate.records import run_folder
+from replicate.results.read import read_results
 from tests.conftest import Records
 from tests.hostile.cases import (
     ODD,
@@ -68,8 +68,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         report=None,
         cancelled=False,
     )
-    submission.logs(campaign, SUBMITTED).mkdir(parents=True)
-    submission.write(campaign, sent)
+    submission.logs_folder(campaign, SUBMITTED).mkdir(parents=True)
+    submission.write_submission(campaign, sent)
     weights = [np.full((2, side, side), 1 / side**2, np.float32) for side in (4, 2, 1)]
     odd = {"batch-means": 90.5, "training-images": 95.0}
     for seed in (0, 1):
@@ -77,13 +77,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         records.leave(campaign, CELLS[1], seed, 91.0 + seed, pools=pools, oddities=odd)
     failed = records.leave(campaign, CELLS[0], 0, None)
     begun = {"started": "2026-01-01T00:00:00+00:00", "worker": "worker-1", "pid": 1}
-    (failed / record.ATTEMPTS).write_text(json.dumps(begun) + "\n")
+    (failed / run_folder.ATTEMPTS).write_text(json.dumps(begun) + "\n")
     under_way = failed.with_name(campaign.runs[2].folder_name)
     under_way.mkdir()
-    (under_way / record.ATTEMPTS).write_text(json.dumps(begun) + "\n")
-    (under_way / record.LOCK).touch()
+    (under_way / run_folder.ATTEMPTS).write_text(json.dumps(begun) + "\n")
+    (under_way / run_folder.LOCK).touch()
     latest = {"epoch": 1, "accuracy": 50.5, "images_per_second": 100.0}
-    (under_way / record.PROGRESS).write_text(json.dumps(latest))
+    (under_way / run_folder.PROGRESS).write_text(json.dumps(latest))
     runs = "cell,seed,run_id,predicted\n" + "".join(
         f"{r.cell},{r.seed},{r.id},60.0\n" for r in campaign.runs
     )
@@ -97,8 +97,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_cluster() -> Iterator[None]:
     """SLURM knows nothing of any job."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scheduler, "queue", lambda user, name: {})
-        patch.setattr(scheduler, "history", lambda ids, name: {})
+        patch.setattr(queue, "read_queue", lambda user, name: {})
+        patch.setattr(queue, "read_history", lambda ids, name: {})
         yield
 
 
@@ -224,8 +224,8 @@ def records_of(root: Path) -> st.SearchStrategy[tuple[str, bytes]]:
     """A file below runs/ or logs/, and its bytes after damage, or after a change with a sound checksum."""
     files = [path for path in sorted((root / "results/made").rglob("*")) if path.is_file()]
     own = [path for path in files if path.parent.parent.name in ("runs", "logs")]
-    own = [path for path in own if path.name != record.LOCK]
-    many = [path for path in own for _ in range(4 if path.name == record.RECORD else 1)]
+    own = [path for path in own if path.name != run_folder.LOCK]
+    many = [path for path in own for _ in range(4 if path.name == run_folder.RECORD else 1)]
 
     @st.composite
     def drawn(draw: st.DrawFn) -> tuple[str, bytes]:
@@ -233,7 +233,7 @@ def records_of(root: Path) -> st.SearchStrategy[tuple[str, bytes]]:
         content = path.read_bytes()
         if path.suffix == ".npz" or not draw(st.integers(0, 3)):
             return str(path), damaged(draw, content)
-        if path.name == record.RECORD:
+        if path.name == run_folder.RECORD:
             body = json.dumps(mutated(draw, json.loads(content)["record"]), separators=(",", ":"))
             head = hashlib.sha256(body.encode()).hexdigest()
             return str(path), f'{{"checksum": "{head}", "record": {body}}}\n'.encode()
@@ -253,7 +253,7 @@ def test_a_damaged_record(root: Path) -> None:
                 answer = refused_or(root, *line, "made", "--root", str(root))
                 assert answer or "submission.json" in case[0]
             if refused_or(root, "aggregate", "made", "--root", str(root)):
-                read(root, "made")
+                read_results(root, "made")
 
     each("records", records_of(root), check)
 
@@ -280,7 +280,7 @@ def test_a_damaged_campaign(root: Path) -> None:
             aggregated = refused_or(root, "aggregate", "made", "--root", str(root))
             assert not aggregated or answers[0]
             if aggregated:
-                read(root, "made")
+                read_results(root, "made")
 
     each("campaigns", drawn(), check)
 
@@ -374,10 +374,10 @@ PROGRESS += [
 
 @pytest.mark.parametrize("text", PROGRESS, ids=range(len(PROGRESS)))
 def test_progress_that_cannot_be_told(root: Path, text: str) -> None:
-    (path,) = (root / "results/made/runs").glob(f"*/{record.PROGRESS}")
+    (path,) = (root / "results/made/runs").glob(f"*/{run_folder.PROGRESS}")
     with as_before(root):
         path.write_text(text)
-        path.with_name(record.ATTEMPTS).write_text(f"{text}\n{{}}\n")
+        path.with_name(run_folder.ATTEMPTS).write_text(f"{text}\n{{}}\n")
         answer = call("status", "made", "--root", str(root))
         assert judge(answer)
         assert "interrupted, no epoch finished" in answer.out

@@ -5,15 +5,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import yaml
 from hypothesis import strategies as st
 
-from replicate import catalogue
-from replicate.dispatch import profile, slurm
-from replicate.spec import Spec
+from replicate.dispatch.slurm import profile
+from replicate.specs import resolve
+from replicate.specs.spec import Spec
+from replicate.workflows import submit
 from tests.hostile.cases import CASES, call, damaged, each, judge, mutated, refused_or
 
 SHIPPED = Path(__file__).parents[2] / "experiments"
@@ -74,7 +76,7 @@ def show(root: Path, case: tuple[str, str | bytes]) -> None:
         answer = refused_or(root, "show", CELL, "--protocol", "smoke", "--root", str(root))
         if answer:
             assert CELL in answer.out
-            (cell,) = catalogue.load(root, [CELL], "smoke")
+            (cell,) = resolve.load(root, [CELL], "smoke")
             again = Spec.model_validate_json(
                 json.dumps(cell.spec.model_dump(mode="json"), allow_nan=False)
             )
@@ -95,7 +97,7 @@ def test_the_papers_own_files(root: Path) -> None:
             refused_or(root, "audit", "--root", str(root))
             refused_or(root, "show", CELL, "--root", str(root))
             if "ambiguities" in case[0]:
-                with patch("replicate.sensitivity.run", lambda *_: 0):
+                with patch("replicate.workflows.sensitivity.run_sensitivity", lambda *_: 0):
                     refused_or(
                         root, "sensitivity", "A03", "--protocol", "smoke", "--root", str(root)
                     )
@@ -106,19 +108,20 @@ def test_the_papers_own_files(root: Path) -> None:
 def test_cluster_profiles(root: Path) -> None:
     """Read for a dry run, without the cluster."""
 
-    def read(campaign: catalogue.Any, options: slurm.Options) -> None:
-        profile.read(root, options.cluster)
+    def read(campaign: Any, options: submit.Options) -> None:
+        profile.read_profile(root, options.cluster)
 
     def check(case: tuple[str, str | bytes]) -> None:
         with written(root, *case):
             name = Path(case[0]).stem
             asked = ("--dry-run", "--protocol", "smoke", "--root", str(root))
-            with patch.object(slurm, "dry_run", read):
+            with patch.object(submit, "print_requests", read):
                 refused_or(root, "submit", "--cluster", name, *asked, CELL)
 
     each("profiles", changes(CLUSTERS) | broken(CLUSTERS), check)
 
 
+@pytest.mark.slow
 def test_all_the_cases_together() -> None:
     assert sum(CASES.values()) >= 2000
 
@@ -158,5 +161,5 @@ def test_files_that_extend_each_other_without_end(root: Path, times: int) -> Non
         with written(root, f"{CELL}.yaml", yaml.safe_dump(cell)):
             answer = call("show", CELL, "--protocol", "smoke", "--root", str(root))
         assert not judge(answer)
-        assert f"more than {catalogue.MOST_FILES} files" in answer.err
+        assert f"more than {resolve.MAX_FILES} files" in answer.err
     shutil.rmtree(folder)

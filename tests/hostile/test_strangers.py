@@ -16,8 +16,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.remote.webdriver import WebDriver
 
+from replicate.records import record
 from replicate.report.render import escape_tex, render
-from replicate.results import record
 from tests.conftest import Records
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -52,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records.leave(campaign, CELLS[0], 0, provenance=origin, source=EVIL, fingerprint=EVIL)
     records.leave(campaign, CELLS[0], 1, source="official")
     folder = records.leave(campaign, CELLS[1], 0, None, error=EVIL, trace=EVIL)
-    assert record.read(folder)
+    assert record.read_record(folder)
     from replicate.results.aggregate import aggregate
 
     assert aggregate(campaign) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from replicate.spec import Spec
+from replicate.specs.spec import Spec
 
 DATASET = {
     "name": "cifar10",

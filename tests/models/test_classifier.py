@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from replicate.models import Classifier, GlobalAvgPool2d, build_model, weighted_loss
-from replicate.models.pooling import Pool
-from replicate.spec import Model, Spec
+from replicate.specs.spec import Model, Pool, Spec
 from replicate.training.optimisation import build_optimizer
 
 MakeSpec = Callable[..., Spec]

@@ -8,7 +8,7 @@ from torch import nn
 
 from replicate.models import Classifier, build_model, cost
 from replicate.models.heads import make_heads
-from replicate.spec import Spec
+from replicate.specs.spec import Spec
 
 MakeSpec = Callable[..., Spec]
 CONV = 2 * 9 * 3 * 4 * 6 * 5  # 3 -> 4 channels on a map of 6 x 5

@@ -7,7 +7,13 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
-from replicate.models import AuxiliaryClassifiers, FlexPool2d, GlobalAvgPool2d, weighted_loss
+from replicate.models import (
+    AuxiliaryClassifiers,
+    Classifier,
+    FlexPool2d,
+    GlobalAvgPool2d,
+    weighted_loss,
+)
 from replicate.models.heads import Head, weighted_mean
 
 SIZE = torch.Size((6, 4, 4))
@@ -88,24 +94,31 @@ def test_loss_of_bfloat16_logits_is_float32() -> None:
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+def classifier(heads: int, weights: tuple[float, ...]) -> Classifier:
+    return Classifier(nn.Identity(), nn.ModuleList([nn.Identity()] * heads), weights, "last")
+
+
 @pytest.mark.parametrize(
     "weights",
     [(0.2, 0.1, 0.7), (0.1, 0.1, 0.8), (0.0, 0.5, 0.5), (0.0, 0.0, 0.0), (-0.1, 0.2, 0.9)],
 )
 def test_weights_must_increase(weights: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match=r"increase strictly .*got \["):
-        weighted_loss([torch.zeros(1, 2)] * 3, torch.tensor([0]), weights)
+    with pytest.raises(ValueError, match="head_weights must "):
+        classifier(3, weights)
 
 
 @pytest.mark.parametrize("weights", [(0.1, 0.2, 0.7), (0.01, 0.11, 0.88), (0.0, 0.3, 0.7)])
 def test_increasing_weights_are_taken(weights: tuple[float, ...]) -> None:
+    classifier(3, weights)
     loss, _ = weighted_loss([torch.zeros(1, 2)] * 3, torch.tensor([0]), weights)
     assert loss.item() == pytest.approx(log(2))
 
 
-@pytest.mark.parametrize(("heads", "weights"), [(3, (1.0,)), (1, (0.1, 0.9)), (0, ())])
+@pytest.mark.parametrize(("heads", "weights"), [(3, (1.0,)), (1, (0.1, 0.9))])
 def test_one_weight_per_head(heads: int, weights: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=f"{heads} heads need {heads} weights"):
+        classifier(heads, weights)
+    with pytest.raises(ValueError, match="zip"):
         weighted_loss([torch.zeros(1, 2)] * heads, torch.tensor([0]), weights)
 
 

@@ -9,9 +9,9 @@ from torchvision import models
 
 from replicate.errors import UserError
 from replicate.models import Classifier, build_model, weighted_loss
-from replicate.models.cut import cut
+from replicate.models.split import split_at_pool
 from replicate.models.vgg import VGG
-from replicate.spec import Spec
+from replicate.specs.spec import Spec
 from replicate.training.optimisation import build_optimizer
 
 MakeSpec = Callable[..., Spec]
@@ -204,11 +204,11 @@ class Flat(nn.Module):
 
 def test_a_network_of_one_size_has_no_stages() -> None:
     x = torch.zeros(2, 3, 8, 8)
-    assert cut(Flat(), x).trunk(x)[0].shape == (2, 4, 8, 8)
+    assert split_at_pool(Flat(), x).trunk(x)[0].shape == (2, 4, 8, 8)
     with pytest.raises(ValueError, match=r"maps of 3 sizes before the global pool, found 8x8$"):
-        cut(Flat(), x, stages=3)
+        split_at_pool(Flat(), x, stages=3)
 
 
 def test_layers_behind_the_pool_that_look_before_it() -> None:
     with pytest.raises(ValueError, match="layers behind the global pool also need getitem"):
-        cut(Flat(batch_size=True), torch.zeros(2, 3, 8, 8))
+        split_at_pool(Flat(batch_size=True), torch.zeros(2, 3, 8, 8))

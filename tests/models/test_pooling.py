@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import fx, nn
 
-from replicate.models import FlexPool2d, GlobalAvgPool2d, pooling
-from replicate.models.pooling import flex_pool2d, global_pool
+from replicate.models import FlexPool2d, GlobalAvgPool2d
+from replicate.models import flexpool as pooling
+from replicate.models.flexpool import flex_pool2d, global_pool
 
 SIZES = [(64, 8, 8), (64, 7, 7), (5, 3, 9), (2, 1, 1)]
 CONSTRAINTS = ["none", "softmax"]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from replicate.models import GlobalAvgPool2d
-from replicate.models.pooling import OTHERS, Pool, global_pool
+from replicate.models.flexpool import OTHERS, global_pool
 from replicate.models.pools import (
     AttentionPool2d,
     GeMPool2d,
@@ -19,6 +19,7 @@ from replicate.models.pools import (
     MixedPool2d,
     SoftmaxPool2d,
 )
+from replicate.specs.spec import Pool
 
 SIZE = (3, 4, 5)
 

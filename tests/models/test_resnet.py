@@ -5,9 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from replicate.models.resnet import HeBlock, Order, ReleasedBlock, ResNet, initialise
+from replicate.models.resnet import HeBlock, ReleasedBlock, ResNet, initialise
+from replicate.specs.spec import BlockOrder
 
-ORDERS: list[Order] = ["he", "released"]
+ORDERS: list[BlockOrder] = ["he", "released"]
 
 
 def conv_output_size(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -19,7 +20,7 @@ def conv_output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     ("size", "sides"), [(32, (32, 16, 8)), (28, (28, 14, 7)), (29, (29, 15, 8)), (9, (9, 5, 3))]
 )
 @pytest.mark.parametrize("order", ORDERS)
-def test_stage_maps(size: int, sides: tuple[int, int, int], order: Order) -> None:
+def test_stage_maps(size: int, sides: tuple[int, int, int], order: BlockOrder) -> None:
     maps = ResNet(8, 1, order)(torch.randn(2, 1, size, size))
     assert [m.shape for m in maps] == [
         (2, c, s, s) for c, s in zip((16, 32, 64), sides, strict=True)
@@ -139,7 +140,7 @@ def test_initial_spread() -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_channels_last_reaches_every_map(order: Order) -> None:
+def test_channels_last_reaches_every_map(order: BlockOrder) -> None:
     torch.manual_seed(0)
     net, x = ResNet(8, 3, order).eval(), torch.randn(2, 3, 28, 28)
     plain = net(x)

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from replicate import catalogue, paper
-from replicate.report import read
-from replicate.report.read import Results
-from replicate.results import statistics
-from replicate.results.columns import COLUMNS
+from replicate.paper.tables import read_tables
+from replicate.results import read, statistics
+from replicate.results.csv_files import COLUMNS
+from replicate.results.read import Results
+from replicate.specs import resolve
 
 ROOT = Path(__file__).parents[2]
-CELLS = paper.read_tables(ROOT).cell_names()
+CELLS = read_tables(ROOT).cell_names()
 SIDES = {1: 32, 2: 16, 3: 8}
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -56,7 +56,7 @@ class Maker:
             "seeds": seeds,
             "note": note,
         }
-        resolved = catalogue.load(self.root, cells, protocol, settings)
+        resolved = resolve.load(self.root, cells, protocol, settings)
         frames = _frames(resolved, seeds, fates or {})
         edit(frames)
         folder = self.root / "results" / name
@@ -80,11 +80,11 @@ def maker() -> type[Maker]:
 @pytest.fixture(scope="session")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """All 32 cells with three seeds each."""
-    return read.read(Maker(tmp_path_factory.mktemp("full"))(seeds=3), "paper")
+    return read.read_results(Maker(tmp_path_factory.mktemp("full"))(seeds=3), "paper")
 
 
 def _frames(
-    cells: list[catalogue.Cell], seeds: int, fates: dict[tuple[str, int], Fate]
+    cells: list[resolve.Cell], seeds: int, fates: dict[tuple[str, int], Fate]
 ) -> dict[str, pd.DataFrame]:
     rows: Rows = {name: [] for name in COLUMNS}
     for index, cell in enumerate(cells):
@@ -108,7 +108,7 @@ def _frames(
 
 
 def _add_run(
-    rows: Rows, cell: catalogue.Cell, seed: int, fate: Fate, rng: np.random.Generator
+    rows: Rows, cell: resolve.Cell, seed: int, fate: Fate, rng: np.random.Generator
 ) -> dict[str, Any]:
     status, error = fate
     if status == "missing":
@@ -159,7 +159,7 @@ def _add_run(
 
 
 def _add_pools(
-    rows: Rows, key: dict[str, Any], cell: catalogue.Cell, rng: np.random.Generator
+    rows: Rows, key: dict[str, Any], cell: resolve.Cell, rng: np.random.Generator
 ) -> None:
     spread = 0.01 if cell.spec.loss.penalty_weight else 3.0
     for head, stage in enumerate([1, 2, 3] if cell.spec.model.sac else [3], start=1):
@@ -178,7 +178,7 @@ def _add_pools(
         ]
 
 
-def _cell(cell: catalogue.Cell, asked: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
+def _cell(cell: resolve.Cell, asked: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
     spec = cell.spec
     printed = spec.published.value if spec.published else None
     counts = Counter(run["status"] for run in runs)

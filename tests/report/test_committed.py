@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from replicate import campaign, sums
-from replicate.audit import audit
-from replicate.power import power
+from replicate.files import checksums as sums
+from replicate.plan.campaign import open_campaign
+from replicate.records import record, run_folder
 from replicate.report.render import render
-from replicate.results import record
 from replicate.results.aggregate import aggregate
+from replicate.workflows.audit import audit
+from replicate.workflows.power import power
 
 ROOT = Path(__file__).parents[2]
 CAMPAIGN = "short-cpu"
@@ -37,18 +38,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = root / "results" / CAMPAIGN
     for folder in RESULTS.glob("runs/*"):
         (results / "runs" / folder.name).mkdir(parents=True)
-        for path in (folder / record.RECORD, folder / record.POOLS):
+        for path in (folder / run_folder.RECORD, folder / run_folder.POOLS):
             if path.exists():
                 shutil.copy(path, results / "runs" / folder.name)
     for name in ("campaign.json", "forecast.csv"):
         shutil.copy(RESULTS / name, results)
-    assert aggregate(campaign.opened(root, CAMPAIGN)) == []
+    assert aggregate(open_campaign(root, CAMPAIGN)) == []
     render(root, CAMPAIGN)
     return root
 
 
 def test_the_runs_are_there() -> None:
-    done = [folder for folder in RESULTS.glob("runs/*") if record.status(folder) == "done"]
+    done = [folder for folder in RESULTS.glob("runs/*") if record.read_status(folder) == "done"]
     assert len(done) == RUNS
     assert len((RESULTS / "runs.csv").read_text().splitlines()) == RUNS + 1
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from replicate.errors import UserError
-from replicate.report.read import read
-from replicate.results.columns import COLUMNS
+from replicate.results.csv_files import COLUMNS
+from replicate.results.read import read_results
 
 CELL = "table1/cifar10/flexpool"
 
@@ -20,7 +20,7 @@ def test_files_that_are_missing_or_empty_have_no_rows(make) -> None:
     (folder / "provenance.csv").write_text("")
     with gzip.open(folder / "maps.csv.gz", "wt") as file:
         file.write("")
-    results = read(root, "paper")
+    results = read_results(root, "paper")
     for name, frame in (
         ("runs.csv", results.runs),
         ("provenance.csv", results.provenance),
@@ -37,7 +37,7 @@ def test_text_stays_text(make) -> None:
         frames["runs.csv"]["run_id"] = ["012345678901", "12345e678901"]
         frames["runs.csv"]["error"] = ["nan", "NA"]
 
-    results = read(make(cells=[CELL], seeds=2, edit=edit), "paper")
+    results = read_results(make(cells=[CELL], seeds=2, edit=edit), "paper")
     assert list(results.runs["run_id"]) == ["012345678901", "12345e678901"]
     assert list(results.runs["error"]) == ["nan", "NA"]
     assert results.cells.loc[CELL, "published"] == "91.91"
@@ -50,17 +50,17 @@ def test_a_column_that_is_gone_is_named(make) -> None:
 
     root = make(cells=[CELL], seeds=1, edit=edit)
     with pytest.raises(UserError, match=r"cells\.csv: has no column verdict"):
-        read(root, "paper")
+        read_results(root, "paper")
 
 
 @pytest.mark.parametrize("name", ["../paper", "paper/", "", ".."])
 def test_a_campaign_is_the_name_of_a_folder(make, name: str) -> None:
     with pytest.raises(UserError, match="lower-case letters, digits and single hyphens"):
-        read(make(cells=[CELL], seeds=1), name)
+        read_results(make(cells=[CELL], seeds=1), name)
 
 
 def test_cells_csv_must_be_there(make) -> None:
     root = make(cells=[CELL], seeds=1)
     (root / "results" / "paper" / "cells.csv").unlink()
     with pytest.raises(UserError, match=r"cells\.csv: no such file"):
-        read(root, "paper")
+        read_results(root, "paper")

@@ -11,7 +11,6 @@ import pytest
 from markdown_it import MarkdownIt
 
 from replicate.errors import UserError
-from replicate.report.read import read
 from replicate.report.render import (
     as_html,
     as_markdown,
@@ -20,7 +19,8 @@ from replicate.report.render import (
     escape_tex,
     render,
 )
-from replicate.report.sections import document
+from replicate.report.sections.overview import document
+from replicate.results.read import read_results
 
 EVIL = "CUDA error <script>alert(1)</script> | pipe `tick` *b* _i_ [l](x) $x$ ~~s~~\nsecond & line"
 FAILED, DIVERGED, MISSING = (
@@ -160,11 +160,11 @@ class Texts(NamedTuple):
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory, maker) -> Texts:
-    """Drawn, but not to files."""
+    """Without drawing."""
     make = maker(tmp_path_factory.mktemp("smoke"))
     root = make("smoke", "smoke", seeds=1, settings={"training.batch_size": "50"})
-    report = document(read(root, "smoke"))
-    pictures = {figure.name: b"<svg/>" for figure in report.figures}
+    report = document(read_results(root, "smoke"))
+    pictures = {f"{figure.name}.svg": b"<svg/>" for figure in report.figures}
     return Texts(
         *(
             text.decode()
@@ -246,7 +246,7 @@ def test_nothing_has_run_yet(make) -> None:
     cells = ["table1/cifar10/avgpool", "table1/cifar10/flexpool"]
     fates = {(cell, 0): ("missing", "") for cell in cells}
     root = make("none", cells=cells, seeds=1, fates=fates)
-    text = as_markdown(document(read(root, "none"))).decode()
+    text = as_markdown(document(read_results(root, "none"))).decode()
     assert (
         "Of 2 runs 0 finished, 0 diverged, 0 failed and 2 are missing. 30 of the paper's 32" in text
     )

@@ -1,4 +1,4 @@
-"""What each section says, of small campaigns; nothing is drawn to a file."""
+"""What each section says, of small campaigns; nothing is drawn."""
 
 import re
 from collections.abc import Callable
@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from replicate.report.document import Table
-from replicate.report.read import read
 from replicate.report.render import as_markdown
-from replicate.report.sections import document
+from replicate.report.sections.overview import document
 from replicate.results import aggregate
+from replicate.results.read import read_results
 
 AVERAGE, FLEX, REG = (
     f"table1/cifar10/{method}" for method in ("avgpool", "flexpool", "flexpool-reg")
@@ -21,15 +20,8 @@ PAIR = [AVERAGE, FLEX]
 COST = "Mean time and speed of a run, parameters and FLOPs, Table 1"
 
 
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures that every report has take a second."""
-    for name in ("bars", "trend"):
-        monkeypatch.setattr(f"replicate.report.figures.{name}", lambda *_: Figure())
-
-
 def markdown(root: Path, name: str = "paper") -> str:
-    return as_markdown(document(read(root, name))).decode()
+    return as_markdown(document(read_results(root, name))).decode()
 
 
 def section(root: Path, title: str, name: str = "paper") -> str:
@@ -38,7 +30,9 @@ def section(root: Path, title: str, name: str = "paper") -> str:
 
 def rows(root: Path, caption: str, name: str = "paper") -> list[list[str]]:
     """The entries of the table whose caption begins so, the lines of each joined by a slash."""
-    blocks = [block for part in document(read(root, name)).sections for block in part.blocks]
+    blocks = [
+        block for part in document(read_results(root, name)).sections for block in part.blocks
+    ]
     (table,) = (
         block for block in blocks if isinstance(block, Table) and block.caption.startswith(caption)
     )
@@ -76,7 +70,7 @@ def test_extensions_have_a_table_of_their_own(make) -> None:
         assert extra not in str(rows(root, caption))
     (own,) = rows(root, "Cells outside the paper's tables")
     assert own[0] == extra
-    mean = read(root, "paper").cells.loc[extra, "mean"]
+    mean = read_results(root, "paper").cells.loc[extra, "mean"]
     assert own[1].startswith(f"{mean:.2f} ± ")
 
 
@@ -87,7 +81,9 @@ def test_the_tables_alone_have_no_extensions(make) -> None:
 def test_a_sensitivity_run_shows_what_the_reading_changes(make) -> None:
     root = make(cells=[REG, "extensions/sensitivity/a03-10"], seeds=2)
     (change,) = rows(root, "What another reading changes")
-    runs = read(root, "paper").runs.pivot_table(index="seed", columns="cell", values="accuracy")
+    runs = read_results(root, "paper").runs.pivot_table(
+        index="seed", columns="cell", values="accuracy"
+    )
     gain = (runs["extensions/sensitivity/a03-10"] - runs[REG]).mean()
     assert change[0] == f"A03 / {REG}"
     assert change[1] == "A factor of 10"
@@ -123,7 +119,7 @@ def test_the_differences_behind_a_claim_stand_below_it(make) -> None:
     assert len(behind) == 4
     _, difference, mean, interval, pairs = behind[0]
     assert difference == "Table 1 CIFAR10 FlexPool over Table 1 CIFAR10 AvgPool"
-    means = read(root, "paper").cells["mean"]
+    means = read_results(root, "paper").cells["mean"]
     expected = means["table1/cifar10/flexpool"] - means["table1/cifar10/avgpool"]
     assert float(mean.replace("−", "-")) == pytest.approx(expected, abs=0.005)
     low, high = (float(end.replace("−", "-")) for end in interval.split(" to "))
@@ -268,7 +264,11 @@ def test_extensions_have_a_cost_table_of_their_own_with_network_and_pool(make) -
         *("10 min 30 s", "12,346 images/s", "273,818 parameters", "81.110 MFLOPs")
     ]
     for caption in ("Table 1", "Table 2", "Mean time and speed of a run, parameters and FLOPs, T"):
-        blocks = [block for part in document(read(root, "paper")).sections for block in part.blocks]
+        blocks = [
+            block
+            for part in document(read_results(root, "paper")).sections
+            for block in part.blocks
+        ]
         shown = [b for b in blocks if isinstance(b, Table) and b.caption.startswith(caption)]
         assert shown
         assert "extensions" not in str(shown)

@@ -2,12 +2,14 @@
 
 import pytest
 
-from replicate.report import problems, tables
-from replicate.report.gains import gains, shown
-from replicate.report.read import Results, read
+from replicate.paper.tables import Published
+from replicate.report import tables
+from replicate.report.sections import learned, problems
+from replicate.report.sections.gains import content
 from replicate.report.tables import accuracy, signed
-from replicate.spec import Published
-from replicate.wording import duration
+from replicate.results.gains import gains
+from replicate.results.read import Results, read_results
+from replicate.text import duration
 
 PRINTED = Published(table=1, row="CIFAR10", column="FlexPool", value="91.91")
 CELL = {
@@ -76,7 +78,7 @@ def test_two_tables_with_sixteen_cells_each(full: Results) -> None:
 
 
 def test_cells_outside_the_campaign_are_not_run(make) -> None:
-    results = read(make(cells=["table1/cifar10/avgpool"], seeds=1), "paper")
+    results = read_results(make(cells=["table1/cifar10/avgpool"], seeds=1), "paper")
     entries = [
         item
         for table in tables.grids(results, "{}", accuracy, whole=True)
@@ -93,7 +95,7 @@ def test_gains_are_paired_by_seed(make) -> None:
         ("table2/cifar10/avgpool", 0): ("failed", "x"),
     }
     cells = [f"table{t}/cifar10/{m}" for t in (1, 2) for m in ("avgpool", "flexpool-reg")]
-    results = read(make(cells=cells, seeds=3, fates=fates), "paper")
+    results = read_results(make(cells=cells, seeds=3, fates=fates), "paper")
     found = gains(results).set_index("cell")
     assert list(found.index) == ["table1/cifar10/flexpool-reg", "table2/cifar10/flexpool-reg"]
     assert list(found["n"]) == [2, 2]
@@ -109,13 +111,13 @@ def test_gains_are_paired_by_seed(make) -> None:
 def test_gains_of_what_is_not_comparable_have_no_verdict(full: Results) -> None:
     found = gains(full)
     cell = {"cell": "table1/cifar10/flexpool"}
-    assert "p = " in shown(found, judged=True)(cell, PRINTED).lines[-1]
-    assert shown(found, judged=False)(cell, PRINTED).lines[-1] == "published +0.28"
-    assert shown(found, judged=False)(cell, PRINTED).tone == ""
+    assert "p = " in content(found, judged=True)(cell, PRINTED).lines[-1]
+    assert content(found, judged=False)(cell, PRINTED).lines[-1] == "published +0.28"
+    assert content(found, judged=False)(cell, PRINTED).tone == ""
 
 
 def test_one_seed_has_no_gains(make) -> None:
-    assert gains(read(make("smoke", "smoke", seeds=1), "smoke")).empty
+    assert gains(read_results(make("smoke", "smoke", seeds=1), "smoke")).empty
 
 
 @pytest.mark.parametrize(
@@ -130,8 +132,8 @@ def test_channel_sums_by_hand(make) -> None:
         frames["pools.csv.gz"] = frames["pools.csv.gz"].query("channel < 2")
         frames["pools.csv.gz"]["sum"] = [0.5, 1.0, 2.0, 1.0]  # of two seeds
 
-    results = read(make(cells=["table1/cifar10/flexpool"], seeds=2, edit=edit), "paper")
-    (row,) = tables.channel_sums(results).rows
+    results = read_results(make(cells=["table1/cifar10/flexpool"], seeds=2, edit=edit), "paper")
+    (row,) = learned.channel_sums(results).rows
     # R is 0.25 for the first seed and 1 for the second.
     assert [item.lines[0] for item in row] == [
         "table1/cifar10/flexpool", "3", "1.000", "0.575 to 1.850", "0.625",

@@ -8,21 +8,23 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor as Pool
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from replicate import campaign as campaigns
-from replicate.campaign import Campaign
 from replicate.errors import UserError
-from replicate.report.read import read
+from replicate.plan.campaign import Campaign, open_campaign
+from replicate.records import run_folder
+from replicate.records.origin import Attempt, Origin
+from replicate.records.record import Answers
 from replicate.report.render import as_markdown
-from replicate.report.sections import document
-from replicate.results import aggregate, digest, record
-from replicate.results.record import Answers
-from replicate.training.outcome import Attempt, Origin
+from replicate.report.sections.overview import document
+from replicate.results import aggregate
+from replicate.results import rows as run_rows
+from replicate.results.read import Results, read_results
 
 CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
 
@@ -42,7 +44,7 @@ def verdict(campaign: Campaign, cell: str = CELL) -> str:
 def text(campaign: Campaign) -> str:
     """The report, on one line and without markdown's escapes."""
     aggregate.aggregate(campaign)
-    report = as_markdown(document(read(campaign.root, campaign.request.name))).decode()
+    report = as_markdown(document(read_results(campaign.root, campaign.request.name))).decode()
     return " ".join(report.replace("\\", "").split())
 
 
@@ -119,8 +121,8 @@ def test_many_records_are_read_in_several_processes(
     aggregate.aggregate(whole)
     before = {path.name: path.read_bytes() for path in whole.results.glob("*.csv*")}
     asked = []
-    monkeypatch.setattr(digest, "ProcessPoolExecutor", lambda *a: asked.append(a) or Pool(*a))
-    monkeypatch.setattr(digest, "_CHUNK", 2)
+    monkeypatch.setattr(run_rows, "ProcessPoolExecutor", lambda *a: asked.append(a) or Pool(*a))
+    monkeypatch.setattr(run_rows, "_CHUNK", 2)
     aggregate.aggregate(whole)
     assert len(asked) == 1
     assert {path.name: path.read_bytes() for path in whole.results.glob("*.csv*")} == before
@@ -156,7 +158,7 @@ def test_failed_and_diverged_seeds_are_counted(records: Any) -> None:
     runs = rows(campaign, "runs.csv")
     assert [run["accuracy"] for run in runs] == ["91.8", "", ""]
     assert [run["best_epoch"] for run in runs] == ["2", "2", ""]
-    assert list(read(campaign.root, "made").runs["best_epoch"].dropna()) == [2, 2]
+    assert list(read_results(campaign.root, "made").runs["best_epoch"].dropna()) == [2, 2]
     report = text(campaign)
     assert "out of memory" in report
     assert "the loss was not finite" in report
@@ -177,7 +179,7 @@ def test_a_campaign_without_runs_is_not_run(records: Any) -> None:
 def test_a_changed_spec_makes_its_cells_stale(whole: Campaign) -> None:
     assert verdict(whole) != "stale"
     change_spec(whole.root, "epochs: 100", "epochs: 101")
-    changed = campaigns.opened(whole.root, "made")
+    changed = open_campaign(whole.root, "made")
     assert verdict(changed) == "stale"
     assert {run["stale"] for run in rows(changed, "runs.csv")} == {"True"}
     assert "Cells whose spec changed after they were run" in text(changed)
@@ -185,7 +187,7 @@ def test_a_changed_spec_makes_its_cells_stale(whole: Campaign) -> None:
 
 def test_one_stale_seed_is_enough(whole: Campaign, records: Any) -> None:
     change_spec(whole.root, "epochs: 100", "epochs: 101")
-    changed = campaigns.opened(whole.root, "made")
+    changed = open_campaign(whole.root, "made")
     records.leave(changed, CELL, 0, 80.0)
     assert verdict(changed) == "stale"
 
@@ -193,7 +195,7 @@ def test_one_stale_seed_is_enough(whole: Campaign, records: Any) -> None:
 def test_stale_runs_are_forgotten_once_they_are_run_again(whole: Campaign, records: Any) -> None:
     aggregate.aggregate(whole)
     change_spec(whole.root, "epochs: 100", "epochs: 101")
-    changed = campaigns.opened(whole.root, "made")
+    changed = open_campaign(whole.root, "made")
     for seed, value in enumerate((80.0, 80.2)):
         records.leave(changed, CELL, seed, value)
     assert verdict(changed) == "below"
@@ -214,9 +216,9 @@ def test_of_two_stale_runs_the_later_stands(records: Any) -> None:
     for epochs, value, day in (("101", 80.0, 3), ("102", 75.0, 1)):
         change_spec(first.root, "epochs: 10", f"epochs: {epochs} #")
         started = {"started": f"2026-02-0{day}T00:00:00+00:00"}
-        records.leave(campaigns.opened(first.root, "made"), CELL, 0, value, provenance=started)
+        records.leave(open_campaign(first.root, "made"), CELL, 0, value, provenance=started)
     change_spec(first.root, "epochs: 10", "epochs: 103 #")
-    changed = campaigns.opened(first.root, "made")
+    changed = open_campaign(first.root, "made")
     aggregate.aggregate(changed)
     (run,) = rows(changed, "runs.csv")
     assert (run["accuracy"], run["stale"]) == ("80.0", "True")
@@ -227,7 +229,7 @@ def test_a_published_number_that_changes_makes_nothing_stale(whole: Campaign) ->
         file = whole.root / "experiments" / path
         assert "91.91" in file.read_text()
         file.write_text(file.read_text().replace("91.91", "95.91"))
-    assert verdict(campaigns.opened(whole.root, "made")) == "below"
+    assert verdict(open_campaign(whole.root, "made")) == "below"
 
 
 def test_runs_whose_records_are_gone_are_not_forgotten(whole: Campaign) -> None:
@@ -241,7 +243,7 @@ def test_runs_whose_records_are_gone_are_not_forgotten(whole: Campaign) -> None:
 
 def test_a_run_that_is_being_done_again_is_not_gone(whole: Campaign) -> None:
     aggregate.aggregate(whole)
-    record.set_aside(next(whole.runs_folder.glob("*flexpool-s1-*")), "failed")
+    run_folder.set_aside(next(whole.runs_folder.glob("*flexpool-s1-*")), "failed")
     assert verdict(whole) == "incomplete (1/2 seeds)"
 
 
@@ -257,7 +259,7 @@ def test_a_corrupt_record_is_reported_and_left_out(
     whole: Campaign, damage: Callable[[Path], Any]
 ) -> None:
     aggregate.aggregate(whole)
-    file = next(whole.runs_folder.glob("*flexpool-s1-*")) / record.RECORD
+    file = next(whole.runs_folder.glob("*flexpool-s1-*")) / run_folder.RECORD
     damage(file)
     (line,) = aggregate.aggregate(whole)
     assert line.startswith(str(file))
@@ -397,4 +399,6 @@ def test_accuracies_leave_out_stale_cells_and_unfinished_runs() -> None:
             **{"status": ["done", "failed", "done"], "accuracy": [90.0, np.nan, 80.0]},
         }
     )
-    assert aggregate.accuracies(cells, runs) == {"a": {0: 90.0}}
+    done = runs[runs["status"] == "done"]
+    results = SimpleNamespace(cells=cells, done=done)
+    assert Results.accuracies.func(results) == {"a": {0: 90.0}}

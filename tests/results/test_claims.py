@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from replicate import paper
-from replicate.report.read import read
+from replicate.paper.tables import cell_name, read_tables
 from replicate.results import aggregate
 from replicate.results.claims import Retest, claims_on_runs
+from replicate.results.read import read_results
 
 ROOT = Path(__file__).parents[2]
-PRINTED = {paper.cell_name(one): one for one in paper.read_tables(ROOT).cells()}
+PRINTED = {cell_name(one): one for one in read_tables(ROOT).cells()}
 
 
 def results_of(
@@ -24,7 +24,9 @@ def results_of(
         for seed, offset in enumerate((-0.1, 0.1)):
             records.leave(campaign, name, seed, middle + offset)
     aggregate.aggregate(campaign)
-    return {one.finding.claim.id: one for one in claims_on_runs(read(campaign.root, "made"))}
+    return {
+        one.finding.claim.id: one for one in claims_on_runs(read_results(campaign.root, "made"))
+    }
 
 
 def test_at_the_printed_numbers_the_outcomes_are_the_audits(records: Any) -> None:
@@ -69,5 +71,7 @@ def test_differences_that_may_be_chance_are_not_told_apart(records: Any) -> None
         for seed, value in enumerate(values):
             records.leave(campaign, name, seed, value)
     aggregate.aggregate(campaign)
-    found = {one.finding.claim.id: one for one in claims_on_runs(read(campaign.root, "made"))}
+    found = {
+        one.finding.claim.id: one for one in claims_on_runs(read_results(campaign.root, "made"))
+    }
     assert found["C02"].told_apart == 0

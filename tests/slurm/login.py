@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from replicate.results import record
+from replicate.records import run_folder
 from tests.dispatch.processes import TINY, wait_for
 
 CLUSTER = Path(__file__).with_name("cluster.sh")
@@ -126,7 +126,7 @@ class Login:
             return {row["run_id"]: row for row in csv.DictReader(file)}
 
     def ended(self, campaign: str = "smoke") -> int:
-        return len(list(self.runs_folder(campaign).glob(f"*/{record.RECORD}")))
+        return len(list(self.runs_folder(campaign).glob(f"*/{run_folder.RECORD}")))
 
     def attempts(self) -> list[int]:
         return sorted(int(row["attempts"]) for row in self.rows("provenance").values())

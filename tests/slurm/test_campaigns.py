@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from replicate.results import record
+from replicate.records import record
 from tests.dispatch.processes import wait_for
 from tests.slurm.login import (
     CHECKOUT,
@@ -77,7 +77,7 @@ def test_a_failing_run_and_one_that_crashes_leave_the_others_alone(login: Login)
     login.submit(FOUR, *QUICK, "--retry-failed", least_minutes=1.0)
     assert "3 of 4 done, 1 failed" in login.wait(code=1)
     (folder,) = login.runs_folder().glob("table1-cifar10-flexpool-s0-*")
-    found = record.read(folder)
+    found = record.read_record(folder)
     assert found is not None
     assert found.provenance.attempts == 2
     assert login.call("run", FOUR, *QUICK, "--campaign", "local", "--threads", "1").returncode == 1

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replicate import catalogue
 from replicate.data import ImageData, Split
-from replicate.spec import Spec
+from replicate.specs import resolve
+from replicate.specs.spec import Spec
 
 ROOT = Path(__file__).parents[2]
 SIDE = 8
@@ -36,7 +36,7 @@ def data() -> ImageData:
 @pytest.fixture(scope="session")
 def make_spec() -> Callable[..., Spec]:
     """Three epochs on `data` in batches of 50; keywords change values of any section."""
-    (cell,) = catalogue.load(ROOT, ["table1/cifar10/flexpool"], "paper")
+    (cell,) = resolve.load(ROOT, ["table1/cifar10/flexpool"], "paper")
 
     def make(**changes: Any) -> Spec:
         values = cell.spec.model_dump()

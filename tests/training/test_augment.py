@@ -10,7 +10,7 @@ import torchvision.transforms.functional as TF
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
-from replicate.spec import Augmentation
+from replicate.specs.spec import Augmentation
 from replicate.training import augment as module
 from replicate.training.augment import augment, channel_statistics, normalise
 

@@ -14,10 +14,11 @@ from replicate import machine
 from replicate.data import ImageData
 from replicate.errors import UserError
 from replicate.models import Classifier, build_model
-from replicate.spec import Spec
-from replicate.training import Epoch, engine, train
-from replicate.training import run as run_module
-from replicate.training.run import Run
+from replicate.records.epoch import Epoch
+from replicate.specs.spec import Spec
+from replicate.training import engine, trainer
+from replicate.training.loop import train
+from replicate.training.trainer import Trainer
 
 MakeSpec = Callable[..., Spec]
 
@@ -179,7 +180,7 @@ def test_freed_memory_is_kept() -> None:
 
 
 def test_weights_and_maps_are_channels_last(make_spec: MakeSpec, data: ImageData) -> None:
-    run = Run(make_spec(sac=True), 0, data, engine.choose("float32", 1))
+    run = Trainer(make_spec(sac=True), 0, data, engine.choose("float32", 1))
     maps = run.model.trunk(run.test_images[:5].permute(0, 3, 1, 2).float())
     weights = [parameter for parameter in run.model.parameters() if parameter.ndim == 4]
     assert len(weights) == 19 + 3  # convolutions and pools
@@ -227,7 +228,7 @@ def test_nothing_waits_for_the_device_inside_an_epoch(
 ) -> None:
     """By the operators of a whole step, which are the same on a GPU; one value is read an evaluation."""
     spec = make_spec(sac=True, geometry=geometry, flip=True, dropout=0.25, penalty_weight=1.0)
-    run = Run(spec, 0, data, engine.choose("float32", 1))
+    run = Trainer(spec, 0, data, engine.choose("float32", 1))
     batch = run._batches(1)[0]
     with Waits() as waits:
         run._step(batch)
@@ -264,7 +265,7 @@ def test_compiled_runs_resume_bit_for_bit_and_share_their_graphs(
 
     monkeypatch.setattr(engine, "_compilation", lambda *_: (True, "asked for"))
     monkeypatch.setattr(engine, "_computes_bfloat16", lambda _: True)
-    monkeypatch.setattr(run_module, "_EVALUATION_BATCH", 50)
+    monkeypatch.setattr(trainer, "_EVALUATION_BATCH", 50)
 
     def build(spec: Spec) -> Classifier:
         model = build_model(spec)
@@ -275,7 +276,7 @@ def test_compiled_runs_resume_bit_for_bit_and_share_their_graphs(
         if epoch.epoch == 2:
             raise Stop
 
-    monkeypatch.setattr(run_module, "build_model", build)
+    monkeypatch.setattr(trainer, "build_model", build)
     torch._dynamo.reset()
     counters.clear()
     spec = make_spec(precision="bfloat16", dropout=0.25)

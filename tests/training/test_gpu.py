@@ -14,14 +14,14 @@ import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from replicate import catalogue
 from replicate.data import ImageData, Split
 from replicate.models import FlexPool2d
-from replicate.spec import Spec
+from replicate.specs import resolve
+from replicate.specs.spec import Spec
 from replicate.training import engine
 from replicate.training.engine import Engine
 from replicate.training.replay import capture
-from replicate.training.run import Run
+from replicate.training.trainer import Trainer
 from tests.training import tape
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def started() -> Iterator[None]:
 
 def spec_of(cell: str, precision: str, **settings: str) -> Spec:
     given = {"training.precision": precision, "training.batch_size": str(BATCH), **settings}
-    (found,) = catalogue.load(ROOT, [cell], "paper", given)
+    (found,) = resolve.load(ROOT, [cell], "paper", given)
     return found.spec
 
 
@@ -75,15 +75,15 @@ def computing(
     return Engine(device, spec.training.precision, 1, compiled and GPU, "a test", recorder)
 
 
-def made(spec: Spec, count: int, **how: Any) -> Run:
-    return Run(spec, 0, images(spec, count), computing(spec, **how))
+def made(spec: Spec, count: int, **how: Any) -> Trainer:
+    return Trainer(spec, 0, images(spec, count), computing(spec, **how))
 
 
-def numbers(run: Run, *epochs: int) -> str:
+def numbers(run: Trainer, *epochs: int) -> str:
     return repr([(run.train_epoch(epoch), run.evaluate()) for epoch in epochs])
 
 
-def state(run: Run) -> list[Any]:
+def state(run: Trainer) -> list[Any]:
     leaves = tree_leaves(run.state())
     return [leaf.cpu().clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
 
@@ -117,7 +117,6 @@ def test_captured_equals_eager_and_eager_itself(cell: str, precision: str) -> No
 
 RESUMED = """
 import sys, torch
-from tests.training.test_gpu import *
 spec = spec_of(HEADS, "bfloat16")
 run = made(spec, 3 * BATCH)
 run.restore(torch.load(sys.argv[1], map_location="cpu"))

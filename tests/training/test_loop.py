@@ -12,11 +12,13 @@ from msgspec import structs
 
 from replicate.data import ImageData
 from replicate.errors import UserError
-from replicate.spec import Spec
-from replicate.training import Epoch, Outcome, checkpoint, engine, train
-from replicate.training import run as run_module
-from replicate.training.outcome import Origin, Stopped, differing
-from replicate.training.run import Run
+from replicate.records.epoch import Epoch
+from replicate.records.origin import Origin, differing
+from replicate.specs.spec import Spec
+from replicate.training import checkpoint, engine, trainer
+from replicate.training.loop import train
+from replicate.training.outcome import Outcome, Stopped
+from replicate.training.trainer import Trainer
 
 MakeSpec = Callable[..., Spec]
 TIMES = ("seconds", "images_per_second")
@@ -81,7 +83,7 @@ def test_same_seed_same_numbers_and_other_seed_others(
 def test_each_use_of_randomness_follows_the_seed(make_spec: MakeSpec, data: ImageData) -> None:
     """Order, augmentation, initialisation and Dropout: two seeds differ in each of them."""
     spec = make_spec(dropout=0.25)
-    runs = [Run(spec, seed, data, engine.choose("float32", 1)) for seed in (0, 0, 1)]
+    runs = [Trainer(spec, seed, data, engine.choose("float32", 1)) for seed in (0, 0, 1)]
     for draw in (
         lambda run: next(run.model.parameters()),
         lambda run: torch.cat(run._batches(1)),
@@ -97,7 +99,7 @@ def test_each_use_of_randomness_follows_the_seed(make_spec: MakeSpec, data: Imag
 
 
 def test_epochs_differ_in_order(make_spec: MakeSpec, data: ImageData) -> None:
-    run = Run(make_spec(), 0, data, engine.choose("float32", 1))
+    run = Trainer(make_spec(), 0, data, engine.choose("float32", 1))
     first, second = torch.cat(run._batches(1)), torch.cat(run._batches(2))
     assert not torch.equal(first, second)
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(110))
@@ -177,7 +179,7 @@ def test_other_threads_are_warned_of(
     chosen = engine.choose
     monkeypatch.setattr(engine, "choose", lambda *a: replace(chosen(*a), threads=99))
     outcome = train(spec, 0, data, checkpoint=file)
-    assert "taken up after 1 epochs, and not as it was begun: threads" in caplog.text
+    assert "resumed after 1 epochs, and not as it began: threads" in caplog.text
     assert "→ 99; the run is mixed within" in caplog.text
     assert differing(outcome.attempts) == ("threads",)
 
@@ -198,7 +200,7 @@ def test_an_attempt_keeps_where_its_epochs_come_from(
     outcome = train(spec, 0, data, checkpoint=file, origin=new)
     assert [(one.epochs, one.origin.code) for one in outcome.attempts] == [(1, "a"), (2, "c")]
     assert differing(outcome.attempts) == ("code",)
-    assert "taken up after 1 epochs, and not as it was begun: code a → c;" in caplog.text
+    assert "resumed after 1 epochs, and not as it began: code a → c;" in caplog.text
     assert outcome.origin.torch == "2.11.0"
     assert outcome.origin.device
 
@@ -280,14 +282,14 @@ def test_a_resumed_run_keeps_its_precision(
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_history(
     make_spec: MakeSpec, data: ImageData, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_epoch = Run.train_epoch
+    train_epoch = Trainer.train_epoch
 
-    def poisoned(self: Run, epoch: int) -> Any:
+    def poisoned(self: Trainer, epoch: int) -> Any:
         if epoch == 3:
             next(self.model.parameters()).data.fill_(math.nan)
         return train_epoch(self, epoch)
 
-    monkeypatch.setattr(Run, "train_epoch", poisoned)
+    monkeypatch.setattr(Trainer, "train_epoch", poisoned)
     seen: list[Epoch] = []
     outcome = train(make_spec(epochs=5), 0, data, checkpoint=file, on_epoch=seen.append)
     assert outcome.status == "diverged"
@@ -317,14 +319,14 @@ def test_the_parts_of_the_loss_sum_to_it(
 def batch_losses(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, float]]]:
     """Size and cross-entropy of every batch, as they are computed."""
     seen: list[tuple[int, float]] = []
-    weighted_loss = run_module.weighted_loss
+    weighted_loss = trainer.weighted_loss
 
     def spy(logits: Any, labels: Any, weights: Any) -> Any:
         loss, parts = weighted_loss(logits, labels, weights)
         seen.append((len(labels), loss.item()))
         return loss, parts
 
-    monkeypatch.setattr(run_module, "weighted_loss", spy)
+    monkeypatch.setattr(trainer, "weighted_loss", spy)
     return seen
 
 
@@ -352,8 +354,8 @@ def test_the_accuracy_counts_every_test_image_once(
     make_spec: MakeSpec, data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """70 images in batches of 60 and 10, the last ten wrong: 60 of 70, not the mean of 1 and 0."""
-    monkeypatch.setattr(run_module, "_EVALUATION_BATCH", 60)
-    run = Run(make_spec(), 0, data, engine.choose("float32", 1))
+    monkeypatch.setattr(trainer, "_EVALUATION_BATCH", 60)
+    run = Trainer(make_spec(), 0, data, engine.choose("float32", 1))
     wrong = torch.cat([torch.zeros(60, dtype=torch.int64), torch.ones(10, dtype=torch.int64)])
     answers = iter(torch.split((run.test_labels + wrong) % 3, 60))
     monkeypatch.setattr(
@@ -363,7 +365,7 @@ def test_the_accuracy_counts_every_test_image_once(
 
 
 def test_evaluation_leaves_the_model_as_it_was(make_spec: MakeSpec, data: ImageData) -> None:
-    run = Run(make_spec(dropout=0.25), 0, data, engine.choose("float32", 1))
+    run = Trainer(make_spec(dropout=0.25), 0, data, engine.choose("float32", 1))
     before = copy.deepcopy(run.model.state_dict())
     assert run.evaluate() == run.evaluate()
     for name, tensor in run.model.state_dict().items():
@@ -392,7 +394,7 @@ def test_bfloat16_stays_close_to_float32(
     spec = make_spec(epochs=17)
     for precision in ("float32", "bfloat16"):
         chosen = replace(engine.choose("float32", 1), precision=precision)
-        run = Run(spec, 0, data, chosen)
+        run = Trainer(spec, 0, data, chosen)
         for epoch in range(1, 18):
             run.train_epoch(epoch)
     losses = np.array([loss for _, loss in batch_losses]).reshape(2, 51)

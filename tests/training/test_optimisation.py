@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from replicate.models import build_model
-from replicate.spec import Spec
+from replicate.specs.spec import Spec
 from replicate.training.optimisation import build_optimizer, build_schedule
 
 MakeSpec = Callable[..., Spec]

@@ -11,10 +11,12 @@ import torch
 
 from replicate.data import ImageData, Split
 from replicate.data.coarse import coarse, names
-from replicate.spec import Spec
-from replicate.training import Epoch, Outcome, checkpoint, engine, train
-from replicate.training.phases import phases
-from replicate.training.run import Run
+from replicate.records.epoch import Epoch
+from replicate.specs.spec import Spec
+from replicate.training import checkpoint, engine
+from replicate.training.loop import phases_of, train
+from replicate.training.outcome import Outcome
+from replicate.training.trainer import Trainer
 from tests.training.test_loop import Stop, equal, numbers, stop_after
 
 # coarse_labels of the official training batch, by fine label
@@ -117,12 +119,12 @@ def test_a_state_belongs_to_the_whole_run(
 
 
 def test_all_but_the_dense_layers_are_taken_over(super_spec: Spec, hundred: ImageData) -> None:
-    first, second = phases(super_spec, hundred)
+    first, second = phases_of(super_spec, hundred)
     chosen = engine.choose("float32", 1)
-    old = Run(first.spec, 0, first.data, chosen)
+    old = Trainer(first.spec, 0, first.data, chosen)
     old.train_epoch(-1)
-    fresh = Run(second.spec, 0, second.data, chosen).model.state_dict()
-    new = Run(second.spec, 0, second.data, chosen, start_from=old.model).model.state_dict()
+    fresh = Trainer(second.spec, 0, second.data, chosen).model.state_dict()
+    new = Trainer(second.spec, 0, second.data, chosen, start_from=old.model).model.state_dict()
     kept = old.model.state_dict()
     for name, value in new.items():
         expected = fresh if ".linear." in name else kept
@@ -135,7 +137,7 @@ def test_all_but_the_dense_layers_are_taken_over(super_spec: Spec, hundred: Imag
 def test_pretraining_sees_coarse_labels_and_training_the_fine_ones(
     super_spec: Spec, hundred: ImageData
 ) -> None:
-    first, second = phases(super_spec, hundred)
+    first, second = phases_of(super_spec, hundred)
     assert first.data.train.labels.tolist() == coarse(hundred.train.labels).tolist()
     assert first.data.test.labels.tolist() == coarse(hundred.test.labels).tolist()
     assert first.data.train.images is hundred.train.images
@@ -174,7 +176,7 @@ def test_oddities_are_measured_beside_the_accuracy(
     """70 test images in batches of 50 and 20, the first 50 right: 5/7, but half by batch means."""
     spec = changed(make_spec(epochs=1), oddities=["batch-means", "training-images"])
     right = np.concatenate([np.ones(50, bool), np.zeros(20, bool)])
-    run = Run(spec, 0, data, engine.choose("float32", 1))
+    run = Trainer(spec, 0, data, engine.choose("float32", 1))
     monkeypatch.setattr(
         run, "_correct", lambda images, labels: torch.from_numpy(right)[: len(labels)]
     )

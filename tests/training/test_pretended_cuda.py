@@ -13,12 +13,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from replicate import catalogue
 from replicate.data import ImageData, Split
-from replicate.spec import Spec
-from replicate.training import run as run_module
+from replicate.specs import resolve
+from replicate.specs.spec import Spec
+from replicate.training import trainer
 from replicate.training.engine import Engine
-from replicate.training.run import Run
+from replicate.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 CUDA = torch.device("cuda:0")
@@ -71,7 +71,7 @@ class Backward(Exception):
     pass
 
 
-def mixed(run: Run) -> Mixed:
+def mixed(run: Trainer) -> Mixed:
     """Of the forward pass, the loss and an evaluation; the backward pass follows the forward one."""
     run.model.train()
     with Mixed() as seen:
@@ -88,13 +88,13 @@ def backward(*_: Any) -> None:
 @pytest.fixture(autouse=True)
 def no_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(torch.Tensor, "backward", backward)
-    monkeypatch.setattr(run_module, "cost", lambda *_: None)
-    monkeypatch.setattr(Run, "_batches", lambda *_, **__: [None] * 50)
+    monkeypatch.setattr(trainer, "cost", lambda *_: None)
+    monkeypatch.setattr(Trainer, "_batches", lambda *_, **__: [None] * 50)
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield
 
 
-def pretended(spec: Spec, kind: type[Run] = Run) -> Run:
+def pretended(spec: Spec, kind: type[Trainer] = Trainer) -> Trainer:
     side, channels = spec.dataset.size, spec.dataset.channels
     train, test = (
         Split(np.zeros((n, side, side, channels), np.uint8), np.zeros(n, np.int64))
@@ -110,7 +110,7 @@ def pretended(spec: Spec, kind: type[Run] = Run) -> Run:
 @pytest.mark.parametrize("geometry", ["none", "scale", "resized-crop", "pad-crop"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_operator_mixes_devices(cell: str, geometry: str) -> None:
-    (found,) = catalogue.load(ROOT, [cell], "paper")
+    (found,) = resolve.load(ROOT, [cell], "paper")
     moved = {"geometry": geometry, "scale_range": (0.8, 1.0)}
     spec = found.spec.model_copy(
         update={"augmentation": found.spec.augmentation.model_copy(update=moved)}
@@ -121,11 +121,11 @@ def test_no_operator_mixes_devices(cell: str, geometry: str) -> None:
 
 
 def test_a_mix_would_be_seen() -> None:
-    class Mixes(Run):
+    class Mixes(Trainer):
         def _gradients(self, indices: Tensor) -> Tensor:
             self.train_labels = self.train_labels.to("cpu")
             return super()._gradients(indices)
 
-    (found,) = catalogue.load(ROOT, [CELLS[0]], "paper")
+    (found,) = resolve.load(ROOT, [CELLS[0]], "paper")
     with pytest.raises(RuntimeError, match="device"):
         mixed(pretended(found.spec, Mixes))

@@ -12,31 +12,32 @@ import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from replicate import catalogue
 from replicate.data import ImageData, Split
-from replicate.spec import Spec
-from replicate.training import Epoch, engine, train
-from replicate.training import run as run_module
+from replicate.records.epoch import Epoch
+from replicate.specs import resolve
+from replicate.specs.spec import Spec
+from replicate.training import engine, trainer
+from replicate.training.loop import train
 from replicate.training.outcome import Stopped
-from replicate.training.run import Run
+from replicate.training.trainer import Trainer
 from tests.training import tape
 
 ROOT = Path(__file__).parents[2]
 MakeSpec = Callable[..., Spec]
-Made = Callable[..., Run]
+Made = Callable[..., Trainer]
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Evaluation in several batches, the last of them short; and full determinism of threads."""
-    monkeypatch.setattr(run_module, "_EVALUATION_BATCH", 40)
+    monkeypatch.setattr(trainer, "_EVALUATION_BATCH", 40)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
 
-def make(spec: Spec, data: ImageData, captured: bool, kind: type[Run] = Run) -> Run:
+def make(spec: Spec, data: ImageData, captured: bool, kind: type[Trainer] = Trainer) -> Trainer:
     chosen = engine.Engine(
         torch.device("cpu"), spec.training.precision, 1, False, "a test",
         tape.capture if captured else None,
@@ -44,11 +45,11 @@ def make(spec: Spec, data: ImageData, captured: bool, kind: type[Run] = Run) -> 
     return kind(spec, 0, data, chosen)
 
 
-def numbers(run: Run, *epochs: int) -> list[Any]:
+def numbers(run: Trainer, *epochs: int) -> list[Any]:
     return [(run.train_epoch(epoch), run.evaluate()) for epoch in epochs]
 
 
-def state(run: Run) -> list[Any]:
+def state(run: Trainer) -> list[Any]:
     return [copy.deepcopy(leaf) for leaf in tree_leaves(run.state())]
 
 
@@ -136,7 +137,7 @@ def test_nothing_that_a_graph_keeps_leads_back_to_its_run(
         gc.enable()
 
 
-class OptimiserInside(Run):
+class OptimiserInside(Trainer):
     def _gradients(self, indices):
         sums = super()._gradients(indices)
         self.optimizer.step()
@@ -148,7 +149,7 @@ class OptimiserInside(Run):
         return self._gradients(indices)
 
 
-class GradientsNotAssigned(Run):
+class GradientsNotAssigned(Trainer):
     """After the short batch, which makes gradients of its own, replays fill those nobody reads."""
 
     def _capture(self):
@@ -156,21 +157,21 @@ class GradientsNotAssigned(Run):
         self._replayed = self._replayed._replace(parameters=[], gradients=[])
 
 
-class AveragesNotRestored(Run):
+class AveragesNotRestored(Trainer):
     def _capture(self):
         given = self.engine.capture
         self.engine = replace(self.engine, capture=lambda f, drawn, _: given(f, drawn, []))
         super()._capture()
 
 
-class GeneratorOfAnEpoch(Run):
+class GeneratorOfAnEpoch(Trainer):
     def train_epoch(self, epoch):
         self._capture()
         self._augmenting = self.engine.generator(0)
         return super().train_epoch(epoch)
 
 
-class RowsNotCloned(Run):
+class RowsNotCloned(Trainer):
     def _step(self, indices):
         replayed = self._replayed
         if len(indices) != len(replayed.indices):
@@ -179,14 +180,14 @@ class RowsNotCloned(Run):
         return replayed.step._result
 
 
-class HostReads(Run):
+class HostReads(Trainer):
     def _gradients(self, indices):
         sums = super()._gradients(indices)
         sums[0].item()
         return sums
 
 
-class TensorFromPython(Run):
+class TensorFromPython(Trainer):
     def _gradients(self, indices):
         return super()._gradients(indices) * torch.tensor(1.0)
 
@@ -198,7 +199,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_each_known_mistake_is_seen(
-    make_spec: MakeSpec, data: ImageData, mistake: type[Run]
+    make_spec: MakeSpec, data: ImageData, mistake: type[Trainer]
 ) -> None:
     spec = make_spec(**EVERYTHING)
     eager = numbers(make(spec, data, False), 1, 2)
@@ -208,7 +209,7 @@ def test_each_known_mistake_is_seen(
 
 @pytest.mark.parametrize("mistake", [HostReads, TensorFromPython])
 def test_what_a_graph_cannot_hold_is_refused(
-    make_spec: MakeSpec, data: ImageData, mistake: type[Run]
+    make_spec: MakeSpec, data: ImageData, mistake: type[Trainer]
 ) -> None:
     run = make(make_spec(), data, True, mistake)
     with pytest.raises(tape.HostRead):
@@ -221,7 +222,7 @@ def test_what_a_graph_cannot_hold_is_refused(
 def test_the_papers_cells_are_captured_too(cell: str) -> None:
     """At their own sizes: 28 pixels and one channel as well as 32 and three."""
     settings = {"training.batch_size": "10", "training.epochs": "2"}
-    (found,) = catalogue.load(ROOT, [cell], "paper", settings)
+    (found,) = resolve.load(ROOT, [cell], "paper", settings)
     data = random_images(found.spec, 25)
     eager, captured = make(found.spec, data, False), make(found.spec, data, True)
     assert repr(numbers(captured, 1, 2)) == repr(numbers(eager, 1, 2))

@@ -1,0 +1,66 @@
+"""The speed of this machine, from a few steps on random images of each kind of run."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from statistics import median
+
+import numpy as np
+
+from replicate.data import ImageData, Split
+from replicate.plan import forecast
+from replicate.plan.forecast import Kind
+from replicate.specs.spec import Spec
+from replicate.training import engine
+from replicate.training.trainer import Trainer
+
+_STEPS = 2
+_TEST_IMAGES = 1000
+
+
+def calibrate(specs: Sequence[Spec], workers: int, threads: int) -> dict[Kind, float]:
+    """Work a second of each of `workers` processes at once, by kind. Runs eager: compiling takes
+    longer than all the rest, and a run is compiled only where that makes it faster."""
+    kinds = {forecast.kind(spec): spec for spec in specs}
+    # Not forked: the libraries' threads would not survive it.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        jobs = [pool.submit(_speeds, list(kinds.values()), threads) for _ in range(workers)]
+        measured = [job.result() for job in jobs]
+    return {kind: median(one[i] for one in measured) for i, kind in enumerate(kinds)}
+
+
+def _speeds(specs: Sequence[Spec], threads: int) -> list[float]:
+    engine.start(threads)
+    return [_speed(spec) for spec in specs]
+
+
+def _speed(spec: Spec) -> float:
+    """From the second epoch of a few steps: the first one warms up."""
+    images = _STEPS * spec.training.batch_size
+    short = spec.training.model_copy(update={"epochs": 2})
+    tried = spec.model_copy(update={"training": short, "pretraining": None})
+    run = Trainer(tried, 0, _random_images(spec, images), engine.choose(short.precision, 0))
+    run.train_epoch(1)
+    run.evaluate()
+    begun = time.perf_counter()
+    run.train_epoch(2)
+    trained = time.perf_counter() - begun
+    run.evaluate()
+    evaluated = time.perf_counter() - begun - trained
+    train_images, test_images = spec.images_to_train, spec.epochs * spec.test_images
+    seconds = trained * train_images / images + evaluated * test_images / _TEST_IMAGES
+    return forecast.work(spec) / seconds
+
+
+def _random_images(spec: Spec, count: int) -> ImageData:
+    random = np.random.default_rng(0)
+    side, channels = spec.dataset.size, spec.dataset.channels
+    train, test = (
+        Split(
+            random.integers(0, 256, (n, side, side, channels), dtype=np.uint8),
+            random.integers(0, spec.dataset.classes, n),
+        )
+        for n in (count, _TEST_IMAGES)
+    )
+    return ImageData(train, test, "generated", "", (0.5,) * channels, (0.25,) * channels)

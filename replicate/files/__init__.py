@@ -1,0 +1,1 @@
+"""Files on disk: whole or absent, checked, typed; nothing of this project's subject."""

@@ -1,0 +1,119 @@
+"""The paper's claims, and their audit on the printed tables or on replicated means."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import Field, model_validator
+
+from replicate.files.typed import Part, read_yaml
+from replicate.paper.numbers import Figure, Many, Numbers, Pair, Place, Text
+from replicate.paper.rules import AnyRule, Check, Comparison, Outcome, Rule
+from replicate.paper.tables import Tables
+
+T = TypeVar("T")
+
+
+class Claim(Part):
+    """What the paper says, and the rules that put it to the test."""
+
+    id: Annotated[str, Field(pattern=r"^C\d\d$")]
+    where: Text
+    text: Text
+    """A short paraphrase."""
+    combine: Literal["all", "any"] = "all"
+    """Whether all rules must hold, or any one: then each is a way to read the claim."""
+    rules: Many[AnyRule]
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        return tuple(rule for rule in self.rules if isinstance(rule, Comparison))
+
+    @property
+    def testable_on_runs(self) -> bool:
+        """Whether any rule speaks of what the method does, not only of what is printed."""
+        return bool(self.comparisons)
+
+
+class _ClaimsFile(Part):
+    claims: Many[Claim]
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        return _unique(self, [claim.id for claim in self.claims])
+
+
+class _FiguresFile(Part):
+    figures: Many[Figure]
+
+    @model_validator(mode="after")
+    def _figures_are_unique(self) -> Self:
+        return _unique(self, [figure.figure for figure in self.figures])
+
+
+@dataclass(frozen=True)
+class Finding:
+    claim: Claim
+    outcome: Outcome
+    checks: tuple[Check, ...]
+    """One for each rule that was applied."""
+
+    @property
+    def says(self) -> str:
+        """What the numbers say; with several rules, which part holds and which does not."""
+        if len(self.checks) == 1:
+            return self.checks[0].says
+        return "; ".join(f"{check.outcome}: {check.says}" for check in self.checks)
+
+
+def read_claims(root: Path) -> tuple[Claim, ...]:
+    """experiments/paper/claims.yaml; raises UserError with every problem."""
+    return read_yaml(root / "experiments" / "paper" / "claims.yaml", _ClaimsFile).claims
+
+
+def read_figures(root: Path) -> tuple[Figure, ...]:
+    """experiments/paper/figures.yaml; raises UserError with every problem."""
+    return read_yaml(root / "experiments" / "paper" / "figures.yaml", _FiguresFile).figures
+
+
+def audit(tables: Tables, figures: Sequence[Figure], claims: Iterable[Claim]) -> list[Finding]:
+    """Every claim against the numbers as printed. Nothing is trained."""
+    numbers = Numbers(tables, figures)
+    return [_find(claim, claim.rules, numbers) for claim in claims]
+
+
+def retest(tables: Tables, means: Mapping[Place, float], claims: Iterable[Claim]) -> list[Finding]:
+    """The testable claims' comparisons against replicated means; places without one are unknown."""
+    numbers = Numbers(tables, (), means)
+    return [_find(claim, claim.comparisons, numbers) for claim in claims if claim.testable_on_runs]
+
+
+def compared(tables: Tables, claim: Claim) -> list[Pair]:
+    """The pairs of cells whose difference a claim is about."""
+    numbers = Numbers(tables, ())
+    return list(dict.fromkeys(pair for rule in claim.comparisons for pair in rule.pairs(numbers)))
+
+
+def tally(findings: Iterable[Finding]) -> str:
+    """As `fails 17, holds 6`."""
+    counts = Counter(finding.outcome for finding in findings)
+    return ", ".join(f"{outcome} {count}" for outcome, count in counts.most_common())
+
+
+def _find(claim: Claim, rules: Sequence[Rule], numbers: Numbers) -> Finding:
+    checks = tuple(rule.check(numbers) for rule in rules)
+    outcomes = [check.outcome for check in checks]
+    decisive: Outcome = "fails" if claim.combine == "all" else "holds"
+    if decisive in outcomes:
+        return Finding(claim, decisive, checks)
+    unknown = "cannot be checked" in outcomes
+    return Finding(claim, "cannot be checked" if unknown else outcomes[0], checks)
+
+
+def _unique(part: T, names: Sequence[object]) -> T:
+    again = {name for name in names if names.count(name) > 1}
+    if again:
+        raise ValueError(f"given twice: {', '.join(map(str, again))}")
+    return part

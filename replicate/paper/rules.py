@@ -1,0 +1,319 @@
+"""Typed rules: statements that the paper's numbers, or replicated means, can contradict."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from replicate.errors import UserError
+from replicate.files.typed import Part
+from replicate.paper.numbers import Many, Number, Numbers, Pair, Place, TableNumber, Text
+
+Outcome = Literal["holds", "fails", "cannot be checked"]
+
+
+class Check(NamedTuple):
+    outcome: Outcome
+    says: str
+    """What the numbers say."""
+
+
+class Rule(Part):
+    """One statement that numbers can contradict."""
+
+    @abstractmethod
+    def check(self, numbers: Numbers) -> Check: ...
+
+
+class Comparison(Rule):
+    """A statement about what the method does: it can be tested on replicated numbers too."""
+
+    @abstractmethod
+    def pairs(self, numbers: Numbers) -> list[Pair]:
+        """What it compares, for paired differences by seed."""
+
+
+class Positive(Comparison):
+    """Every pair's difference is above zero."""
+
+    def check(self, numbers: Numbers) -> Check:
+        gains = {pair: numbers.difference(pair) for pair in self.pairs(numbers)}
+        against = [
+            f"{pair.over} {_percent(numbers.value(pair.over))}, "
+            f"{pair.of.column} {_percent(numbers.value(pair.of))}"
+            for pair, gain in gains.items()
+            if gain is not None and gain <= 0
+        ]
+        all_gains = [f"{pair.of.row} {_signed(gain)}" for pair, gain in gains.items()]
+        outcome = _all(None if gain is None else gain > 0 for gain in gains.values())
+        return Check(outcome, "; ".join(against) or ", ".join(all_gains))
+
+
+class BeatsBaseline(Positive):
+    """The columns lie above average pooling in every row."""
+
+    kind: Literal["beats-baseline"]
+    table: TableNumber
+    columns: Many[Text]
+
+    def pairs(self, numbers: Numbers) -> list[Pair]:
+        return numbers.pairs(self.table, self.columns)
+
+
+class IncreasingRows(Positive):
+    """In every row each column lies above the one before it."""
+
+    kind: Literal["increasing-rows"]
+    table: TableNumber
+
+    def pairs(self, numbers: Numbers) -> list[Pair]:
+        columns = numbers.tables.columns(self.table)
+        return [
+            Pair(Place(self.table, row, right), Place(self.table, row, left))
+            for row in numbers.tables.rows(self.table)
+            for left, right in pairwise(columns)
+        ]
+
+
+class GainsInRange(Comparison):
+    """In every row the best of the columns gains between low and high points on average pooling."""
+
+    kind: Literal["gains-in-range"]
+    tables: Many[TableNumber]
+    columns: Many[Text]
+    low: Number
+    high: Number
+    tolerance: Number
+    reason: Text
+
+    def pairs(self, numbers: Numbers) -> list[Pair]:
+        return [pair for table in self.tables for pair in numbers.pairs(table, self.columns)]
+
+    def check(self, numbers: Numbers) -> Check:
+        by_table = {table: numbers.gains(table, self.columns) for table in self.tables}
+        inside = [self._holds(gain) for gains in by_table.values() for gain in gains.values()]
+        listed = "; ".join(f"Table {table}: {_listed(gains)}" for table, gains in by_table.items())
+        count = f"{inside.count(False)} of {len(inside)} outside {self.low} to {self.high}"
+        return Check(_all(inside), f"{listed}: {count}")
+
+    def _holds(self, gain: Decimal | None) -> bool | None:
+        if gain is None:
+            return None
+        return self.low - self.tolerance <= gain <= self.high + self.tolerance
+
+
+class LargestGainRow(Comparison):
+    """The row whose best of the columns gains most on average pooling."""
+
+    kind: Literal["largest-gain-row"]
+    table: TableNumber
+    columns: Many[Text]
+    row: Text
+
+    def pairs(self, numbers: Numbers) -> list[Pair]:
+        return numbers.pairs(self.table, self.columns)
+
+    def check(self, numbers: Numbers) -> Check:
+        gains = numbers.gains(self.table, self.columns)
+        if self.row not in gains:
+            raise UserError(f"Table {self.table} has no row {self.row!r}: {', '.join(gains)}")
+        gain_here = gains[self.row]
+        others = [gain for row, gain in gains.items() if row != self.row]
+        outcome = _all(
+            None if gain_here is None or gain is None else gain_here > gain for gain in others
+        )
+        return Check(outcome, f"largest first: {_listed(_ranked(gains))}")
+
+
+class GainAbout(Comparison):
+    """One number lies above another by about so many points."""
+
+    kind: Literal["gain-about"]
+    of: Place
+    over: Place
+    about: Number
+    tolerance: Number
+    reason: Text
+
+    def pairs(self, numbers: Numbers) -> list[Pair]:
+        return [Pair(self.of, self.over)]
+
+    def check(self, numbers: Numbers) -> Check:
+        gain = numbers.difference(Pair(self.of, self.over))
+        holds = self._holds(gain)
+        over = self.over.column if self.over.table == self.of.table else str(self.over)
+        says = f"{self.of} over {over}: {_signed(gain)}"
+        if holds is False:
+            says += f", not {self.about:+}" + _elsewhere(self._found_in_other_table(numbers))
+        return Check(_all([holds]), says)
+
+    def _holds(self, gain: Decimal | None) -> bool | None:
+        return None if gain is None else abs(gain - self.about) <= self.tolerance
+
+    def _found_in_other_table(self, numbers: Numbers) -> Iterator[str]:
+        for table in numbers.tables.numbers():
+            pair = Pair(self.of._replace(table=table), self.over._replace(table=table))
+            gain = numbers.difference(pair)
+            if self._holds(gain):
+                yield f"{_signed(gain)} in Table {table}"
+
+
+class OrderingOfMeans(Comparison):
+    """In every column the mean over the rows is higher in one table than in the other."""
+
+    kind: Literal["ordering-of-means"]
+    higher: TableNumber
+    lower: TableNumber
+
+    def pairs(self, numbers: Numbers) -> list[Pair]:
+        return [
+            Pair(Place(self.higher, row, column), Place(self.lower, row, column))
+            for column in numbers.tables.columns(self.higher)
+            for row in numbers.tables.rows(self.higher)
+        ]
+
+    def check(self, numbers: Numbers) -> Check:
+        means = {
+            column: (_mean(numbers, self.higher, column), _mean(numbers, self.lower, column))
+            for column in numbers.tables.columns(self.higher)
+        }
+        outcome = _all(None if a is None or b is None else a > b for a, b in means.values())
+        listed = ", ".join(f"{c} {_percent(b)} / {_percent(a)}" for c, (a, b) in means.items())
+        return Check(outcome, f"column means, Table {self.lower} / Table {self.higher}: {listed}")
+
+
+class Value(Rule):
+    """The text repeats a number of a table; judged to the digits that the text gives."""
+
+    kind: Literal["value"]
+    place: Place
+    stated: Annotated[str, Field(pattern=r"^\d{1,3}\.\d{1,2}$")]
+
+    def check(self, numbers: Numbers) -> Check:
+        value = numbers.printed(self.place)
+        if self._holds(value):
+            return Check("holds", f"{self.place}: {value}")
+        elsewhere = _elsewhere(self._found_in_other_table(numbers))
+        return Check("fails", f"{self.place}: {value}, not {self.stated}{elsewhere}")
+
+    def _holds(self, value: Decimal) -> bool:
+        stated = Decimal(self.stated)
+        return value.quantize(stated, ROUND_HALF_UP) == stated
+
+    def _found_in_other_table(self, numbers: Numbers) -> Iterator[str]:
+        for table in numbers.tables.numbers():
+            value = numbers.printed(self.place._replace(table=table))
+            if self._holds(value):
+                yield f"{value} in Table {table}"
+
+
+class FigureMatchesTable(Rule):
+    """Every bar of a figure has the height that its table prints.
+
+    A height is the difference of two readings, the bar's top and the axis, so it may be off by
+    twice the reading error.
+    """
+
+    kind: Literal["figure-matches-table"]
+    figure: int
+
+    def check(self, numbers: Numbers) -> Check:
+        drawn = next((f for f in numbers.figures if f.figure == self.figure), None)
+        if drawn is None:
+            return Check("cannot be checked", f"no readings of Figure {self.figure}")
+        allowed = 2 * drawn.reading_error
+        gaps = {place: bar - numbers.printed(place) for place, bar in drawn.bars().items()}
+        off = {f"{p.row} {p.column}": gap for p, gap in gaps.items() if abs(gap) > allowed}
+        count = f"{len(off)} of {len(gaps)} bars are more than {allowed} off Table {drawn.table}"
+        return Check("fails" if off else "holds", f"{count}: {_listed(off)}" if off else count)
+
+
+class WeightsIncrease(Rule):
+    """Loss weights increase from the first head to the last."""
+
+    kind: Literal["weights-increase"]
+    weights: Many[Many[Number]]
+
+    def check(self, numbers: Numbers) -> Check:
+        rising = [all(a < b for a, b in pairwise(w)) for w in self.weights]
+        return Check(_all(rising), "; ".join(", ".join(map(str, w)) for w in self.weights))
+
+
+class TablesExist(Rule):
+    """The paper has the tables that its text names.
+
+    That a table is not there is seen in the paper itself, so the rule fails; what the table would
+    have held is what cannot be checked.
+    """
+
+    kind: Literal["tables-exist"]
+    tables: Many[int]
+
+    def check(self, numbers: Numbers) -> Check:
+        there = numbers.tables.numbers()
+        missing = [f"there is no Table {table}" for table in self.tables if table not in there]
+        present = f"the paper has Tables {', '.join(map(str, there))}"
+        return Check(_all(table in there for table in self.tables), "; ".join(missing) or present)
+
+
+AnyRule = Annotated[
+    BeatsBaseline
+    | IncreasingRows
+    | GainsInRange
+    | LargestGainRow
+    | GainAbout
+    | OrderingOfMeans
+    | Value
+    | FigureMatchesTable
+    | WeightsIncrease
+    | TablesExist,
+    Field(discriminator="kind"),
+]
+
+
+def _all(results: Iterable[bool | None]) -> Outcome:
+    """One False is enough to fail; holds only if all are known and there is something to know."""
+    known = list(results)
+    if False in known:
+        return "fails"
+    return "holds" if known and None not in known else "cannot be checked"
+
+
+def _ranked(gains: Mapping[str, Decimal | None]) -> dict[str, Decimal | None]:
+    """Largest first, unknown last."""
+
+    def size(row: str) -> Decimal:
+        gain = gains[row]
+        return Decimal("-Infinity") if gain is None else gain
+
+    return {row: gains[row] for row in sorted(gains, key=size, reverse=True)}
+
+
+def _mean(numbers: Numbers, table: int, column: str) -> Decimal | None:
+    values = [numbers.value(Place(table, row, column)) for row in numbers.tables.rows(table)]
+    present = [value for value in values if value is not None]
+    return sum(present, Decimal()) / len(values) if len(present) == len(values) else None
+
+
+def _elsewhere(places: Iterable[str]) -> str:
+    listed = ", ".join(places)
+    return f" ({listed})" if listed else ""
+
+
+def _listed(gains: Mapping[str, Decimal | None]) -> str:
+    return ", ".join(f"{row} {_signed(gain)}" for row, gain in gains.items())
+
+
+def _percent(value: Decimal | None) -> str:
+    return "no number" if value is None else f"{_rounded(value)}"
+
+
+def _signed(value: Decimal | None) -> str:
+    return "no number" if value is None else f"{_rounded(value):+}"
+
+
+def _rounded(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.01"), ROUND_HALF_UP)

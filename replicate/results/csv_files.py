@@ -1,0 +1,204 @@
+"""The CSV files of results/<campaign>/: their columns, what these may say, one reader, one writer.
+
+A column of `float`, `Int64` or `str` may have nothing in it, a number that is unknown or no text;
+one of `int` never has. The files can come from anybody: a report must not repeat nonsense.
+"""
+
+import io
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from replicate.errors import UserError
+from replicate.files import atomic
+from replicate.files import checksums as sums
+from replicate.paper.tables import DATASETS, METHODS
+from replicate.plan.campaign import Campaign
+from replicate.results.statistics import VERDICTS
+
+Kind = Literal["str", "int", "Int64", "float"]
+Test = Callable[[pd.Series], Any]
+"""Whether each value of a column can be."""
+MAX_NUMBER = 1e15
+"""Of any number: FLOPs, seconds and accuracies are far below, and figures cannot show more."""
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
+"""What reading a damaged CSV file can end in."""
+RUN: dict[str, Kind] = {"cell": "str", "seed": "int", "run_id": "str"}
+
+COLUMNS: dict[str, dict[str, Kind]] = {
+    "runs.csv": {
+        "cell": "str", "table": "float", "dataset": "str", "method": "str", "protocol": "str",
+        "seed": "int", "run_id": "str", "status": "str", "stale": "str", "accuracy": "float",
+        "best_accuracy": "float", "best_epoch": "Int64", "epochs": "float", "train_loss": "float",
+        "penalty": "float", "source": "str", "fingerprint": "str", "precision": "str",
+        "parameters": "Int64", "flops": "Int64", "right": "Int64", "error": "str",
+    },
+    "cells.csv": {
+        "cell": "str", "table": "float", "row": "str", "column": "str", "dataset": "str",
+        "method": "str", "protocol": "str", "published": "str", "asked": "int", "n": "int",
+        "failed": "int", "diverged": "int", "mean": "float", "sd": "float", "low": "float",
+        "high": "float", "best_mean": "float", "delta": "float", "verdict": "str", "mixed": "str",
+    },
+    "provenance.csv": {
+        **RUN, "started": "str", "seconds": "float", "images_per_second": "float",
+        "attempts": "float", "device": "str", "threads": "str", "compiled": "str", "code": "str",
+        "within": "str", "commit": "str",
+        "dirty": "str", "python": "str", "torch": "str", "torchvision": "str", "numpy": "str",
+    },
+    "epochs.csv.gz": {
+        **RUN, "epoch": "int", "learning_rate": "float", "loss": "float", "head_losses": "str",
+        "penalty": "float", "train_accuracy": "float", "accuracy": "float", "seconds": "float",
+        "images_per_second": "float",
+    },
+    "pools.csv.gz": {**RUN, "head": "int", "channel": "int", "sum": "float"},
+    "forecast.csv": {**RUN, "predicted": "float"},
+    "maps.csv.gz": {
+        "cell": "str", "head": "int", "row": "int", "column": "int", "weight": "float",
+    },
+    "oddities.csv": {**RUN, "oddity": "str", "accuracy": "float", "odd_accuracy": "float"},
+}  # fmt: skip
+
+LATER = {"parameters", "flops", "right", "code", "within"}
+"""Columns that files written before them lack: read as unknown."""
+
+
+def _one_of(words: Collection[object]) -> Test:
+    return lambda column: column.isin(list(words))
+
+
+def _printed(column: pd.Series) -> Any:
+    return column.str.fullmatch(r"(\d{1,3}\.\d{1,4})?")
+
+
+def _verdict(column: pd.Series) -> Any:
+    return column.str.partition(" (")[0].isin(list(VERDICTS))
+
+
+def _percent(column: pd.Series) -> Any:
+    return column.isna() | column.between(0, 100)
+
+
+def _known_percent(column: pd.Series) -> Any:
+    return column.between(0, 100)
+
+
+def _natural(column: pd.Series) -> Any:
+    return column.isna() | (column >= 0)
+
+
+def _once(column: pd.Series) -> Any:
+    return ~column.duplicated()
+
+
+TESTS: dict[str, dict[str, Test]] = {
+    "cells.csv": {
+        "cell": _once, "table": _one_of([1, 2, np.nan]), "published": _printed, "verdict": _verdict,
+        **dict.fromkeys(("asked", "n", "failed", "diverged", "sd"), _natural),
+        **dict.fromkeys(("mean", "best_mean"), _percent),
+    },
+    "runs.csv": {
+        "run_id": _once, "status": _one_of(["done", "diverged", "failed"]), "seed": _natural,
+        **dict.fromkeys(("accuracy", "best_accuracy"), _percent),
+    },
+    "provenance.csv": {"run_id": _once, "seed": _natural, "seconds": _natural, "images_per_second": _natural},
+    "epochs.csv.gz": {"seed": _natural, "accuracy": _percent, "train_accuracy": _percent},
+    "pools.csv.gz": dict.fromkeys(("seed", "head", "channel"), _natural),
+    "maps.csv.gz": dict.fromkeys(("head", "row", "column"), _natural),
+    "forecast.csv": {"run_id": _once, "predicted": _natural},
+    "oddities.csv": {"seed": _natural, **dict.fromkeys(("accuracy", "odd_accuracy"), _known_percent)},
+}  # fmt: skip
+
+
+def read_csv(campaign: Campaign, file: str, cells: Collection[str] = ()) -> pd.DataFrame:
+    """One of a campaign's CSV files, typed; no rows where the file is missing or empty.
+
+    Args:
+        cells: that it may speak of; by default those of the campaign.
+
+    Raises:
+        UserError: it cannot be read, lacks a column, or says what cannot be.
+    """
+    table = _read(campaign.results / file)
+    _check(campaign.results / file, table, cells or {cell.name for cell in campaign.cells})
+    return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    types = COLUMNS[path.name]
+    sums.check(path)
+    try:
+        atomic.require_regular(path)
+        # "NA" in a text column stays text.
+        frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_blank(types))
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{path}: cannot be read ({reason}): make it again with `replicate aggregate`"
+        ) from None
+    unknown = {name: pd.Series(dtype=types[name]) for name in LATER & types.keys() - set(frame)}
+    frame = frame.assign(**unknown)
+    if missing := types.keys() - set(frame.columns):
+        columns = ", ".join(sorted(missing))
+        raise UserError(
+            f"{path}: has no column {columns}: make it again with `replicate aggregate`"
+        )
+    return frame
+
+
+def _blank(types: dict[str, Kind]) -> dict[str, list[str]]:
+    """Nothing between the commas is a missing number, but an empty text."""
+    return {name: ["", "nan"] for name, kind in types.items() if kind in ("float", "Int64")}
+
+
+def table_of(rows: Iterable[Mapping[str, Any]], file: str) -> pd.DataFrame:
+    """Rows as a table with the columns of a file."""
+    types = COLUMNS[file]
+    counts: dict[str, Any] = {name: kind for name, kind in types.items() if kind == "Int64"}
+    return pd.DataFrame(list(rows), columns=list(types)).astype(counts)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """The same bytes for the same table: compressed files carry no time stamp."""
+    compression: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
+    buffer = io.BytesIO()
+    table.to_csv(buffer, index=False, lineterminator="\n", compression=compression)
+    with sums.replacing(path) as file:
+        file.write(buffer.getvalue())
+
+
+def _check(path: Path, frame: pd.DataFrame, cells: Collection[str]) -> None:
+    """Refuse a table with a value that `replicate aggregate` never writes.
+
+    Args:
+        cells: of the campaign.
+    """
+    for name in frame.columns:
+        column = frame[name]
+        if column.dtype.kind in "fiu":
+            _refuse(path, column, column.isna() | (column.abs() < MAX_NUMBER))
+        if name == "cell":
+            _refuse(path, column, column.isin(list(cells)))
+        if test := TESTS[path.name].get(str(name)):
+            _refuse(path, column, test(column))
+    if path.name == "cells.csv":
+        printed = frame[frame["table"].notna()]
+        _refuse(path, printed["row"], printed["row"].isin(list(DATASETS)))
+        _refuse(path, printed["column"], printed["column"].isin(list(METHODS)))
+    if path.name == "runs.csv":
+        done = frame.loc[frame["status"] == "done", "accuracy"]
+        _refuse(path, done, done.notna())
+
+
+def _refuse(path: Path, column: pd.Series, good: Any) -> None:
+    bad = column[~good.to_numpy(dtype=bool)]
+    if len(bad):
+        raise UserError(
+            f"{path}: line {bad.index[0] + 2}: {column.name} {str(bad.iloc[0])[:80]!r} cannot be: "
+            "make it again with `replicate aggregate`"
+        )

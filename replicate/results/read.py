@@ -1,0 +1,117 @@
+"""Reads the files of results/<campaign>/ that a report is made from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from replicate.errors import UserError
+from replicate.paper import tables as paper
+from replicate.plan.campaign import Campaign, Request, open_campaign
+from replicate.results.csv_files import COLUMNS, read_csv
+from replicate.specs import catalogue, resolve
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a campaign asked for and what came of it; frames have the columns of `COLUMNS`."""
+
+    campaign: Campaign
+    paper: paper.Tables
+    cells: pd.DataFrame
+    """Indexed by cell name."""
+    runs: pd.DataFrame
+    provenance: pd.DataFrame
+    epochs: pd.DataFrame
+    pools: pd.DataFrame
+    maps: pd.DataFrame
+    forecast: pd.DataFrame
+    oddities: pd.DataFrame
+
+    @property
+    def request(self) -> Request:
+        return self.campaign.request
+
+    @cached_property
+    def lacking(self) -> dict[str, str]:
+        """The paper's cells that the protocol does not have, with what it says of them."""
+        root = self.campaign.root
+        protocol = resolve.read_protocol(root, self.request.protocol)
+        return catalogue.uncovered(root, self.paper.cell_names(), protocol)
+
+    @cached_property
+    def caveat(self) -> str:
+        """Why no number of this campaign may be compared with the paper's; empty where they may."""
+        root, request = self.campaign.root, self.request
+        specs = [cell.spec for cell in self.campaign.cells]
+        unset = resolve.load(root, request.cells, request.protocol)
+        protocols = [cell.spec.protocol for cell in unset if not cell.spec.protocol.comparable]
+        reasons = [f"protocol {protocol.name} ({protocol.title})" for protocol in protocols]
+        generated = any(spec.generated for spec in specs) or "generated" in set(self.runs["source"])
+        if generated and not any("generated" in reason for reason in reasons):
+            reasons.append("generated images")
+        if not all(spec.protocol.comparable for spec in specs):
+            reasons += [f"setting {key}={value}" for key, value in request.settings.items()]
+        return "; ".join(dict.fromkeys(reasons))
+
+    @property
+    def done(self) -> pd.DataFrame:
+        return self.runs[self.runs["status"] == "done"]
+
+    @cached_property
+    def accuracies(self) -> dict[str, dict[int, float]]:
+        """By cell and seed, of the finished runs of every cell that is not stale."""
+        current = self.cells.loc[self.cells["verdict"] != "stale", "cell"]
+        done = self.done[self.done["cell"].isin(current)]
+        return {
+            str(cell): dict(
+                zip(own["seed"].astype(int), own["accuracy"].astype(float), strict=True)
+            )
+            for cell, own in done.groupby("cell", sort=False)
+        }
+
+
+def read_results(root: Path, name: str) -> Results:
+    """Read a campaign's results; CSV files other than cells.csv may be missing.
+
+    Raises:
+        UserError: no such campaign, or a file that lacks a column.
+    """
+    opened = open_campaign(root, name)
+    if not (opened.results / "cells.csv").is_file():
+        raise UserError(f"{opened.results / 'cells.csv'}: no such file: run `replicate run` first")
+    cells = read_csv(opened, "cells.csv")
+    names = set(cells["cell"])
+    others = {
+        file.partition(".")[0]: read_csv(opened, file, names)
+        for file in COLUMNS
+        if file != "cells.csv"
+    }
+    return Results(
+        campaign=opened,
+        paper=paper.read_tables(root),
+        cells=cells.set_index("cell", drop=False).rename_axis(None),
+        **others,
+    )
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries by column name."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def by_cell(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The rows of a table that has one per cell."""
+    return {row["cell"]: row for row in records(frame)}
+
+
+def placed(frame: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Rows of pools.csv.gz or maps.csv.gz with the cell's place in the tables, and the stage of each head."""
+    places = cells[["cell", "table", "row", "column"]].reset_index(drop=True)
+    places = places[places["table"].notna()].rename(columns={"row": "set", "column": "method"})
+    merged = frame.merge(places, on="cell")
+    # The last head sits on stage 3, however many heads there are and wherever their count begins.
+    merged["stage"] = 3 - (merged.groupby("cell")["head"].transform("max") - merged["head"])
+    return merged

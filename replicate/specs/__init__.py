@@ -1,0 +1,1 @@
+"""The files of experiments/: read, merged, typed, checked."""

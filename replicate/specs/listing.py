@@ -1,0 +1,68 @@
+"""Cells and specs as text tables."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from replicate.errors import UserError
+from replicate.specs import catalogue, resolve
+from replicate.specs.resolve import Cell, Origin
+
+
+def cells(
+    root: Path,
+    patterns: Sequence[str],
+    protocol: str,
+    table: int | None,
+    dataset: str | None,
+    method: str | None,
+) -> str:
+    """The cells that pass all filters, with their published numbers; raises UserError where none does."""
+    names = catalogue.cell_names(root)
+    if patterns:
+        names = catalogue.select(names, patterns)
+    lacking = catalogue.uncovered(root, names, resolve.read_protocol(root, protocol))
+    rows = []
+    for cell in resolve.load(root, names, "paper"):
+        spec = cell.spec
+        wanted = {
+            table: spec.published and spec.published.table,
+            dataset: spec.dataset.name,
+            method: spec.method.name,
+        }
+        if all(asked in (None, value) for asked, value in wanted.items()):
+            printed = spec.published.value if spec.published else ""
+            said = lacking.get(cell.name, printed)
+            rows.append((cell.name, spec.dataset.title, spec.method.title, said))
+    if not rows:
+        raise UserError("no cell matches all of these filters; `replicate list` shows every cell")
+    return tabulate(rows, ["cell", "data set", "method", "published, %"], disable_numparse=True)
+
+
+def spec(root: Path, pattern: str, protocol: str, settings: Mapping[str, str]) -> str:
+    """The resolved specs of the cells that match, with the file and line of every value."""
+    names = catalogue.select(catalogue.cell_names(root), [pattern])
+    resolved = resolve.load(root, names, protocol, settings)
+    rows = [row for cell in resolved for row in _values(cell, root)]
+    return tabulate(rows, ["key", "value", "from"], disable_numparse=True, tablefmt="plain")
+
+
+def _values(cell: Cell, root: Path) -> Iterator[tuple[str, str, str]]:
+    values = cell.spec.model_dump(mode="json")
+    yield cell.name, "", ""
+    for keys, origin in sorted(
+        cell.origins.items(), key=lambda item: list(values).index(item[0][0])
+    ):
+        value: Any = values
+        for key in keys:
+            value = value[key]
+        yield "  " + ".".join(keys), json.dumps(value), _short(origin, root)
+
+
+def _short(origin: Origin, root: Path) -> str:
+    """An origin relative to the project."""
+    folder, file = root.resolve(), origin.file
+    return f"{file.relative_to(folder) if file.is_relative_to(folder) else file}:{origin.line}"

@@ -1,0 +1,1 @@
+"""The steps of a command: the only place that knows every stage."""

@@ -1,0 +1,126 @@
+"""One archive of a campaign, from which every number can be computed again."""
+
+import gzip
+import io
+import shlex
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from replicate.dispatch.code import PACKAGE, source_files
+from replicate.errors import UserError
+from replicate.files import atomic, checksums
+from replicate.plan.campaign import Campaign, open_campaign
+from replicate.workflows.conclude import conclude
+
+ENVIRONMENT = ("requirements.lock", "environment.yml", "pyproject.toml")
+README = """\
+# {name}: a replication of FlexPooling (VISAPP 2023)
+
+| | |
+| --- | --- |
+| `results/{name}/*.csv`, `*.csv.gz` | every number: one row per cell, per run, per epoch |
+| `results/{name}/runs/` | the records that these were made from, one folder per run |
+| `results/{name}/campaign.json` | what was asked for: protocol, cells, seeds |
+| `reports/{name}/` | the report: report.md, report.html, tables.tex, figures |
+| `experiments/` | every spec, and the paper's tables, claims and open points |
+| `requirements.lock`, `environment.yml` | the environment |
+| `replicate/` | the code that reads all this |
+
+Every number again, from the records alone, in an environment with the pinned libraries
+(`pip install -r requirements.lock`) and in this folder:
+
+```bash
+python -m replicate aggregate {name}
+python -m replicate report {name}
+```
+
+The runs themselves again, on any machine with the data sets:
+
+```bash
+python -m replicate run --campaign {name}-again {run}
+```
+
+Commits of the code that trained: {commits}.
+"""
+
+
+def export(root: Path, name: str, target: Path | None = None) -> Path:
+    """Make the CSV files and the report anew, and pack them with all that they come from.
+
+    The same content gives the same bytes. Returns the path of the archive, by default <name>.tar.gz
+    in the current folder.
+
+    Raises:
+        UserError: no such campaign, or a record, file or folder that is missing.
+    """
+    campaign = open_campaign(root, name)
+    for needed in ENVIRONMENT:  # first, so that nothing is written where one is missing
+        if not (root / needed).is_file():
+            raise UserError(f"{root / needed}: not there; export from a checkout of the project")
+    conclude(campaign)
+    target = target or Path(f"{name}.tar.gz")
+    try:
+        with atomic.replacing(target) as file:
+            file.write(_packed(name, dict(_files(campaign))))
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+    return target
+
+
+def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
+    """Every file of the archive, by its path in it."""
+    root, name = campaign.root, campaign.request.name
+    yield "README.md", _readme(campaign).encode()
+    for file in ENVIRONMENT:
+        yield file, (root / file).read_bytes()
+    for folder in (PACKAGE, root / "experiments"):
+        yield from _contents(folder, folder.name, source_files(folder))
+    results = f"results/{name}"
+    yield from _below(
+        campaign.results, results, "campaign.json", "*.csv", "*.csv.gz", checksums.FILE
+    )
+    yield from _below(campaign.runs_folder, f"{results}/runs", "record.json", "pools.npz")
+    yield from _below(
+        root / "reports" / name, f"reports/{name}", "*.md", "*.html", "*.tex", "*.png", "*.svg"
+    )
+
+
+def _below(folder: Path, prefix: str, *patterns: str) -> Iterator[tuple[str, bytes]]:
+    return _contents(folder, prefix, (path for one in patterns for path in folder.rglob(one)))
+
+
+def _contents(folder: Path, prefix: str, paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
+    for path in paths:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{path}: a link out of {folder}: replace it by what is meant")
+        yield f"{prefix}/{path.relative_to(folder).as_posix()}", path.read_bytes()
+
+
+def _packed(folder: str, files: dict[str, bytes]) -> bytes:
+    """A .tar.gz without times, owners or an order of its own."""
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        for name, content in sorted(files.items()):
+            entry = tarfile.TarInfo(f"{folder}/{name}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _readme(campaign: Campaign) -> str:
+    from replicate.results.csv_files import read_csv
+
+    request = campaign.request
+    commits = set(read_csv(campaign, "provenance.csv")["commit"]) - {""}
+    run = ["--protocol", request.protocol, "--seeds", str(request.seeds)]
+    for key, value in request.settings.items():
+        run += ["--set", f"{key}={value}"]
+    return README.format(
+        name=request.name,
+        run=shlex.join([*run, *request.cells]),
+        commits=", ".join(sorted(commits)) or "unknown, the runs were not made in a git checkout",
+    )

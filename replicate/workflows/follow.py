@@ -1,0 +1,109 @@
+"""Coming back to a campaign: its status, its end, its logs."""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from replicate.dispatch.crashes import tail
+from replicate.dispatch.progress import SECONDS_BETWEEN_LOOKS, open_view
+from replicate.dispatch.slurm.diagnosis import diagnose
+from replicate.dispatch.slurm.jobs import query
+from replicate.dispatch.slurm.submission import log_path, read_submissions
+from replicate.dispatch.slurm.wait import await_jobs
+from replicate.errors import UserError
+from replicate.plan.campaign import Campaign
+from replicate.plan.runs import Run
+from replicate.records.run_folder import last_worker
+from replicate.specs import catalogue
+from replicate.text import say
+from replicate.workflows.conclude import INTERRUPTED, conclude_submitted, exit_code
+
+WORKER = re.compile(r"[\w-]+")
+"""What workers are called: nothing that leads out of the logs."""
+
+
+def status_lines(campaign: Campaign) -> list[str]:
+    """What the records say, then what SLURM says."""
+    state = campaign.look()
+    details = [*state.details(), *diagnose(query(campaign), state)]
+    return [f"{campaign.request.name}: {state.summary()}", *(f"  {line}" for line in details)]
+
+
+def watch_status(campaigns: Sequence[Campaign], every: float) -> None:
+    """Show the status until every run has ended, or Ctrl-C."""
+    with suppress(KeyboardInterrupt), Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            lines = [line for one in campaigns for line in status_lines(one)]
+            live.update(Text("\n".join(lines)), refresh=True)
+            if all(one.look().ended for one in campaigns):
+                return
+            time.sleep(every)
+
+
+def wait_for_end(campaign: Campaign, every: float) -> int:
+    """Wait for a submitted campaign, see to it that its report is there; returns the exit code.
+
+    Raises:
+        UserError: it has never been submitted.
+    """
+    name = campaign.request.name
+    if not any(sent.tasks for sent in read_submissions(campaign)):
+        raise UserError(f"campaign {name!r} has not been submitted: `replicate submit`")
+    try:
+        with open_view(campaign.look()) as view:
+            for _ in await_jobs(campaign, every):
+                view.show(campaign.look())
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            view.show(campaign.look())
+    except KeyboardInterrupt:
+        say("the jobs go on; `replicate wait` waits again")
+        return INTERRUPTED
+    if not _is_reported(campaign):
+        conclude_submitted(Path(read_submissions(campaign)[-1].code), name)
+    for line in status_lines(campaign):
+        say(line)
+    print(f"report: {campaign.root / 'reports' / name / 'report.md'}")
+    return exit_code(campaign.look())
+
+
+def _is_reported(campaign: Campaign) -> bool:
+    """Whether SLURM says that the last report job has done its work."""
+    view = query(campaign)
+    job = (view.jobs or {}).get(view.submissions[-1].report or "")
+    return job is not None and job.state == "COMPLETED"
+
+
+def log_lines(campaign: Campaign, pattern: str, lines: int) -> Iterator[str]:
+    """The last lines of the logs of a cell's last attempts, each behind its path."""
+    names = [cell.name for cell in campaign.cells]
+    chosen = set(catalogue.select(names, [pattern]))
+    places: dict[Path, list[Run]] = {}
+    for run in campaign.runs:
+        place = _log(campaign, run) if run.cell in chosen else None
+        if place is not None:
+            places.setdefault(place, []).append(run)
+    if not places:
+        yield f"{campaign.request.name}: no log yet of {pattern}"
+    for place, runs in places.items():
+        yield f"==> {', '.join(map(str, runs))}: {place}"
+        yield from tail(place, 100_000).splitlines()[-lines:]
+
+
+def _log(campaign: Campaign, run: Run) -> Path | None:
+    """Of the latest task that has the run, else of the last worker of this machine."""
+    for sent in reversed(read_submissions(campaign)):
+        for task in sent.tasks:
+            if run.id in task.runs:
+                log = log_path(campaign, sent, task.job)
+                return log if tail(log) else log.with_suffix(".out")
+    worker = last_worker(campaign.runs_folder / run.folder_name)
+    if worker is None or not WORKER.fullmatch(worker):
+        return None
+    found = (campaign.results / "logs").glob(f"*/{worker}/*_log.err")
+    return next(found, None)

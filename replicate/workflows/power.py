@@ -1,0 +1,59 @@
+"""Tells how many seeds the cells of campaigns need."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from replicate.errors import UserError
+from replicate.plan.campaign import Campaign, campaign_names, open_campaign
+from replicate.report.document import Table, plain_rows
+from replicate.report.text import as_text
+from replicate.results.csv_files import read_csv
+from replicate.results.power import Need, largest_sd, needs
+from replicate.results.statistics import MARGIN
+
+COLUMNS = ("cell", "verdict", "n", "sd so far (95 %)", "seeds needed (95 %)", "hours to go")
+LEGEND = f"""\
+Seeds needed: with so many, and this sd, the prediction interval is no wider than {MARGIN:g} points,
+so that the verdict is agrees, above or below. With fewer, only a discrepancy can be told.
+The sd is itself an estimate: in parentheses its 95 % interval, for normal accuracies, and the
+seeds that its ends need. Hours to go: one run after the other, at the cell's mean time so far."""
+
+
+def power(root: Path, name: str | None = None) -> str:
+    """What the cells of a campaign, or of all of them, need; reads cells.csv and provenance.csv."""
+    names = campaign_names(root) if name is None else [name]
+    opened = [open_campaign(root, one) for one in names]
+    measured = [one for one in opened if name or (one.results / "cells.csv").exists()]
+    if not measured:
+        return "No campaign with results yet: begin one with `replicate run`."
+    return "\n\n".join([*map(_of_campaign, measured), LEGEND])
+
+
+def _of_campaign(campaign: Campaign) -> str:
+    if not (campaign.results / "cells.csv").exists():
+        raise UserError(
+            f"{campaign.results / 'cells.csv'}: not there; make it with `replicate aggregate`"
+        )
+    cells, provenance = (read_csv(campaign, file) for file in ("cells.csv", "provenance.csv"))
+    rows = [tuple(_row(need)) for need in needs(cells, provenance)]
+    return as_text(Table(f"campaign {campaign.request.name}", COLUMNS, plain_rows(rows)))
+
+
+def _row(need: Need) -> Iterator[object]:
+    yield from (need.cell, need.verdict, need.n)
+    if need.n < 2:
+        yield from ("two seeds tell", "", "")
+        return
+    low, high = need.range
+    yield f"{need.sd:.3f} ({low:.3f} to {high:.3f})"
+    yield f"{_count(need, need.sd)} ({_count(need, low)} to {_count(need, high)})"
+    yield f"{need.hours:.1f}" if np.isfinite(need.hours) else ""
+
+
+def _count(need: Need, sd: float) -> str:
+    seeds = need.seeds(sd)
+    if seeds is not None:
+        return str(seeds)
+    return f"never: sd above {largest_sd(need.rounding):.3f}" if sd == need.sd else "never"

@@ -1,0 +1,83 @@
+"""The first step: results that can be written, images, and failed runs open again."""
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from replicate.dispatch.code import read_code
+from replicate.dispatch.worker import WorkerContext
+from replicate.errors import UserError
+from replicate.files import atomic, checksums
+from replicate.plan.campaign import Campaign, save_campaign
+from replicate.plan.runs import Images
+from replicate.records import run_folder
+from replicate.records.run_folder import claimed
+from replicate.results.aggregate import refuse_to_forget
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train, wherever it is done; none of it changes what a run is."""
+
+    checkpoint_seconds: float
+    retry_failed: bool
+    data_dir: Path
+    cache_dir: Path
+
+
+def prepare(campaign: Campaign, options: TrainingOptions) -> WorkerContext:
+    """All that a worker needs but its name; remembers the campaign.
+
+    Raises:
+        UserError: data or results that cannot be used; nothing has been remembered then.
+    """
+    _check_results(campaign)
+    entries = _prepare_images(campaign, options.data_dir, options.cache_dir)
+    save_campaign(campaign)
+    if options.retry_failed:
+        _reopen_failed(campaign)
+    return WorkerContext(
+        runs_folder=campaign.runs_folder.resolve(),
+        entries=entries,
+        code=read_code(campaign.root),
+        threads=1,
+        checkpoint_seconds=options.checkpoint_seconds,
+    )
+
+
+def _check_results(campaign: Campaign) -> None:
+    """Find out now, not after hours, that results cannot be written."""
+    try:
+        atomic.make_folder(campaign.runs_folder)
+        probe = campaign.results / f".probe.{uuid.uuid4().hex}.tmp"
+        probe.touch()
+        probe.unlink()
+        with atomic.alone(campaign.results):
+            checksums.set_aside_damaged(campaign.results)
+    except OSError as error:
+        raise UserError(f"{campaign.results}: cannot be written: {error.strerror}") from None
+    refuse_to_forget(campaign)
+
+
+def _prepare_images(campaign: Campaign, data_dir: Path, cache_dir: Path) -> dict[Images, Path]:
+    """The images of all runs still to do, as cache entries."""
+    from replicate import data
+
+    left = campaign.look(thorough=True).left(retry_failed=True)
+    entries = {}
+    for images, spec in {run.images: run.spec for run in left}.items():
+        with Console(stderr=True).status(f"preparing {spec.dataset.name}"):
+            entries[images] = data.prepare(spec, data_dir, cache_dir).resolve()
+    return entries
+
+
+def _reopen_failed(campaign: Campaign) -> None:
+    """Set the records of failed runs aside, so that they are still to do."""
+    for one in campaign.look(thorough=True).runs:
+        if one.state == "failed":
+            folder = campaign.runs_folder / one.run.folder_name
+            with claimed(folder) as mine:
+                if mine:
+                    run_folder.set_aside(folder, "failed")

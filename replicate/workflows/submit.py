@@ -1,0 +1,98 @@
+"""Hands a campaign to SLURM, and returns."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from replicate.dispatch.slurm.diagnosis import explain_orphans
+from replicate.dispatch.slurm.jobs import query
+from replicate.dispatch.slurm.packing import Plan, arrays, pack
+from replicate.dispatch.slurm.profile import read_profile
+from replicate.dispatch.slurm.queue import max_array_size
+from replicate.dispatch.slurm.sbatch import Requests, request_text
+from replicate.dispatch.slurm.submission import logs_folder
+from replicate.dispatch.slurm.submit import submit_plan
+from replicate.dispatch.snapshot import Copied, make_project, snapshot_folder, take_snapshot
+from replicate.errors import UserError
+from replicate.plan import forecast
+from replicate.plan.campaign import Campaign
+from replicate.results import predictions
+from replicate.text import many
+from replicate.workflows.conclude import conclude_submitted
+from replicate.workflows.prepare import TrainingOptions, prepare
+
+
+@dataclass(frozen=True)
+class Options(TrainingOptions):
+    """How to use the cluster."""
+
+    cluster: str
+
+
+def submit_campaign(campaign: Campaign, options: Options) -> None:
+    """Prepare the data, hand everything to SLURM, and return.
+
+    Raises:
+        UserError: data or results that cannot be used, or a request that SLURM refuses.
+    """
+    plan = _plan(campaign, options)
+    if plan is None:
+        return
+    context = replace(prepare(campaign, options), threads=plan.profile.cpus)
+    predictions.remember(campaign.results, plan.runs, plan.speeds)
+    name = campaign.request.name
+    code = make_project(take_snapshot(campaign), campaign)
+    last = partial(Copied(code, conclude_submitted), code, name)
+    submission = submit_plan(campaign, plan, context, code, last)
+    print(plan)
+    print(f"submitted as {', '.join(submission.jobs)}; `replicate status {name}` shows them")
+
+
+def print_requests(campaign: Campaign, options: Options) -> None:
+    """Print the sbatch requests of `submit_campaign` and what they cost. Writes nothing."""
+    plan = _plan(campaign, options)
+    if plan is None:
+        return
+    logs = logs_folder(campaign, "slurm-<time>")
+    code = snapshot_folder(campaign)
+    requests = Requests(campaign.request.name, plan.profile, code, logs)
+    for array in plan.arrays:
+        print(request_text(requests.tasks(len(plan.arrays)), len(array)), end="\n\n")
+    print(request_text(requests.report(["<tasks>"]), 1), end="\n\n")
+    print(plan)
+
+
+def _plan(campaign: Campaign, options: Options) -> Plan | None:
+    """What is neither done nor queued, packed; None, having said so, where there is nothing."""
+    profile = read_profile(campaign.root, options.cluster)
+    max_tasks = max_array_size()
+    queued = _queued_runs(campaign)
+    state = campaign.look(thorough=True)
+    left = [run for run in state.left(options.retry_failed) if run.id not in queued]
+    if not left:
+        print(_nothing(campaign, queued))
+        return None
+    speeds, source = forecast.recorded(state.done, campaign.runs_folder), "speed as recorded"
+    if not speeds:
+        speeds = forecast.assumed([run.spec for run in left], profile.images_per_second)
+        source = f"{profile.images_per_second:g} images/s, assumed by the profile"
+    tasks = pack(left, profile, lambda run: forecast.seconds(run.spec, speeds))
+    return Plan(profile, arrays(tasks, max_tasks), speeds, source)
+
+
+def _queued_runs(campaign: Campaign) -> set[str]:
+    """Ids of the runs that earlier submissions still have in the queue."""
+    view = query(campaign)
+    if view.jobs is None:
+        raise UserError("squeue: SLURM does not answer, so what is queued is not known; try again")
+    if view.orphans:
+        raise UserError(explain_orphans(view))
+    tasks = [task for earlier in view.submissions for task in earlier.tasks]
+    return {run for task in tasks if task.job in view.alive for run in task.runs}
+
+
+def _nothing(campaign: Campaign, queued: set[str]) -> str:
+    name = campaign.request.name
+    if queued:
+        runs = many(len(queued), "run")
+        return f"campaign {name}: {runs} in the queue already, nothing else is to do"
+    return f"campaign {name}: nothing is to do; `replicate submit --retry-failed` trains failed runs again"
