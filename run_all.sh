@@ -6,7 +6,7 @@
 #                                     the real thing; options are those of `replicate run`
 #   ./run_all.sh --cluster PROFILE --protocol paper --seeds 5 [--wait]
 #                                     on SLURM; options are those of `replicate submit`
-#   ./run_all.sh test [OPTIONS]       the tests; options are pytest's
+#   ./run_all.sh test                 the quick tests; `test all` for all, `test tests/models -x` for what pytest takes
 #   ./run_all.sh setup                the installation alone
 #
 # Installs into the active virtual or conda environment (conda's base excepted), else into .venv here.
@@ -82,6 +82,13 @@ find_environment
 install
 case ${1:-} in
     setup) echo "$env" ;;
-    test) shift; exec "$env/bin/python" -m pytest -q -n 2 "$@" ;;
+    test)
+        shift
+        case ${1:-} in
+            "") set -- --quick ;;
+            all) shift ;;
+        esac
+        exec "$env/bin/python" -m pytest -q -n 2 "$@"
+        ;;
     *) run "$@" ;;
 esac
