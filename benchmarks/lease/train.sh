@@ -2,6 +2,7 @@
 # The daemon: the campaign's groups of cells, each as soon as its images are there, until the time (seconds since 1970) is up.
 set -uo pipefail
 until=$1
+LEAST=30  # seconds: a command starts, and writes its report
 options=(--campaign paper-gpu --protocol paper --precision bfloat16 --seeds 3)
 if [[ ${LEASE:-} == pretend ]]; then  # as long as a processor can wait for
     options=(--campaign paper-gpu --protocol short --precision bfloat16 --seeds 1 --set training.epochs=1)
@@ -18,7 +19,8 @@ train() {
         --data-dir "$W/none" --cache-dir "$W/data"
 }
 for group in "${groups[@]}"; do
-    until there "$group" || (($(date +%s) > until)); do sleep 0.5; done
+    until there "$group" || (($(date +%s) + LEAST > until)); do sleep 0.5; done
+    (($(date +%s) + LEAST <= until)) || break
     train "$group"
     # A broken capture can fail every run of its process: once more, as written.
     [[ $? != 1 ]] || REPLICATE_ENGINE=eager train "$group" --retry-failed
