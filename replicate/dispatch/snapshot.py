@@ -4,13 +4,13 @@ import hashlib
 import os
 import shutil
 import sys
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from replicate.dispatch.code import PACKAGE, source_files
+from replicate.files import atomic
 from replicate.plan.campaign import Campaign
 
 LENGTH = 12  # hexadecimal digits of the folder's name
@@ -18,19 +18,22 @@ LENGTH = 12  # hexadecimal digits of the folder's name
 
 def take_snapshot(campaign: Campaign) -> Path:
     """Copy replicate/ and experiments/ into results/<campaign>/code/<hash of the content>."""
+    files = _files(campaign.root.resolve())
     target = snapshot_folder(campaign)
-    if not target.exists():
-        partial = target.with_name(f".{uuid.uuid4().hex}.tmp")
-        for name, path in _files(campaign.root.resolve()).items():
-            (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, partial / name)
-        try:
-            partial.replace(target)
-        except OSError:  # another command made the same copy meanwhile
-            shutil.rmtree(partial)
-            if not target.is_dir():
-                raise
+    with atomic.alone(campaign.results):
+        for left in target.parent.glob(".*.tmp"):  # by a process that was killed
+            shutil.rmtree(left)
+        if not target.exists():
+            _copy(files, target)
     return target
+
+
+def _copy(files: dict[str, Path], target: Path) -> None:
+    partial = target.with_name(f".{target.name}.tmp")
+    for name, path in files.items():
+        (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, partial / name)
+    partial.replace(target)
 
 
 def make_project(copy: Path, campaign: Campaign) -> Path:
