@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from unittest import mock
 
+import msgspec
 import numpy as np
 
 from benchmarks.table import Found, Options, Section
@@ -21,7 +22,8 @@ from replicate.plan.campaign import Campaign, parse_request, resolve_campaign, s
 from replicate.plan.runs import Run
 from replicate.records import record, run_folder
 from replicate.records.epoch import Epoch
-from replicate.records.record import Provenance, Record
+from replicate.records.origin import Attempt, Origin
+from replicate.records.record import Answers, Provenance, Record
 from replicate.results.rows import read_folders
 from replicate.specs import catalogue, resolve
 
@@ -103,17 +105,29 @@ def _leave(campaign: Campaign, run: Run, pools: bytes) -> None:
 
 
 def _record(run: Run) -> Record:
-    origin = Provenance(
-        commit="0" * 40, dirty=False, python="3.11.7", torch="2.11.0", torchvision="0.26.0",
-        numpy="2.4.0", device="cpu", precision="float32", threads=1,
-        started="2026-01-01T00:00:00+00:00", seconds=5000.0, attempts=1,
-    )  # fmt: skip
+    where = {
+        "code": "c" * 64, "commit": "0" * 40, "dirty": False, "python": "3.11.7", "torch": "2.11.0",
+        "torchvision": "0.26.0", "numpy": "2.4.0", "device": "cpu", "precision": "float32",
+        "threads": 1, "compiled": True,
+    }  # fmt: skip
+    origin = Provenance(**where, started="2026-01-01T00:00:00+00:00", seconds=5000.0, attempts=1)
+    answers, epochs = _answered(run)
     facts = {
         "cell": run.cell, "seed": run.seed, "id": run.id, "status": "done",
         "spec": run.spec.model_dump(mode="json"), "source": "official", "fingerprint": "f" * 64,
-        "epochs": _epochs(run), "error": None, "trace": None, "provenance": origin,
+        "epochs": epochs, "error": None, "trace": None, "provenance": origin,
+        "attempts": [Attempt(len(epochs), Origin(**where))], "answers": answers,
     }  # fmt: skip
     return Record(**facts)
+
+
+def _answered(run: Run) -> tuple[Answers, list[Epoch]]:
+    """The last epoch's accuracy is that of the answers, as a record must have it."""
+    images = run.spec.dataset.test_images
+    right = np.random.default_rng(run.seed).random(images) < 0.9
+    answers = Answers("a" * 64, np.packbits(right).tobytes())
+    *before, last = _epochs(run)
+    return answers, [*before, msgspec.structs.replace(last, accuracy=answers.accuracy(images))]
 
 
 def _epochs(run: Run) -> list[Epoch]:
