@@ -137,7 +137,7 @@ def test_list_shows_every_cell_the_papers_first(replicate: Replicate, project: P
     assert [cell.partition("/")[0] for cell in cells[:32]] == ["table1"] * 16 + ["table2"] * 16
     assert cells[32:] == sorted(cells[32:])
     assert len(cells) == 32 + len(extensions)
-    for pool in ("attention", "gem", "log-sum-exp", "lp", "max", "mixed", "softmax"):
+    for pool in ("attention", "gem", "max", "softmax"):
         assert f"extensions/pools/{pool}" in cells
     assert "extensions/networks/vgg16/flexpool" in cells
 

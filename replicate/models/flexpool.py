@@ -10,9 +10,6 @@ from replicate.models.pools import (
     AttentionPool2d,
     GeMPool2d,
     GlobalMaxPool2d,
-    LogSumExpPool2d,
-    LpPool2d,
-    MixedPool2d,
     SoftmaxPool2d,
 )
 from replicate.specs.spec import Constraint, Pool
@@ -45,8 +42,9 @@ class FlexPool2d(nn.Module):
 
     Every weight starts at 1/(H W), where FlexPool equals global average pooling. `constraint`
     "none" leaves the weights free, as the paper's text does; "softmax" makes each channel's weights
-    the softmax over its positions, a true average, as the authors' code does. `keepdim` returns
-    (N, C, 1, 1) for networks that flatten afterwards.
+    the softmax over its positions, a true average, as the authors' code does; "shared" has one map
+    of weights for all channels; "frozen" leaves every weight where it starts, a placebo. `keepdim`
+    returns (N, C, 1, 1) for networks that flatten afterwards.
     """
 
     def __init__(
@@ -62,19 +60,23 @@ class FlexPool2d(nn.Module):
         if min(channels, height, width) < 1:
             raise ValueError(f"FlexPool2d needs sizes of at least 1, got {channels, height, width}")
         if constraint not in get_args(Constraint):
-            raise ValueError(f"constraint must be none or softmax, got {constraint!r}")
+            known = ", ".join(get_args(Constraint))
+            raise ValueError(f"constraint must be one of {known}, got {constraint!r}")
+        self.size = channels, height, width
         self.constraint = constraint
         self.keepdim = keepdim
+        maps = 1 if constraint == "shared" else channels
         # Four dimensions, so that module.to(memory_format=torch.channels_last) lays the weights out
         # like the maps: a product of unlike layouts is several times slower.
-        self.weight = nn.Parameter(torch.full((1, channels, height, width), 1 / (height * width)))
+        start = torch.full((1, maps, height, width), 1 / (height * width))
+        self.weight = nn.Buffer(start) if constraint == "frozen" else nn.Parameter(start)
 
     def weights(self) -> Tensor:
         """The effective weights, (C, H, W)."""
         weight = self.weight[0]
         if self.constraint == "softmax":  # spelt out, because flattening would lose the layout
             weight = (weight - weight.logsumexp(dim=(1, 2), keepdim=True)).exp()
-        return weight
+        return weight.expand(self.size)
 
     def penalty(self) -> Tensor:
         """R, the sum over k of (sum over i, j of w[k, i, j] - 1)^2: a scalar (Eq. 2)."""
@@ -84,7 +86,7 @@ class FlexPool2d(nn.Module):
         return flex_pool2d(x, self.weights(), self.keepdim)
 
     def extra_repr(self) -> str:
-        return f"{_size(self.weight.shape[1:])}, constraint={self.constraint!r}"
+        return f"{_size(self.size)}, constraint={self.constraint!r}"
 
 
 class GlobalAvgPool2d(nn.Module):
@@ -97,18 +99,19 @@ class GlobalAvgPool2d(nn.Module):
 OTHERS: dict[str, Callable[[int], nn.Module]] = {
     "avg": lambda _: GlobalAvgPool2d(),
     "max": lambda _: GlobalMaxPool2d(),
-    "mixed": MixedPool2d,
-    "lp": LpPool2d,
     "gem": lambda _: GeMPool2d(),
-    "log-sum-exp": LogSumExpPool2d,
     "softmax": SoftmaxPool2d,
     "attention": AttentionPool2d,
+    "flatten": lambda _: nn.Flatten(),
 }
 """Every pool but FlexPool, by the map's channels: they need no size."""
 
 
 def global_pool(kind: Pool, size: Sequence[int], constraint: Constraint) -> nn.Module:
-    """The pool for maps of `size` (channels, height, width), (N, C, H, W) -> (N, C)."""
+    """The pool for maps of `size` (channels, height, width), (N, C, H, W) -> (N, C).
+
+    "flatten" pools nothing: (N, C H W), for a dense layer over the whole map.
+    """
     if kind not in get_args(Pool):
         raise ValueError(f"pool must be one of {', '.join(get_args(Pool))}, got {kind!r}")
     channels, height, width = size

@@ -6,6 +6,7 @@ from typing import TypedDict, Unpack, get_args
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import skip_init
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from replicate.models.flexpool import global_pool
@@ -27,7 +28,9 @@ class Head(nn.Module):
     """Pool, dropout, one dense layer: (N, C, H, W) -> logits (N, classes).
 
     `size` is the map's (C, H, W). Dropout acts on the pooled vector, or on whole channels of the
-    map before it is pooled. A `classifier`, (N, C) -> logits, takes the dense layer's place.
+    map before it is pooled. A `classifier`, (N, C) -> logits, takes the dense layer's place. Pool
+    "flatten" leaves the pool out: one dense layer over the whole map, which starts as the average
+    and a dense layer on it, with the same random numbers.
     """
 
     def __init__(
@@ -49,11 +52,23 @@ class Head(nn.Module):
         self.map_dropout = nn.Dropout2d(dropout) if on_map else nn.Identity()
         self.pool = global_pool(pool, size, constraint)
         self.vector_dropout = nn.Dropout(dropout) if on_vector else nn.Identity()
-        self.linear = classifier or nn.Linear(size[0], classes)
+        linear = classifier or nn.Linear(size[0], classes)
+        self.linear = _spread(linear, size) if pool == "flatten" else linear
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.linear(self.vector_dropout(self.pool(self.map_dropout(x))))
         return logits
+
+
+def _spread(linear: nn.Module, size: torch.Size) -> nn.Linear:
+    """`linear` behind an average over (H, W) as one layer over (C, H, W), with equal outputs."""
+    if not isinstance(linear, nn.Linear):
+        raise ValueError("pool flatten needs a single dense layer behind it")
+    positions = size[1:].numel()
+    wide = skip_init(nn.Linear, size.numel(), linear.out_features)
+    wide.weight = nn.Parameter(linear.weight.detach().repeat_interleave(positions, 1) / positions)
+    wide.bias = linear.bias
+    return wide
 
 
 class AuxiliaryClassifiers(nn.Module):

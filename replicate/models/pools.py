@@ -8,7 +8,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 _SMALLEST = 1e-6  # of what powers are taken: 0 has no logarithm
 
@@ -18,37 +17,6 @@ class GlobalMaxPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.amax(dim=(2, 3))
-
-
-class MixedPool2d(nn.Module):
-    """a max + (1 - a) average, with one learned a in [0, 1] a channel, at first 1/2.
-
-    "Mixed" max-average pooling of Lee, Gallagher and Tu (2016, AISTATS, section 3.1); a is the
-    sigmoid of the parameter, which keeps it in its range.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.logit = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x, share = at_least_float32(x), self.logit.sigmoid()
-        return share * x.amax(dim=(2, 3)) + (1 - share) * x.mean(dim=(2, 3))
-
-
-class LpPool2d(nn.Module):
-    """(mean |x|^p)^(1/p), with one learned p > 1 a channel, at first 2.
-
-    Learned-norm pooling of Gulcehre et al. (2014, ECML), p = 1 + log(1 + e^rho), here without its
-    learned centre: p towards 1 is the average of |x|, towards infinity its maximum.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.rho = nn.Parameter(torch.full((channels,), 1.0).expm1().log())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return power_mean(at_least_float32(x).abs(), 1 + F.softplus(self.rho))
 
 
 class GeMPool2d(nn.Module):
@@ -63,23 +31,6 @@ class GeMPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return power_mean(at_least_float32(x), self.p)
-
-
-class LogSumExpPool2d(nn.Module):
-    """log(mean e^(r x)) / r, with one learned r > 0 a channel, at first 1.
-
-    The form of Pinheiro and Collobert (2015, CVPR, section 3.2), whose r is fixed; learned as by
-    Lowe et al. (2021, arXiv:2111.01742, "LogAvgExp"). r towards 0 is the average, towards infinity
-    the maximum.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.log_r = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        r = self.log_r.exp()
-        return _log_mean_exp(at_least_float32(x) * r[:, None, None]) / r
 
 
 class SoftmaxPool2d(nn.Module):
@@ -125,11 +76,8 @@ def power_mean(x: Tensor, p: Tensor) -> Tensor:
     `x` is (N, C, H, W), `p` one value or one a channel. Returns (N, C).
     """
     logarithms = x.clamp(min=_SMALLEST).log()
-    return (_log_mean_exp(logarithms * p[:, None, None]) / p).exp()
-
-
-def _log_mean_exp(x: Tensor) -> Tensor:
-    return x.logsumexp(dim=(2, 3)) - math.log(x.shape[2] * x.shape[3])
+    sums = (logarithms * p[:, None, None]).logsumexp(dim=(2, 3))
+    return ((sums - math.log(x.shape[2] * x.shape[3])) / p).exp()
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -20,8 +20,8 @@ Range = Annotated[tuple[float, float], Field(strict=False)]
 Oddities = Many[Literal["batch-means", "training-images"]]
 Weights = Many[Annotated[float, Field(ge=0, le=1)]]
 BlockOrder = Literal["he", "released"]
-Pool = Literal["avg", "flex", "max", "mixed", "lp", "gem", "log-sum-exp", "softmax", "attention"]
-Constraint = Literal["none", "softmax"]
+Pool = Literal["avg", "flex", "max", "gem", "softmax", "attention", "flatten"]
+Constraint = Literal["none", "softmax", "shared", "frozen"]
 DropoutOn = Literal["vector", "map"]
 Inference = Literal["last", "weighted"]
 
@@ -136,9 +136,11 @@ class Model(Part):
     initialisation: He et al. 2016, or the authors' code (A01)."""
     pool: Pool
     """Global average pooling, FlexPool (section 3.1), or one to hold it against (models/pools.py);
+    flatten has no pool, but a dense layer over the whole map, in ResNet for small images alone.
     training.pool_rate_factor is for what any of them learns."""
     constraint: Constraint
-    """On FlexPool's weights: none as in the text, or softmax over positions as in the released code (A02)."""
+    """On FlexPool's weights: none as in the text, softmax over positions as in the released code, one map
+    shared by all channels (A02), or frozen where they start, as the average: a placebo."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Dropout probability in every head (section 4.4.1)."""
     dropout_on: DropoutOn
@@ -147,6 +149,12 @@ class Model(Part):
     """A simple auxiliary classifier after each stage (section 3.2)."""
     inference: Inference
     """Predict by the last head alone, or by the weighted mean of the heads' logits (A05)."""
+
+    @model_validator(mode="after")
+    def _dense_layers_fit(self) -> Self:
+        if self.pool == "flatten" and not self.network.startswith("resnet"):
+            raise ValueError(f"pool flatten needs a resnet of small images, not {self.network}")
+        return self
 
 
 def check_head_weights(weights: Sequence[float]) -> None:

@@ -29,7 +29,7 @@ POOLS = {
     "avg": MAP,  # one sum
     "flex": 2 * MAP,  # a product and a sum
     "max": MAP,
-    "mixed": 2 * MAP + 4 + 4 + 3 * 4,  # both sums; sigmoid, 1 - a; two products and their sum
+    "flatten": 7 * 2 * MAP - DENSE,  # a product of the whole map instead of one of 4 means
     "softmax": 4 * MAP,  # alpha x, softmax, product, sum
     # V h and w h are matrix products; tanh, softmax over 30 positions, product, sum
     "attention": 2 * 4 * 4 * 30 + 2 * 4 * 30 + MAP + 30 + 2 * MAP,

@@ -150,7 +150,7 @@ def test_wrong_size_names_both(shape: tuple[int, ...]) -> None:
 def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match=r"at least 1, got \(64, 0, 8\)"):
         FlexPool2d(64, 0, 8)
-    with pytest.raises(ValueError, match="none or softmax, got 'sigmoid'"):
+    with pytest.raises(ValueError, match="none, softmax, shared, frozen, got 'sigmoid'"):
         FlexPool2d(64, 8, 8, "sigmoid")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"one of avg, flex, .*, got 'min'"):
         global_pool("min", (64, 8, 8), "none")  # type: ignore[arg-type]
