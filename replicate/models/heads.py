@@ -6,7 +6,6 @@ from typing import TypedDict, Unpack, get_args
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from replicate.models.flexpool import global_pool
@@ -65,7 +64,7 @@ def _spread(linear: nn.Module, size: torch.Size) -> nn.Linear:
     if not isinstance(linear, nn.Linear):
         raise ValueError("pool flatten needs a single dense layer behind it")
     positions = size[1:].numel()
-    wide = skip_init(nn.Linear, size.numel(), linear.out_features)
+    wide = nn.Linear(size.numel(), linear.out_features, device="meta")  # draws nothing
     wide.weight = nn.Parameter(linear.weight.detach().repeat_interleave(positions, 1) / positions)
     wide.bias = linear.bias
     return wide
