@@ -42,12 +42,22 @@ def prepare(spec: Spec, data_dir: Path | None, cache_dir: Path) -> Path:
         _check_counts(spec, str(entry), _labels(entry))
         return entry
     source = source or obtain(dataset, data_dir)
+    if spec.pretraining and source.kind == "folder" and dataset.fingerprint is None:
+        checks.check_fine_classes(source.place, source.read("train"))
     entry = entry_path(dataset, source, cache_dir)
     if damage(entry):
         _build_once(spec, source, entry)
     if source.kind != "generated":
-        checks.check_fingerprint(dataset, source.place, read_meta(entry)["fingerprint"])
+        _check_identity(dataset, source.place, entry)
     return entry
+
+
+def _check_identity(dataset: Dataset, place: str, entry: Path) -> None:
+    """Refuse images, or an order of the classes, other than the pinned ones."""
+    found = read_meta(entry)["fingerprint"]
+    if dataset.fingerprint not in (None, found):
+        checks.check_order(dataset, place, load(entry))
+        checks.check_fingerprint(dataset, place, found)
 
 
 def load(entry: Path) -> ImageData:

@@ -4,16 +4,24 @@ No archive is opened before its checksum agreed, so none can hold anything to be
 """
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.request import Request, urlopen
 
 from filelock import FileLock
 
 from replicate.errors import UserError
+from replicate.text import say
+
+SILENCE_SECONDS = 60.0
+SECONDS_BETWEEN_LINES = 30.0
+_BLOCK = 2**20  # bytes
+_TEMPORARY = ".download-"
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,14 @@ def unpack(archive: Archive, data_dir: Path) -> None:
 
 @contextmanager
 def workspace(data_dir: Path) -> Iterator[Path]:
-    """A temporary folder inside `data_dir`, for one process at a time."""
+    """A temporary folder inside `data_dir`, for one process at a time; what a killed one left is removed."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / ".download.lock"), TemporaryDirectory(dir=data_dir) as folder:
-            yield Path(folder)
+        with FileLock(data_dir / ".download.lock"):
+            for left in data_dir.glob(f"{_TEMPORARY}*"):
+                shutil.rmtree(left)
+            with TemporaryDirectory(prefix=_TEMPORARY, dir=data_dir) as folder:
+                yield Path(folder)
     except OSError as error:
         raise UserError(
             f"{data_dir} cannot take the download ({error.strerror}): choose another --data-dir"
@@ -58,16 +69,34 @@ def workspace(data_dir: Path) -> Iterator[Path]:
 
 
 def download(url: str, path: Path, md5: str, data_dir: Path) -> None:
-    """Fetch one file and check it."""
-    from torchvision.datasets.utils import download_url
-
+    """Fetch one file, from `data_dir` if someone put it there, and check it."""
+    given = data_dir / path.name
+    if given.exists():
+        check(given, md5)
+        shutil.copyfile(given, path)
+        return
     try:
-        download_url(url, path.parent, path.name, md5)
-    except (OSError, RuntimeError, HTTPException) as error:
+        _receive(url, path)
+        check(path, md5)
+    except (OSError, HTTPException, UserError) as error:
         raise UserError(
-            f"download of {url} failed ({error}): put {path.name}, or the class folders,"
-            f" into {data_dir} by hand (--data-dir), or try again"
+            f"download of {url} failed ({error}): put {path.name} into {data_dir} by hand, or class folders"
+            " such as cifar10/train/<class>/*.png (--data-dir), or try again"
         ) from None
+
+
+def _receive(url: str, path: Path) -> None:
+    """Write what a server sends, with a line now and then; a server that falls silent is given up."""
+    say(f"downloading {url}")
+    told = time.monotonic()
+    request = Request(url, headers={"User-Agent": "replicate"})
+    with urlopen(request, timeout=SILENCE_SECONDS) as response, path.open("xb") as file:
+        size = f" of {response.length / 1e6:.0f}" if response.length else ""
+        while block := response.read(_BLOCK):
+            file.write(block)
+            if time.monotonic() - told > SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                say(f"  {file.tell() / 1e6:.0f}{size} MB")
 
 
 def check(path: Path, md5: str) -> None:
@@ -78,11 +107,10 @@ def check(path: Path, md5: str) -> None:
         actual = calculate_md5(path)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}):"
-            f" remove {path.parent} and run again to download it"
+            f"{path} cannot be read ({error.strerror}): make it readable, or remove it and run again"
         ) from None
     if actual != md5:
         raise UserError(
             f"{path} is truncated or not the official file (MD5 {actual}, expected {md5}):"
-            " remove it and run again to download it, or put class folders into --data-dir"
+            " remove it and run again, or put class folders into --data-dir"
         )

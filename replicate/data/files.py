@@ -1,6 +1,7 @@
 """Image files: which there are, whether they changed, their pixels."""
 
 import hashlib
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ def visible(folder: Path) -> list[Path]:
     for path in paths:
         if has_controls(path.name):
             raise UserError(f"{folder} holds {path.name!r}: rename it, without control characters")
-    ignored = ("thumbs.db", "desktop.ini")
+    ignored = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
     return [p for p in paths if not p.name.startswith(".") and p.name.lower() not in ignored]
 
 
@@ -58,8 +59,8 @@ def signature(root: Path, paths: Sequence[Path]) -> str:
             raise UserError(
                 f"{path} cannot be read ({error.strerror}): put the whole data set there again"
             ) from None
-        name = path.relative_to(root).as_posix()
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        name = os.fsencode(path.relative_to(root))  # in any encoding
+        digest.update(name + f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

@@ -19,16 +19,23 @@ def find(dataset: Dataset, generated: Generated | None, data_dir: Path | None) -
         return None
     if data_dir.exists() and not data_dir.is_dir():
         raise UserError(f"{data_dir} is a file: --data-dir takes a folder that holds data sets")
-    if (data_dir / dataset.name).exists():
-        return folder.find(data_dir / dataset.name, dataset)
+    own = data_dir / dataset.name
+    if own.exists():
+        return _official(dataset, own) or folder.find(own, dataset)
+    if source := _official(dataset, data_dir):
+        return source
     if (data_dir / "train").exists():
         raise UserError(
             f"{data_dir} holds train itself: name it {dataset.name} and give the folder above"
             " it as --data-dir"
         )
+    return None
+
+
+def _official(dataset: Dataset, place: Path) -> Source | None:
     if dataset.official == "TinyImageNet":
-        return tinyimagenet.find(dataset, data_dir)
-    return official.find(dataset, data_dir) if dataset.official else None
+        return tinyimagenet.find(dataset, place)
+    return official.find(dataset, place) if dataset.official else None
 
 
 def obtain(dataset: Dataset, data_dir: Path | None) -> Source:

@@ -3,10 +3,13 @@
     <data set>/train/<class>/*.png   and   <data set>/test/<class>/*.png
     <data set>/<class>/*.png         where a spec's split_seed draws the test images
 
-Sorted class names give the labels, so that both splits and every machine agree on them.
+Sorted class names give the labels, so that both splits and every machine agree on them: 2 before 10,
+where all are numbers.
 """
 
 import hashlib
+import os
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -33,9 +36,16 @@ def find(root: Path, dataset: Dataset) -> Source:
         listing = _drawn(root, dataset, dataset.split_seed)
     _check_same_classes(root, listing)
     paths = [p for split in listing.values() for images in split.values() for p in images]
-    return Source(
-        "folder", str(root), files.signature(root, paths), partial(_read, dataset, listing)
-    )
+    signature = files.signature(root, paths)
+    if in_order(listing["train"]) != sorted(listing["train"]):
+        signature += " by number"  # earlier entries have other labels
+    return Source("folder", str(root), signature, partial(_read, dataset, listing))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of classes in the order of their labels."""
+    found = sorted(names)
+    return sorted(found, key=int) if all(name.isdecimal() for name in found) else found
 
 
 def layout(dataset: Dataset) -> str:
@@ -91,7 +101,7 @@ def _shares(classes: Classes, wanted: int) -> dict[str, int]:
 
 
 def _rank(seed: int, path: Path) -> bytes:
-    return hashlib.sha256(f"{seed} {path.parent.name}/{path.name}".encode()).digest()
+    return hashlib.sha256(os.fsencode(f"{seed} {path.parent.name}/{path.name}")).digest()
 
 
 def _classes(folder: Path) -> Classes:
@@ -115,7 +125,7 @@ def _check_same_classes(root: Path, listing: dict[str, Classes]) -> None:
 
 
 def _read(dataset: Dataset, listing: dict[str, Classes], split: str) -> Contents:
-    classes = sorted(listing[split])
+    classes = in_order(listing[split])
     labels = np.repeat(np.arange(len(classes)), [len(listing[split][name]) for name in classes])
     paths = [path for name in classes for path in listing[split][name]]
     return Contents(labels, files.decoded(paths, dataset), tuple(classes))

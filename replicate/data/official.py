@@ -27,15 +27,23 @@ Listing = dict[str, list[tuple[Path, str]]]
 
 
 def find(dataset: Dataset, data_dir: Path) -> Source | None:
-    """The files in `data_dir`; None where their folder is missing."""
-    fashion = dataset.official == "FashionMNIST"
-    root = data_dir / (FASHION_MNIST if fashion else _published(dataset).base_folder)
+    """The files in their folder in `data_dir`, or all of them above it; None without either."""
+    official, fashion = _published(dataset), dataset.official == "FashionMNIST"
+    usual = data_dir / (FASHION_MNIST if fashion else official.base_folder)
+    listed = _idx_files if fashion else _batches
+    places = [place for place in (usual, *usual.parents) if place.is_relative_to(data_dir)]
+    whole = (place for place in places if not _missing(listed(official, place)))
+    root = next(whole, usual)
     if not root.exists():
         return None
-    listing = (_idx_files if fashion else _batches)(_published(dataset), root)
-    paths = [path for split in listing.values() for path, _ in split]
+    listing = listed(official, root)
+    if missing := _missing(listing):
+        raise UserError(
+            f"{missing[0]} is missing: put it there, or remove {root} and run again to download all of it"
+        )
     read = _read_fashion_mnist if fashion else _read_cifar
-    return Source("official", str(root), files.signature(root, paths), partial(read, listing))
+    signature = files.signature(root, _paths(listing))
+    return Source("official", str(root), signature, partial(read, listing))
 
 
 def fetch(dataset: Dataset, data_dir: Path) -> None:
@@ -53,6 +61,14 @@ def _published(dataset: Dataset) -> Any:
     from torchvision import datasets
 
     return getattr(datasets, str(dataset.official))
+
+
+def _paths(listing: Listing) -> list[Path]:
+    return [path for split in listing.values() for path, _ in split]
+
+
+def _missing(listing: Listing) -> list[Path]:
+    return [path for path in _paths(listing) if not path.is_file()]
 
 
 def _batches(official: Any, root: Path) -> Listing:
@@ -99,6 +115,7 @@ def _fetch_fashion_mnist(official: Any, data_dir: Path) -> None:
         target = data_dir / FASHION_MNIST
         if target.exists():  # another process was faster
             return
+        (temporary / "raw").mkdir()
         for name, md5 in official.resources:
             download(official.mirrors[0] + name, temporary / "raw" / name, md5, data_dir)
         target.parent.mkdir(exist_ok=True)
@@ -132,7 +149,4 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         shape = np.frombuffer(content, ">u4", dimensions, offset=4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
     except (OSError, IndexError, ValueError) as error:
-        raise UserError(
-            f"{path} is no whole IDX file ({error}):"
-            f" remove {path.parent} and run again to download it"
-        ) from None
+        raise UserError(f"{path} is no whole IDX file ({error}): remove it and run again") from None

@@ -28,9 +28,11 @@ Labelled = list[tuple[Path, int]]
 
 
 def find(dataset: Dataset, data_dir: Path) -> Source | None:
-    """The unpacked files in `data_dir`; None where there are none."""
+    """The unpacked files, in their folder in `data_dir` or right there; None where there are none."""
     root = data_dir / ARCHIVE.folder
     if not root.exists():
+        root = data_dir
+    if root == data_dir and not (root / "val" / "val_annotations.txt").exists():
         return None
     train, classes = _train(root / "train", dataset)
     listing = {"train": train, "test": _validation(root / "val", classes)}

@@ -6,10 +6,11 @@ import platform
 import shutil
 import sysconfig
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile, gettempdir, mkdtemp
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -31,6 +32,8 @@ BREAK_EVEN_IMAGES = 500_000
 # Graphs that one process may hold: input shapes x classifiers x precisions x (train, evaluate).
 # Past the library's default of 8 it would quietly run eager.
 _GRAPHS = 64
+
+_COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 
 # mallopt's parameters and the largest value they take (glibc's malloc.h; both are C ints).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _LARGEST = -1, -3, 2**31 - 1
@@ -106,8 +109,9 @@ class Engine:
 def start(threads: int | None = None) -> None:
     """Prepare this process for training: memory, threads and full precision of float32."""
     _keep_freed_memory()
-    # The library's own default is in the temporary folder, which a restart empties.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_user_cache() / "replicate" / "compiled"))
+    os.environ[_COMPILED] = str(
+        _writable(_places())
+    )  # the library makes it, whether it compiles or not
     if threads is not None:
         torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -188,8 +192,24 @@ def _compilation(device: torch.device, mode: Mode, images_to_train: int) -> tupl
     return True, f"{images_to_train} images to train, at least {BREAK_EVEN_IMAGES}"
 
 
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def _places() -> Iterator[Path]:
+    """For compiled code; the library's own default is in the temporary folder, which a restart empties."""
+    if own := os.environ.get(_COMPILED):
+        yield Path(own)
+    with suppress(RuntimeError):  # a user without a home
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        yield Path(cache, "replicate", "compiled")
+    yield Path(gettempdir(), f"replicate-{os.getuid()}")
+
+
+def _writable(folders: Iterable[Path]) -> Path:
+    """The first that can be written to, else a new one."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                return folder
+    return Path(mkdtemp())
 
 
 def _keep_freed_memory() -> None:

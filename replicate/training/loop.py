@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,6 +32,7 @@ def train(
     *,
     checkpoint: Path,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
+    on_step: Callable[[int, float], None] = lambda *_: None,
     checkpoint_seconds: float = 30,
     origin: Origin = _UNKNOWN,
 ) -> Outcome:
@@ -39,7 +41,8 @@ def train(
     On the CPU an interrupted run ends with the numbers of an undisturbed one, bit for bit, given
     the same number of threads. The state is saved when `checkpoint_seconds` have passed since the
     last time, always before `on_epoch`, which may raise to stop the run between two epochs; with
-    `Stopped` nothing of it is lost. `origin` is what the caller knows of where the numbers come from.
+    `Stopped` nothing of it is lost. `on_step` is told an epoch's number and the share of its training
+    that is behind it. `origin` is what the caller knows of where the numbers come from.
 
     Raises UserError for a checkpoint of another run or of other images, a precision that this
     machine lacks, and a drop_last that leaves no batch.
@@ -57,7 +60,7 @@ def train(
         if state and history.within(phase):
             trainer.restore(state)
         for number in history.left(phase):
-            epoch = _next_epoch(trainer, number)
+            epoch = _next_epoch(trainer, number, on_step)
             if epoch is None:
                 return _outcome("diverged", trainer, history)
             history.add(epoch, trainer)
@@ -163,10 +166,12 @@ def _outcome(status: Literal["done", "diverged"], trainer: Trainer, history: _Hi
     )
 
 
-def _next_epoch(trainer: Trainer, number: int) -> Epoch | None:
+def _next_epoch(
+    trainer: Trainer, number: int, on_step: Callable[[int, float], None]
+) -> Epoch | None:
     """Train and evaluate; None where the loss is not finite."""
     start = time.perf_counter()
-    trained = trainer.train_epoch(number)
+    trained = trainer.train_epoch(number, partial(on_step, number))
     seconds = time.perf_counter() - start
     if not trained.finite:
         return None

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -75,8 +76,11 @@ class Trainer:
         self._augmenting = engine.generator(0)  # one for the run's life: a graph holds on to it
         self._replayed: _Replayed | None = None
 
-    def train_epoch(self, epoch: int) -> Pass:
-        """Train on every image once (A13). The device is waited for once, at the end."""
+    def train_epoch(self, epoch: int, on_step: Callable[[float], None] = lambda _: None) -> Pass:
+        """Train on every image once (A13). The device is waited for once, at the end.
+
+        `on_step` is told after each step which share of the epoch has been handed to the device.
+        """
         self._capture()
         self.model.train()
         batches = self._batches(epoch)
@@ -87,6 +91,7 @@ class Trainer:
                 sums.append(self._step(batch))
                 rate = self.optimizer.param_groups[0]["lr"]
                 self.schedule.step()
+                on_step(len(sums) / len(batches))
         images = sum(map(len, batches))
         loss, penalty, accuracy, *head_losses = (torch.stack(sums).sum(0) / images).tolist()
         return Pass(images, rate, loss, tuple(head_losses), penalty, 100 * accuracy)

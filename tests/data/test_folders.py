@@ -1,5 +1,6 @@
 """Broken class folders: each gives one line that names the file and the way out."""
 
+import os
 import shutil
 import struct
 import zlib
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from replicate.data import files, load, prepare
+from replicate.data import checks, files, load, prepare
+from replicate.data.coarse import names
+from replicate.data.find import find
 from replicate.errors import UserError
+from replicate.specs.spec import Pretraining
 
 
 def cut_image(root: Path) -> None:
@@ -175,3 +179,62 @@ def test_pinned_fingerprint(spec, data_dir: Path, cache_dir: Path) -> None:
     prepare(pinned(found), data_dir, cache_dir)
     with pytest.raises(UserError, match=f"fingerprint {found}, expected {'0' * 64}.*set dataset"):
         prepare(pinned("0" * 64), data_dir, cache_dir)
+
+
+def _renamed(root: Path, names: dict[str, str]) -> None:
+    for split in ("train", "test"):
+        for old, new in names.items():
+            (root / split / old).rename(root / split / new)
+
+
+def test_numbers_sort_as_numbers(spec, data_dir: Path, cache_dir: Path) -> None:
+    """CIFAR-100 as 0 to 99, for instance: the numbers are the official labels."""
+    wanted = load(prepare(spec, data_dir, cache_dir))
+    _renamed(data_dir / "pets", {"cat": "1", "dog": "2", "owl": "10"})
+    found = load(prepare(spec, data_dir, cache_dir))
+    assert found.fingerprint == wanted.fingerprint
+    earlier = files.signature(data_dir / "pets", sorted((data_dir / "pets").glob("*/*/*.png")))
+    assert find(spec.dataset, None, data_dir).signature != earlier, "its entries have other labels"
+
+
+def test_pinned_images_whose_classes_are_in_another_order(
+    spec, data_dir: Path, cache_dir: Path, monkeypatch
+) -> None:
+    """Renamed as the message says, they are right."""
+    data = load(prepare(spec, data_dir, cache_dir))
+    fingerprint = data.fingerprint
+    monkeypatch.setattr(checks, "UNLABELLED", (checks.unlabelled(data),))
+    pinned = spec.model_copy(
+        update={"dataset": spec.dataset.model_copy(update={"fingerprint": fingerprint})}
+    )
+    _renamed(data_dir / "pets", {"cat": "z cat"})
+    with pytest.raises(UserError, match=r"pets, only its classes are in another order: .* 0 to 2"):
+        prepare(pinned, data_dir, cache_dir)
+    _renamed(data_dir / "pets", {"z cat": "0", "dog": "1", "owl": "2"})
+    assert load(prepare(pinned, data_dir, cache_dir)).fingerprint == fingerprint
+
+
+def test_coarse_classes_are_never_guessed(paper_spec, tmp_path: Path, cache_dir: Path) -> None:
+    hundred = paper_spec(
+        "cifar100", train_images=100, test_images=100, fingerprint=None, stored_size=32
+    ).model_copy(update={"pretraining": Pretraining(classes="coarse", epochs=1)})
+    for split in ("train", "test"):
+        for label, name in enumerate(sorted(names())):
+            folder = tmp_path / "cifar100" / split / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (32, 32), (label, 0, 0)).save(folder / "0.png")
+    assert load(prepare(hundred, tmp_path, cache_dir)).train.labels.tolist() == list(range(100))
+    _renamed(tmp_path / "cifar100", {"apple": "zapple"})
+    with pytest.raises(UserError, match=r"name the class folders as CIFAR-100 names them \(apple"):
+        prepare(hundred, tmp_path, cache_dir)
+
+
+def test_names_in_another_encoding(spec, data_dir: Path, cache_dir: Path) -> None:
+    _renamed(data_dir / "pets", {"owl": os.fsdecode(b"caf\xe9")})
+    assert len(load(prepare(spec, data_dir, cache_dir)).train.labels) == 12
+
+
+@pytest.mark.parametrize("left", ["__MACOSX", "@eaDir", ".AppleDouble"])
+def test_what_other_systems_leave_is_no_class(spec, data_dir: Path, cache_dir: Path, left) -> None:
+    (data_dir / "pets" / "train" / left).mkdir()
+    assert len(load(prepare(spec, data_dir, cache_dir)).train.labels) == 12

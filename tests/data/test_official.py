@@ -3,8 +3,10 @@
 import gzip
 import hashlib
 import pickle
+import re
 import struct
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -140,7 +142,9 @@ def test_checksum_comes_before_the_pickle(cifar10, batches, cache_dir, monkeypat
 
 def test_missing_batch(cifar10, batches, cache_dir) -> None:
     (batches / "cifar-10-batches-py" / "test_batch").unlink()
-    with pytest.raises(UserError, match=r"test_batch cannot be read \(No such file.*put the whole"):
+    with pytest.raises(
+        UserError, match=r"test_batch is missing: put it there, or remove .*-py and"
+    ):
         prepare(cifar10, batches, cache_dir)
 
 
@@ -313,3 +317,97 @@ def test_download_folder_that_cannot_be_made(cifar10, tmp_path, cache_dir) -> No
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot take the download"):
         prepare(cifar10, tmp_path / "file" / "data", cache_dir)
+
+
+@pytest.mark.parametrize(
+    "place", [".", "FashionMNIST", "fashion-mnist", "fashion-mnist/FashionMNIST/raw"]
+)
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_idx_files_are_found_where_people_put_them(
+    fashion, idx, cache_dir, images, place: str, unpacked: bool
+) -> None:
+    folder = idx / "data" / place
+    folder.mkdir(parents=True)
+    for path in (idx / "FashionMNIST" / "raw").iterdir():
+        if unpacked:
+            (folder / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+        else:
+            path.rename(folder / path.name)
+    data = load(prepare(fashion, idx / "data", cache_dir))
+    np.testing.assert_array_equal(data.test.images[..., 0], images[20:, :28, :28, 0])
+
+
+@pytest.mark.parametrize("place", [".", "cifar10"])
+def test_batches_are_found_without_their_folder(
+    cifar10, batches, tmp_path, cache_dir, place
+) -> None:
+    target = tmp_path / "data" / place
+    target.parent.mkdir(exist_ok=True)
+    (batches / "cifar-10-batches-py").rename(target)
+    assert load(prepare(cifar10, tmp_path / "data", cache_dir)).source == "official"
+
+
+def test_files_that_were_put_there_are_not_downloaded_again(
+    fashion, idx, server, tmp_path, cache_dir, monkeypatch
+) -> None:
+    """The message names the first file that is missing; with the last one put there, all is well."""
+    folder, address = server
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [address])
+    files = {path.name: path for path in (idx / "FashionMNIST" / "raw").iterdir()}
+    last = files.pop("train-labels-idx1-ubyte.gz")
+    for name, path in files.items():
+        path.rename(data_dir / name)
+    with pytest.raises(UserError, match=rf"failed .*: put {last.name} into {data_dir} by hand"):
+        prepare(fashion, data_dir, cache_dir)
+    last.rename(folder / last.name)
+    assert load(prepare(fashion, data_dir, cache_dir)).train.images.shape == (20, 28, 28, 1)
+
+
+def test_a_file_of_other_images_beside_the_rest_is_named_alone(fashion, idx, cache_dir) -> None:
+    """Nothing tells to remove the folder that holds all data sets."""
+    for path in (idx / "FashionMNIST" / "raw").iterdir():
+        path.rename(idx / path.name)
+    (idx / "FashionMNIST" / "raw").rmdir()
+    broken = idx / "train-images-idx3-ubyte.gz"
+    broken.with_suffix("").write_bytes(b"\0\0\x08")
+    broken.unlink()
+    with pytest.raises(UserError, match=r"no whole IDX file \(.*\): remove it and run again$"):
+        prepare(fashion, idx, cache_dir)
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """Sends half of a file, and then nothing more."""
+
+    def copyfile(self, source, outputfile) -> None:
+        outputfile.write(source.read(100))
+        outputfile.flush()
+        time.sleep(2)
+
+
+def test_a_server_that_stops_sending(
+    cifar10, published, tmp_path, cache_dir, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "copyfile", Silent.copyfile)
+    monkeypatch.setattr(download, "SILENCE_SECONDS", 0.2)
+    with pytest.raises(UserError, match=r"failed \(timed out\): put cifar-10-python.tar.gz into"):
+        prepare(cifar10, tmp_path / "data", cache_dir)
+    assert visible(tmp_path / "data") == []
+    assert capsys.readouterr().err == f"downloading {torchvision.datasets.CIFAR10.url}\n"
+
+
+def test_a_download_tells_how_far_it_is(
+    cifar10, published, tmp_path, cache_dir, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(download, "SECONDS_BETWEEN_LINES", -1)
+    prepare(cifar10, tmp_path / "data", cache_dir)
+    assert re.search(r"^  0 of 0 MB$", capsys.readouterr().err, re.MULTILINE)
+
+
+def test_what_a_killed_download_left_is_removed(cifar10, published, tmp_path, cache_dir) -> None:
+    left = tmp_path / "data" / ".download-abc"
+    left.mkdir(parents=True)
+    (left / "half").touch()
+    prepare(cifar10, tmp_path / "data", cache_dir)
+    assert visible(tmp_path / "data") == ["cifar-10-batches-py"]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from replicate.data import describe, load, prepare
+from replicate.data import checks, describe, load, prepare
 
 
 def row(dataset, data_dir: Path | None, cache_dir: Path):
@@ -66,4 +66,5 @@ def test_real_images_are_the_pinned_ones(
     spec = paper_spec(name)
     data = load(prepare(spec, real_data, real_cache))
     assert data.fingerprint == spec.dataset.fingerprint
+    assert checks.unlabelled(data) in checks.UNLABELLED
     assert data.mean == pytest.approx(MEANS[name], abs=1e-4)

@@ -134,3 +134,13 @@ def test_real_sample(paper_spec, real_data: Path, cache_dir) -> None:
     stored = np.asarray(Image.open(folder / "images" / file).convert("RGB"), dtype=float)
     average = stored.reshape(32, 2, 32, 2, 3).mean((1, 3))
     np.testing.assert_array_equal(data.test.images[0], np.floor(average + 0.5))
+
+
+@pytest.mark.parametrize("place", [".", "tiny-imagenet", "tiny-imagenet/tiny-imagenet-200"])
+def test_the_official_folder_is_found_by_itself_and_renamed(
+    tiny, root: Path, tmp_path: Path, cache_dir, place: str
+) -> None:
+    target = tmp_path / "elsewhere" / place
+    target.parent.mkdir(parents=True, exist_ok=True)
+    root.rename(target)
+    assert load(prepare(tiny, tmp_path / "elsewhere", cache_dir)).source == "official"

@@ -139,17 +139,29 @@ def test_start_sets_threads_and_full_float32(monkeypatch: pytest.MonkeyPatch) ->
     assert torch.backends.cudnn.deterministic
 
 
-@pytest.mark.parametrize("own", [None, "/mine"])
-def test_compiled_code_is_kept_in_the_users_cache(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str | None
+@pytest.mark.parametrize(
+    ("own", "cache", "expected"),
+    [
+        ("mine", "cache", "mine"),
+        (None, "cache", "cache/replicate/compiled"),
+        (None, None, "home/.cache/replicate/compiled"),
+        ("file/mine", None, "home/.cache/replicate/compiled"),
+        (None, "file/cache", "tmp"),
+    ],
+)
+def test_compiled_code_is_kept_where_it_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str, cache: str, expected: str
 ) -> None:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", own or "")
-    if own is None:
-        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    """Else every run would fail: the library makes the folder even where it compiles nothing."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(engine, "gettempdir", lambda: str(tmp_path / "tmp"))
+    for name, value in (("TORCHINDUCTOR_CACHE_DIR", own), ("XDG_CACHE_HOME", cache)):
+        monkeypatch.setenv(name, str(tmp_path / value) if value else "")
     engine.start()
-    expected = own or str(tmp_path / "replicate" / "compiled")
-    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == expected
+    found = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    assert found.is_relative_to(tmp_path / expected)
+    assert found.is_dir()
 
 
 def test_the_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

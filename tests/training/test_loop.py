@@ -284,10 +284,10 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_history(
 ) -> None:
     train_epoch = Trainer.train_epoch
 
-    def poisoned(self: Trainer, epoch: int) -> Any:
+    def poisoned(self: Trainer, epoch: int, on_step: Callable[[float], None]) -> Any:
         if epoch == 3:
             next(self.model.parameters()).data.fill_(math.nan)
-        return train_epoch(self, epoch)
+        return train_epoch(self, epoch, on_step)
 
     monkeypatch.setattr(Trainer, "train_epoch", poisoned)
     seen: list[Epoch] = []
@@ -400,3 +400,9 @@ def test_bfloat16_stays_close_to_float32(
     losses = np.array([loss for _, loss in batch_losses]).reshape(2, 51)
     apart = np.abs(losses[0] - losses[1])
     assert 0 < apart.mean() < 0.05
+
+
+def test_every_step_is_told(make_spec: Callable[..., Spec], data: ImageData, file: Path) -> None:
+    told: list[tuple[int, float]] = []
+    train(make_spec(epochs=2), 0, data, checkpoint=file, on_step=lambda *step: told.append(step))
+    assert told == [(epoch, step / 3) for epoch in (1, 2) for step in (1, 2, 3)]
