@@ -4,14 +4,18 @@ set -uo pipefail
 until=$1
 LEAST=30  # seconds: a command starts, and writes its report
 options=(--campaign paper-gpu --protocol paper --precision bfloat16 --seeds 3)
-if [[ ${LEASE:-} == pretend ]]; then  # as long as a processor can wait for
-    options=(--campaign paper-gpu --protocol short --precision bfloat16 --seeds 1 --set training.epochs=1)
-fi
 # A verdict needs three seeds: Table 1 of both data sets before Table 2.
 groups=("table1/fashion-mnist" "table1/cifar10 table2/fashion-mnist table2/cifar10")
+if [[ ${LEASE:-} == pretend ]]; then  # as long as a processor can wait for: every group, a cell of each
+    options=(--campaign paper-gpu --protocol short --precision bfloat16 --seeds 1 --set training.epochs=1)
+    groups=("table1/fashion-mnist/avgpool" "table1/cifar10/flexpool table2/fashion-mnist/flexpool")
+fi
 there() {  # are the images of every cell there?
     local cell
-    for cell in $1; do compgen -G "$W/data/${cell#*/}-*/entry.json" >/dev/null || return 1; done
+    for cell in $1; do
+        cell=${cell#*/}
+        compgen -G "$W/data/${cell%%/*}-*/entry.json" >/dev/null || return 1
+    done
 }
 train() {
     # shellcheck disable=SC2086
