@@ -60,6 +60,26 @@ def test_a_cell_that_differs_from_the_paper_is_found(
     assert problem in line
 
 
+@pytest.mark.parametrize(
+    "name", ["extensions/copy", "table1/cifar10/copy", "table1/fashion-mnist/flexpool"]
+)
+def test_a_copied_cell_does_not_take_the_printed_number_with_it(project: Path, name: str) -> None:
+    text = (project / "experiments" / f"{CELL}.yaml").read_text().replace("../..", "..")
+    text = text.replace("..", "../.." if name.startswith("table1") else "..")
+    path = project / "experiments" / f"{name}.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as refusal:
+        resolve.load(project, [name], "paper")
+    assert str(refusal.value) == (
+        f"{path}:10: published: a printed number belongs to its own cell, {CELL}:"
+        f" write `published: null` in {path}"
+    )
+    with pytest.raises(UserError, match=r"published: a printed number belongs to its own cell"):
+        check.check(project)
+    path.write_text(text.partition("published:")[0] + "published: null\n")
+    assert resolve.load(project, [name], "paper")[0].spec.published is None
+
+
 def test_the_paper_protocol_is_the_ledgers_default(spec: Spec) -> None:
     """Section 5 of the paper's dossier: what the text says, and the default reading of the rest."""
     training = spec.training

@@ -1,4 +1,5 @@
-"""The examples of docs/extending.md, and the one for a folder of one's own run from photos to report."""
+"""The examples of docs/extending.md and the README, and the one for a folder of one's own run from photos to
+report."""
 
 import re
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from PIL import Image
 from replicate.results.read import read_results
 from replicate.specs import resolve
 
-PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
-EXAMPLES = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", PAGE.read_text(), re.DOTALL))
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "extending.md").read_text() + (ROOT / "README.md").read_text()
+EXAMPLES = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", TEXT, re.DOTALL))
 Replicate = Callable[..., tuple[int, str, str]]
 
 
 def test_every_example_is_found() -> None:
-    assert len(EXAMPLES) == PAGE.read_text().count("```yaml") == 3
+    assert len(EXAMPLES) == TEXT.count("```yaml") == 4
 
 
 @pytest.fixture

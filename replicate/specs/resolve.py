@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from replicate.errors import UserError
 from replicate.files import yaml_lines
 from replicate.files.yaml_lines import Document
+from replicate.paper.tables import cell_name
 from replicate.specs.spec import PARTS, Protocol, Spec
 
 EXPERIMENTS = "experiments"
@@ -174,6 +175,11 @@ def _resolve(reader: Reader, name: str, protocol: str, settings: Mapping[str, st
     except ValidationError as error:
         problems = [_line(detail, origins, file) for detail in error.errors()]
         raise UserError("\n".join(problems)) from None
+    if spec.published and (owner := cell_name(spec.published)) != name:
+        raise UserError(
+            f"{origins['published', 'value']}: published: a printed number belongs to its own cell,"
+            f" {owner}: write `published: null` in {file}"
+        )
     return Cell(name, spec, origins)
 
 
