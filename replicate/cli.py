@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,19 +23,18 @@ from replicate.options import (
     Note,
     Precision,
     Root,
+    Seeds,
     Settings,
     Threads,
     TrainingOptions,
     Workers,
+    chosen,
     ends,
     grouped,
     one_line,
     settings_of,
 )
 from replicate.text import say
-
-if TYPE_CHECKING:
-    from replicate.plan.campaign import Campaign
 
 app = typer.Typer(
     add_completion=False,
@@ -174,7 +173,7 @@ def submit(
         return
     submit_campaign(campaign, options)
     if wait:
-        sys.exit(wait_for_end(campaign, EVERY))
+        sys.exit(wait_for_end(campaign.whole, EVERY))
 
 
 @app.command()
@@ -187,15 +186,17 @@ def status(
     root: Root = HERE,
 ) -> None:
     """Show what runs are doing, what SLURM says of them, and why any failed. Writes nothing."""
+    from replicate.plan.campaign import campaign_names
+    from replicate.workflows.each import of_each
     from replicate.workflows.follow import status_lines, watch_status
 
-    campaigns = _campaigns(root, campaign)
-    if not campaigns:
+    if campaign is None and not campaign_names(root):
         print("No campaign yet: begin one with `replicate run --protocol smoke`.")
-    if watch:
-        watch_status(campaigns, every)
+    elif watch:
+        watch_status(list(of_each(root, campaign, lambda one: [one])), every)
     else:
-        print("\n".join(plain(line) for one in campaigns for line in status_lines(one)))
+        for line in of_each(root, campaign, status_lines):
+            print(plain(line))
 
 
 @app.command()
@@ -217,9 +218,9 @@ def cancel(
 ) -> None:
     """End a campaign's jobs on the cluster. Results and checkpoints stay."""
     from replicate.dispatch.slurm.jobs import cancel_campaign
-    from replicate.plan.campaign import open_campaign
+    from replicate.plan.campaign import bare_campaign
 
-    ended = cancel_campaign(open_campaign(root, campaign))
+    ended = cancel_campaign(bare_campaign(root, campaign))
     print(f"cancelled: {', '.join(ended) or 'nothing was queued or running'}")
 
 
@@ -231,11 +232,11 @@ def logs(
     root: Root = HERE,
 ) -> None:
     """Show the end of the log of a cell's last attempts, and where it is. Writes nothing."""
+    from replicate.workflows.each import of_each
     from replicate.workflows.follow import log_lines
 
-    for one in _campaigns(root, campaign):
-        for line in log_lines(one, cell, lines):
-            print(plain(line))
+    for line in of_each(root, campaign, lambda one: log_lines(one, cell, lines)):
+        print(plain(line))
 
 
 @app.command()
@@ -291,7 +292,7 @@ def sensitivity(
         typer.Argument(help="Cells, folders or globs. Default: the cell that the ledger names."),
     ] = None,
     protocol: Annotated[str, typer.Option(help="How to train.")] = "paper",
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Train seeds 0 to N-1.")] = 3,
+    seeds: Seeds = "3",
     campaign: Annotated[
         str | None, typer.Option(help="Name of the results. Default: such as paper-a03.")
     ] = None,
@@ -307,7 +308,7 @@ def sensitivity(
     from replicate.workflows.sensitivity import run_sensitivity
 
     given = settings_of(settings, precision)
-    asked = plan_readings(root, entry, cells or [], protocol, seeds, campaign, given)
+    asked = plan_readings(root, entry, cells or [], protocol, chosen(seeds) or [], campaign, given)
     sys.exit(run_sensitivity(asked, Options(*training, workers, threads)))
 
 
@@ -366,12 +367,3 @@ def data_verify(cache_dir: CacheDir = CACHE) -> None:
     for entry in entries(cache_dir):
         verify(entry)
         print(f"{entry.name}: sound")
-
-
-def _campaigns(root: Path, name: str | None) -> "list[Campaign]":
-    """The one with that name, or all of them."""
-    from replicate.plan.campaign import campaign_names, open_campaign
-
-    return [
-        open_campaign(root, one) for one in ([name] if name is not None else campaign_names(root))
-    ]

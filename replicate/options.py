@@ -40,6 +40,13 @@ Settings = Annotated[
         help="Change a value of every spec, such as training.epochs=1.",
     ),
 ]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SEEDS",
+        help="Train these: 5 for seeds 0 to 4, or such as 5-9 or 3,7. Default: as begun, else one.",
+    ),
+]
 Precision = Annotated[
     str | None,
     typer.Option(help="float32, tf32, bfloat16 or auto; short for --set training.precision=..."),
@@ -102,6 +109,12 @@ def ends(deadline: str | None) -> float | None:
     return training_ends(parse_deadline(deadline, now), now)
 
 
+def chosen(seeds: str | None) -> list[int] | None:
+    from replicate.plan.request import parse_seeds
+
+    return None if seeds is None else parse_seeds(seeds)
+
+
 def settings_of(pairs: list[str] | None, precision: str | None) -> dict[str, str]:
     """Of `--set` and `--precision`; raises UserError for what is no KEY=VALUE, or a key given twice."""
     settings = {}
@@ -122,21 +135,22 @@ class CampaignOptions(NamedTuple):
         list[str] | None,
         typer.Argument(
             metavar="[CELL]...",
-            help="Names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'. Default: as begun with"
-            " --campaign, else Tables 1 and 2.",
+            help="What to train: names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'."
+            " Default: as begun with --campaign, else Tables 1 and 2.",
         ),
     ] = None
     protocol: Annotated[
         str | None,
         typer.Option("--protocol", help="How to train: a file of experiments/protocols."),
     ] = None
-    seeds: Annotated[
-        int | None,
-        typer.Option(min=1, max=1000, help="Train seeds 0 to N-1. Default: 1, or as begun."),
-    ] = None
+    seeds: Seeds = None
     campaign: Annotated[
         str | None,
-        typer.Option("--campaign", help="Name of the results. Default: the protocol's name."),
+        typer.Option(
+            "--campaign",
+            help="Name of the results, which grow by what is trained. Default: the protocol's name, or"
+            " one made of it and the changed settings.",
+        ),
     ] = None
     settings: Settings = None
     precision: Precision = None
@@ -147,7 +161,7 @@ class CampaignOptions(NamedTuple):
 
         settings = settings_of(self.settings, self.precision)
         return request_campaign(
-            self.root, self.cells, self.protocol, self.seeds, self.campaign, settings, note
+            self.root, self.cells, self.protocol, chosen(self.seeds), self.campaign, settings, note
         )
 
 

@@ -1,6 +1,7 @@
 """Numbers as people read them, and lines for them to read."""
 
 import sys
+from collections.abc import Iterable
 from math import isfinite
 
 from replicate.errors import plain
@@ -21,6 +22,17 @@ def duration(seconds: float) -> str:
 def many(number: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def series(numbers: Iterable[int]) -> str:
+    """Whole numbers as text, neighbours joined: 0-3, 5."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def say(line: str) -> None:

@@ -75,7 +75,16 @@ def test_a_folder_of_ones_own_runs_from_photos_to_report(
     assert out.startswith(f"waste: {tmp_path}/cache/waste-folder-resize64-")
     short = ["--set", "training.epochs=2", "--set", "training.batch_size=20"]
     code, out, err = replicate(
-        "run", "extensions/waste", "--protocol", "paper", *short, "--workers", "1", *places
+        "run",
+        "extensions/waste",
+        "--protocol",
+        "paper",
+        "--campaign",
+        "paper",
+        *short,
+        "--workers",
+        "1",
+        *places,
     )
     assert code == 0, err
     results = read_results(extended, "paper")
@@ -93,7 +102,7 @@ def test_generated_images_stand_in_for_the_folder(
 ) -> None:
     few = ["--set", "generated.train_images=60", "--set", "generated.test_images=12"]
     code, _, err = replicate(
-        "run", "extensions/waste", "--protocol", "smoke", *few, "--workers", "1",
+        "run", "extensions/waste", "--protocol", "smoke", "--campaign", "smoke", *few, "--workers", "1",
         "--cache-dir", str(tmp_path / "cache"),
     )  # fmt: skip
     assert code == 0, err

@@ -38,6 +38,8 @@ class Results:
     def lacking(self) -> dict[str, str]:
         """The paper's cells that the protocol does not have, with what it says of them."""
         root = self.campaign.root
+        if self.request.protocol not in resolve.protocols(root):  # gone: records alone are shown
+            return {}
         protocol = resolve.read_protocol(root, self.request.protocol)
         return catalogue.uncovered(root, self.paper.cell_names(), protocol)
 
@@ -46,8 +48,10 @@ class Results:
         """Why no number of this campaign may be compared with the paper's; empty where they may."""
         root, request = self.campaign.root, self.request
         specs = [cell.spec for cell in self.campaign.cells]
-        unset = resolve.load(root, request.cells, request.protocol)
-        protocols = [cell.spec.protocol for cell in unset if not cell.spec.protocol.comparable]
+        unset, lost = resolve.load_each(root, request.cells, request.protocol)
+        kept = [cell for cell in self.campaign.cells if cell.name in lost]
+        each = [cell.spec.protocol for cell in (*unset.values(), *kept)]
+        protocols = [protocol for protocol in each if not protocol.comparable]
         reasons = [f"protocol {protocol.name} ({protocol.title})" for protocol in protocols]
         generated = any(spec.generated for spec in specs) or "generated" in set(self.runs["source"])
         if generated and not any("generated" in reason for reason in reasons):

@@ -10,6 +10,7 @@ from tabulate import tabulate
 from replicate.errors import UserError
 from replicate.specs import catalogue, resolve
 from replicate.specs.resolve import Cell, Origin
+from replicate.text import say
 
 
 def cells(
@@ -24,9 +25,14 @@ def cells(
     names = catalogue.cell_names(root)
     if patterns:
         names = catalogue.select(names, patterns)
-    lacking = catalogue.uncovered(root, names, resolve.read_protocol(root, protocol))
+    asked = resolve.read_protocol(root, protocol)
+    sound, problems = resolve.load_each(root, names, "paper")
+    trouble = (line for problem in problems.values() for line in problem.splitlines())
+    for line in dict.fromkeys([*catalogue.misnamed(root), *trouble]):
+        say(f"left out: {line}")
+    lacking = catalogue.uncovered(root, sound, asked)
     rows = []
-    for cell in resolve.load(root, names, "paper"):
+    for cell in sound.values():
         spec = cell.spec
         wanted = {
             table: spec.published and spec.published.table,

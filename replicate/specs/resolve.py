@@ -45,7 +45,8 @@ class Cell:
 
 
 def protocols(root: Path) -> list[str]:
-    return sorted(path.stem for path in (root / EXPERIMENTS / "protocols").glob("*.yaml"))
+    found = (root / EXPERIMENTS / "protocols").glob("[!.]*.yaml")  # a hidden one is an editor's
+    return sorted(path.stem for path in found)
 
 
 def read_protocol(root: Path, name: str) -> Protocol:
@@ -75,17 +76,28 @@ def load(
     Raises:
         UserError: every problem of every file, a line each.
     """
-    instead = read_protocol(root, protocol).instead
-    reader = Reader(root / EXPERIMENTS, instead)
-    cells, problems = [], dict[str, None]()
+    cells, problems = load_each(root, names, protocol, settings)
+    if problems:
+        lines = (line for problem in problems.values() for line in problem.splitlines())
+        raise UserError("\n".join(dict.fromkeys(lines)))
+    return list(cells.values())
+
+
+def load_each(
+    root: Path, names: Iterable[str], protocol: str, settings: Mapping[str, str] | None = None
+) -> tuple[dict[str, Cell], dict[str, str]]:
+    """As `load`: the cells that can be resolved, and what is wrong with each of the others."""
+    cells, problems = dict[str, Cell](), dict[str, str]()
+    try:
+        reader = Reader(root / EXPERIMENTS, read_protocol(root, protocol).instead)
+    except UserError as error:
+        return {}, dict.fromkeys(names, str(error))
     for name in names:
         try:
-            cells.append(_resolve(reader, name, protocol, settings or {}))
+            cells[name] = _resolve(reader, name, protocol, settings or {})
         except UserError as error:
-            problems |= dict.fromkeys(str(error).splitlines())
-    if problems:
-        raise UserError("\n".join(problems))
-    return cells
+            problems[name] = str(error)
+    return cells, problems
 
 
 class Reader:

@@ -38,7 +38,7 @@ python -m replicate report {name}
 The runs themselves again, on any machine with the data sets:
 
 ```bash
-python -m replicate run --campaign {name}-again {run}
+{runs}
 ```
 
 Commits of the code that trained: {commits}.
@@ -116,11 +116,15 @@ def _readme(campaign: Campaign) -> str:
 
     request = campaign.request
     commits = set(read_csv(campaign, "provenance.csv")["commit"]) - {""}
-    run = ["--protocol", request.protocol, "--seeds", str(request.seeds)]
-    for key, value in request.settings.items():
-        run += ["--set", f"{key}={value}"]
+    settings = [part for pair in request.settings.items() for part in ("--set", "=".join(pair))]
+    begin = [*("--protocol", request.protocol), *settings]
+    again = ["python", "-m", "replicate", "run", "--campaign", f"{request.name}-again"]
+    runs = [
+        shlex.join([*again, *begin, "--seeds", seeds, *cells])
+        for seeds, cells in request.groups().items()
+    ]
     return README.format(
         name=request.name,
-        run=shlex.join([*run, *request.cells]),
+        runs="\n".join(runs),
         commits=", ".join(sorted(commits)) or "unknown, the runs were not made in a git checkout",
     )

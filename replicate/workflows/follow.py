@@ -31,7 +31,8 @@ WORKER = re.compile(r"[\w-]+")
 def status_lines(campaign: Campaign) -> list[str]:
     """What the records say, then what SLURM says."""
     state = campaign.look()
-    details = [*state.details(), *diagnose(query(campaign), state)]
+    lost = (f"{cell}: {why}: as recorded" for cell, why in campaign.lost.items())
+    details = [*lost, *state.details(), *diagnose(query(campaign), state)]
     return [f"{campaign.request.name}: {state.summary()}", *(f"  {line}" for line in details)]
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from replicate.errors import UserError
-from replicate.plan.campaign import Campaign, campaign_names, open_campaign
+from replicate.plan.campaign import Campaign
 from replicate.report.document import Table, plain_rows
 from replicate.report.text import as_text
 from replicate.results.csv_files import read_csv
 from replicate.results.power import Need, largest_sd, needs
 from replicate.results.statistics import MARGIN
+from replicate.workflows.each import of_each
 
 COLUMNS = ("cell", "verdict", "n", "sd so far (95 %)", "seeds needed (95 %)", "hours to go")
 LEGEND = f"""\
@@ -23,12 +24,15 @@ seeds that its ends need. Hours to go: one run after the other, at the cell's me
 
 def power(root: Path, name: str | None = None) -> str:
     """What the cells of a campaign, or of all of them, need; reads cells.csv and provenance.csv."""
-    names = campaign_names(root) if name is None else [name]
-    opened = [open_campaign(root, one) for one in names]
-    measured = [one for one in opened if name or (one.results / "cells.csv").exists()]
-    if not measured:
+
+    def of(campaign: Campaign) -> list[str]:
+        measured = name or (campaign.results / "cells.csv").exists()
+        return [_of_campaign(campaign)] if measured else []
+
+    tables = list(of_each(root, name, of))
+    if not tables:
         return "No campaign with results yet: begin one with `replicate run`."
-    return "\n\n".join([*map(_of_campaign, measured), LEGEND])
+    return "\n\n".join([*tables, LEGEND])
 
 
 def _of_campaign(campaign: Campaign) -> str:
