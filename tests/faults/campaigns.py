@@ -20,11 +20,8 @@ SETTINGS = {
 DETERMINISTIC = ("runs.csv", "cells.csv", "pools.csv.gz", "maps.csv.gz")
 """Files of a campaign's results that hold neither times nor places."""
 OPTIONS = [
+    *("--protocol", "smoke", "--campaign", "smoke"),
     *(
-        "--protocol",
-        "smoke",
-        "--campaign",
-        "smoke",
         "--workers",
         "1",
         "--threads",
