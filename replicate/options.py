@@ -3,17 +3,59 @@
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
 from replicate.errors import UserError, has_controls
 
 if TYPE_CHECKING:
     from replicate.plan.campaign import Campaign
+
+
+class Group(TyperGroup):
+    """Its help has each command's whole sentence; else it would be cut at the end of the line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(1000)) for name, one in commands if one]
+            )
+
+
+def _completed(names: Callable[[Path], Iterable[str]]) -> Callable[[str], list[str]]:
+    """For the shell: what may be meant by a word that has been begun; nothing outside a project."""
+
+    def complete(incomplete: str) -> list[str]:
+        try:
+            return [name for name in names(HERE) if name.startswith(incomplete)]
+        except (UserError, OSError):
+            return []
+
+    return complete
+
+
+def _cells(root: Path) -> Iterable[str]:
+    from replicate.specs.catalogue import cell_names
+
+    return cell_names(root)
+
+
+def _protocols(root: Path) -> Iterable[str]:
+    from replicate.specs.resolve import protocols
+
+    return protocols(root)
+
+
+def _campaigns(root: Path) -> Iterable[str]:
+    from replicate.plan.campaign import campaign_names
+
+    return campaign_names(root)
 
 
 def one_line(path: Path | None) -> Path | None:
@@ -89,7 +131,18 @@ CacheDir = Annotated[
 DataSets = Annotated[
     list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: the paper's four.")
 ]
-Campaigns = Annotated[str | None, typer.Argument(help="A campaign. Default: all of them.")]
+CELLS = _completed(_cells)
+PROTOCOLS = _completed(_protocols)
+CAMPAIGNS = _completed(_campaigns)
+Campaigns = Annotated[
+    str | None,
+    typer.Argument(help="A campaign. Default: all of them.", autocompletion=CAMPAIGNS),
+]
+Begun = Annotated[str, typer.Argument(help="A campaign.", autocompletion=CAMPAIGNS)]
+Protocol = Annotated[str, typer.Option(help="How to train.", autocompletion=PROTOCOLS)]
+Json = Annotated[
+    bool, typer.Option("--json", help="For programs: the keys are those of docs/json.md.")
+]
 Every = Annotated[
     float, typer.Option(min=1, callback=_finite, help="Seconds between two questions to SLURM.")
 ]
@@ -135,19 +188,25 @@ class CampaignOptions(NamedTuple):
         list[str] | None,
         typer.Argument(
             metavar="[CELL]...",
+            autocompletion=CELLS,
             help="What to train: names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'."
             " Default: as begun with --campaign, else Tables 1 and 2.",
         ),
     ] = None
     protocol: Annotated[
         str | None,
-        typer.Option("--protocol", help="How to train: a file of experiments/protocols."),
+        typer.Option(
+            "--protocol",
+            help="How to train: a file of experiments/protocols.",
+            autocompletion=PROTOCOLS,
+        ),
     ] = None
     seeds: Seeds = None
     campaign: Annotated[
         str | None,
         typer.Option(
             "--campaign",
+            autocompletion=CAMPAIGNS,
             help="Name of the results, which grow by what is trained. Default: the protocol's name, or"
             " one made of it and the changed settings.",
         ),

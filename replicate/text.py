@@ -1,10 +1,18 @@
 """Numbers as people read them, and lines for them to read."""
 
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
 from math import isfinite
+from shutil import get_terminal_size
+from textwrap import fill
+from typing import Any
 
 from replicate.errors import plain
+
+WIDTH = 80
+"""Columns of a table where there is no terminal."""
 
 
 def duration(seconds: float) -> str:
@@ -33,6 +41,57 @@ def series(numbers: Iterable[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def size(count: float) -> str:
+    """Bytes, such as `12.3 MB`."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.1f} {unit}" if unit != "B" else f"{count:.0f} B"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def folded(line: str) -> str:
+    """As wide as a table: what goes on is indented, and a path stays whole."""
+    indent = line[: len(line) - len(line.lstrip())]
+    width = get_terminal_size((WIDTH, 24)).columns
+    return fill(
+        line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}    ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows below headings, as wide as the terminal, or 80 columns: what does not fit is folded."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    width = get_terminal_size((WIDTH, 24)).columns
+    body = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
+    )
+    for heading in headings:
+        body.add_column(Text(heading), overflow="fold")
+    for row in rows:
+        body.add_row(*(Text(plain(str(entry))) for entry in row))
+    names = (len(str(row[0])) for row in rows)
+    body.columns[0].no_wrap = max(names, default=0) <= width * 5 // 8  # names stay whole
+    written = StringIO()
+    Console(file=written, width=width, color_system=None, legacy_windows=False).print(body)
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+
+
+def as_json(rows: Iterable[Mapping[str, Any]]) -> str:
+    """One object a row; a number that is not known is null."""
+    known = [{key: _known(value) for key, value in row.items()} for row in rows]
+    return json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def say(line: str) -> None:

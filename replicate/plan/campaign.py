@@ -132,15 +132,16 @@ def _none(root: Path, name: str) -> str:
 
 
 def bare_campaign(root: Path, name: str) -> Campaign:
-    """One whose cells do not matter, such as to end its jobs: its request may be damaged, its specs gone.
+    """One whose cells do not matter, such as to end its jobs or to archive it: its request may be damaged,
+    its specs gone, its folder a copy with any name.
 
     Raises:
         UserError: there is none.
     """
-    requests.check_name(name)
-    if not results_folder(root, name).is_dir():
+    if name not in {path.name for path in (root / "results").glob("*/")}:
         raise UserError(_none(root, name))
-    return Campaign(root, Request(name=name, protocol="none", settings={}, cells=[], seeds=1), ())
+    request = Request.model_construct(name=name, protocol="", settings={}, cells=[], seeds=1)
+    return Campaign(root, request, ())
 
 
 def begin_or_extend(root: Path, request: Request) -> Campaign:

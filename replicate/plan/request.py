@@ -137,19 +137,23 @@ def read_request(results: Path) -> Request | None:
         Damaged: it cannot be read.
         UserError: it is a copy of another campaign's.
     """
-    path = results / FILE
+    request = load_request(results)
+    if request is not None and request.name != results.name:
+        raise UserError(
+            f"{results / FILE}: a copy of campaign {request.name!r}: name the folder so, or move it out of"
+            f" {results.parent}"
+        )
+    return request
+
+
+def load_request(folder: Path) -> Request | None:
+    """As `read_request`, of a folder with any name."""
     try:
-        request = read_json(path, Request)
+        return read_json(folder / FILE, Request)
     except FileNotFoundError:
         return None
     except UserError as error:
         raise Damaged(str(error)) from None
-    if request.name != results.name:
-        raise UserError(
-            f"{path}: a copy of campaign {request.name!r}: name the folder so, or move it out of"
-            f" {results.parent}"
-        )
-    return request
 
 
 def merged(earlier: Request, request: Request) -> Request:

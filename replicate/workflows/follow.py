@@ -36,6 +36,17 @@ def status_lines(campaign: Campaign) -> list[str]:
     return [f"{campaign.request.name}: {state.summary()}", *(f"  {line}" for line in details)]
 
 
+def status_rows(campaign: Campaign) -> Iterator[dict[str, object]]:
+    """What the records say of each run."""
+    for one in campaign.look().runs:
+        progress = one.progress or {}
+        yield {
+            **{"campaign": campaign.name, "cell": one.run.cell, "seed": one.run.seed},
+            **{"run_id": one.run.id, "state": one.state, "epoch": progress.get("epoch")},
+            **{"epochs": one.run.spec.training.epochs, "accuracy": progress.get("accuracy")},
+        }
+
+
 def watch_status(campaigns: Sequence[Campaign], every: float) -> None:
     """Show the status until every run has ended, or Ctrl-C."""
     with suppress(KeyboardInterrupt), Live(console=Console(), auto_refresh=False) as live:
