@@ -18,6 +18,7 @@ from replicate.plan.campaign import (
 from replicate.plan.request import Request, changed_name, parse_request, parse_seeds, seeds_text
 from replicate.report.render import render
 from replicate.results.aggregate import aggregate
+from replicate.results.gains import gains
 from replicate.results.read import read_results
 from tests.conftest import Records
 
@@ -125,6 +126,22 @@ def test_each_cell_is_held_to_its_own_seeds(project: Path, records: Records) -> 
     assert "| table1/cifar10/flexpool | 2 | 3 | 0 | 0 | 6 |" in report
     assert f"run {AVERAGE} --protocol short --seeds 1 --campaign made" in report
     assert f"run {FLEX} --protocol short --seeds 0,5-6 --campaign made" in report
+
+
+def test_a_gain_has_no_verdict_before_the_seeds_of_both_are_there(records: Records) -> None:
+    """Nine seeds of two cells were asked for: the others' three are no reason to look earlier."""
+    values = {"protocol": "paper", "settings": {}, "cells": [AVERAGE, FLEX, REG], "seeds": 3}
+    nine = {cell: [*range(9)] for cell in (AVERAGE, FLEX)}
+    save_campaign(
+        begin_or_extend(records.root, parse_request({**values, "name": "made", "own_seeds": nine}))
+    )
+    campaign = open_campaign(records.root, "made")
+    for seed in range(3):
+        for cell, gain in ((AVERAGE, 0), (FLEX, 1), (REG, 2)):
+            records.leave(campaign, cell, seed, 90.0 + gain + seed / 100 * gain)
+    aggregate(campaign)
+    found = gains(read_results(records.root, "made")).set_index("cell")["verdict"]
+    assert found.to_dict() == {FLEX: "incomplete (3/9 seeds)", REG: "gain"}
 
 
 def test_cells_with_one_spec_are_refused_with_both_names(project: Path) -> None:

@@ -52,6 +52,10 @@ class Request(Part):
     def seeds_of(self, cell: str) -> Sequence[int]:
         return self.own_seeds.get(cell, range(self.seeds))
 
+    def pairs(self, one: str, other: str) -> int:
+        """How many seeds both cells are to have."""
+        return len({*self.seeds_of(one)} & {*self.seeds_of(other)})
+
     @property
     def by_cell(self) -> SeedsByCell:
         return {cell: self.seeds_of(cell) for cell in self.cells}

@@ -48,8 +48,9 @@ class Results:
         """Why no number of this campaign may be compared with the paper's; empty where they may."""
         root, request = self.campaign.root, self.request
         specs = [cell.spec for cell in self.campaign.cells]
-        unset, lost = resolve.load_each(root, request.cells, request.protocol)
-        kept = [cell for cell in self.campaign.cells if cell.name in lost]
+        kept = [cell for cell in self.campaign.cells if cell.name in self.campaign.lost]
+        known = [cell for cell in request.cells if cell not in self.campaign.lost]
+        unset, _ = resolve.load_each(root, known, request.protocol)
         each = [cell.spec.protocol for cell in (*unset.values(), *kept)]
         protocols = [protocol for protocol in each if not protocol.comparable]
         reasons = [f"protocol {protocol.name} ({protocol.title})" for protocol in protocols]
