@@ -80,6 +80,14 @@ def test_named_cells_and_seeds_are_what_a_command_trains(project: Path) -> None:
     assert runs(ask(project, seeds="1")) == [(cell, 0) for cell in (AVERAGE, FLEX, REG)]
 
 
+def test_without_a_name_and_cells_all_of_both_tables_is_meant(project: Path) -> None:
+    ask(project, "extensions/pools/gem", name=None, seeds="2")
+    asked = runs(ask(project, name=None))
+    assert len(asked) == 2 * 33
+    assert (AVERAGE, 1) in asked
+    assert ("extensions/pools/gem", 1) in asked
+
+
 def test_seeds_that_all_cells_share_are_stored_as_ever(project: Path) -> None:
     ask(project, AVERAGE, seeds="2")
     ask(project, FLEX, seeds="3")

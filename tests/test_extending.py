@@ -45,6 +45,29 @@ def test_the_examples_are_sound(extended: Path, replicate: Replicate) -> None:
     assert cell.spec.training.epochs == 200
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("paper", r"mine.yaml:\d+: protocol.name: expected the file's, 'mine', got 'paper'"),
+        ("mine", r"mine.yaml:\d+: protocol.comparable: only 'paper' is judged against the paper"),
+    ],
+)
+def test_a_copied_protocol_is_not_judged_as_the_papers(
+    project: Path, replicate: Replicate, change: str, problem: str
+) -> None:
+    folder = project / "experiments/protocols"
+    text = (folder / "paper.yaml").read_text().replace("name: paper", f"name: {change}")
+    (folder / "mine.yaml").write_text(text)
+    for command in ("check", "plan table1/cifar10/avgpool --protocol mine"):
+        code, _, err = replicate(*command.split())
+        assert code == 2
+        assert re.search(problem, err), err
+    (folder / "mine.yaml").write_text(
+        text.replace("name: paper", "name: mine").replace("comparable: true", "comparable: false")
+    )
+    assert replicate("plan", "table1/cifar10/avgpool", "--protocol", "mine")[0] == 0
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """120 photos of six materials in as many colours, PNG and JPEG, of many sizes."""

@@ -230,31 +230,27 @@ def request_campaign(
         protocol = begun.protocol
     if protocol is None:
         raise UserError(f"--protocol is missing: choose from {', '.join(protocols(root))}")
-    if name is None:
-        name = free_name(root, protocol, settings)
-        begun = read_request(root, name)
-    elif begun and not settings:
+    if begun and not settings:
         settings = begun.settings
-    values = {"name": name, "protocol": protocol, "settings": settings, "cells": [], "seeds": 1}
+    own = free_name(root, protocol, settings) if name is None else name
+    values = {"name": own, "protocol": protocol, "settings": settings, "cells": [], "seeds": 1}
     request = parse_request({**values, "note": note})
-    found = begin_or_extend(root, request.asking(_wanted(root, patterns, seeds, begun, request)))
+    cells = [] if patterns or begun is None else begun.cells
+    cells = cells or catalogue.offered(root, patterns or [], protocol)
+    wanted = _with_seeds(cells, seeds, read_request(root, own), everything=not patterns)
+    found = begin_or_extend(root, request.asking(wanted))
     refuse_twins(found)
     return found
 
 
-def _wanted(
-    root: Path,
-    patterns: list[str] | None,
-    seeds: list[int] | None,
-    begun: Request | None,
-    request: Request,
+def _with_seeds(
+    cells: list[str], seeds: list[int] | None, begun: Request | None, everything: bool
 ) -> SeedsByCell:
-    """The cells named, else those begun, else the tables'; their seeds as named, else as begun, else one."""
-    cells = [] if begun is None or patterns else begun.cells
-    cells = cells or catalogue.offered(root, patterns or [], request.protocol)
-    earlier = {} if begun is None else begun.by_cell
+    """Seeds as named, else as begun, else one; of the cells, and with `everything` of those begun too."""
+    earlier = begun.by_cell if begun else {}
     usual = range(begun.seeds if begun else 1)
-    return {cell: seeds or earlier.get(cell, usual) for cell in cells}
+    names = dict.fromkeys([*cells, *(earlier if everything else ())])
+    return {cell: seeds or earlier.get(cell, usual) for cell in names}
 
 
 def free_name(root: Path, name: str, settings: Mapping[str, str]) -> str:

@@ -50,8 +50,9 @@ def cells(
         raise UserError("no cell matches all of these filters; `replicate list` shows every cell")
     if json:
         return as_json(dict(zip(KEYS, row, strict=True)) for row in rows)
-    shown = [(cell, method, said) for cell, _, method, said in rows]  # a name tells its data set
-    return table_text(("cell", "method", "published"), shown)
+    # A line a cell, in 80 columns: most names tell their data set.
+    shown = [(cell, method.replace(" + ", "+"), said) for cell, _, method, said in rows]
+    return table_text(("cell", "method", "paper"), shown)
 
 
 def spec(

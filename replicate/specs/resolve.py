@@ -18,6 +18,8 @@ from replicate.specs.spec import PARTS, Protocol, Spec
 EXPERIMENTS = "experiments"
 READINGS = "extensions/sensitivity"
 """Other readings of the paper: `cell@name` is a cell with the file of one of them laid over it."""
+PAPER = "paper"
+"""The protocol that is the paper's own."""
 MAX_FILES = 100
 """That a spec is merged from, so that files which extend each other twice over do not take for ever."""
 SETTABLE = [part for part in Spec.model_fields if part in PARTS]
@@ -57,12 +59,23 @@ def read_protocol(root: Path, name: str) -> Protocol:
     path = reader.folder / "protocols" / f"{name}.yaml"
     values, origins = _merge(reader.layers(path))
     try:
-        return Protocol.model_validate(_nested(values).get("protocol"))
+        found = Protocol.model_validate(_nested(values).get("protocol"))
     except ValidationError as error:
         details = error.errors()
         for detail in details:
             detail["loc"] = ("protocol", *detail["loc"])
         raise UserError("\n".join(_line(detail, origins, path) for detail in details)) from None
+    if found.name != name:
+        place = origins["protocol", "name"]
+        raise UserError(
+            f"{place}: protocol.name: expected the file's, {name!r}, got {found.name!r}"
+        )
+    if found.comparable and name != PAPER:
+        place = origins["protocol", "comparable"]
+        raise UserError(
+            f"{place}: protocol.comparable: only {PAPER!r} is judged against the paper: write false in {path}"
+        )
+    return found
 
 
 def load(
