@@ -77,7 +77,7 @@ def drop(
 @app.command()
 def archive(campaign: Begun, root: Root = HERE) -> None:
     """Move a campaign, with its report, out of the way into archive/. Deletes nothing."""
-    from replicate.workflows.drop import archive, belongings
+    from replicate.workflows.remove import archive, belongings
 
     found = belongings(root, campaign)
     said = str(found)
@@ -91,7 +91,7 @@ def remove(
     root: Root = HERE,
 ) -> None:
     """Delete a campaign and its report for good, once it is said what goes."""
-    from replicate.workflows.drop import belongings, remove
+    from replicate.workflows.remove import belongings, remove
 
     found = belongings(root, campaign)
     print(f"deletes for good: {found}", flush=True)
