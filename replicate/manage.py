@@ -47,6 +47,8 @@ def merge(
     """
     from replicate.workflows.merge import merge
 
+    for folder in folders:
+        one_line(folder)
     done = merge(root, folders, campaign)
     for line in done.conflicts:
         say(f"not taken: {line}")

@@ -209,6 +209,22 @@ def test_a_cell_whose_spec_is_gone_can_be_dropped(records: Records, replicate: R
     assert replicate("plan", "--campaign", "made")[0] == 0
 
 
+@pytest.mark.parametrize("text", [None, "{"])
+def test_what_a_campaign_was_asked_for_is_not_guessed(
+    records: Records, replicate: Replicate, text: str | None
+) -> None:
+    """Its records do not tell all that its request said."""
+    campaign = fill(records, "made", {AVERAGE: [90.0], FLEX: [91.0]})
+    path = campaign.results / "campaign.json"
+    path.unlink()
+    if text:
+        path.write_text(text)
+    code, _, err = replicate("drop", FLEX, "made")
+    assert code == 2
+    assert "campaign.json: " in err
+    assert (path.read_text() if path.exists() else None) == text
+
+
 def test_an_archived_campaign_is_out_of_the_way_and_whole(
     records: Records, replicate: Replicate
 ) -> None:

@@ -26,6 +26,6 @@ def of_each(
         try:
             found = list(rows(open_campaign(root, one)))
         except (UserError, OSError) as error:
-            say(f"left out: campaign {one}: {error}")
+            say(f"left out: campaign {one!r}: {error}")
         else:
             yield from found
