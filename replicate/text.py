@@ -13,6 +13,8 @@ from replicate.errors import plain
 
 WIDTH = 80
 """Columns of a table where there is no terminal."""
+NUMBER = 10
+"""Characters of an entry that is not folded."""
 
 
 def duration(seconds: float) -> str:
@@ -73,12 +75,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     body = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
     )
-    for heading in headings:
-        body.add_column(Text(heading), overflow="fold")
-    for row in rows:
-        body.add_row(*(Text(plain(str(entry))) for entry in row))
-    names = (len(str(row[0])) for row in rows)
-    body.columns[0].no_wrap = max(names, default=0) <= width * 5 // 8  # names stay whole
+    lines = [[plain(str(entry)) for entry in row] for row in (headings, *rows)]
+    for place, column in enumerate(zip(*lines, strict=True)):
+        longest = max(map(len, column))
+        whole = longest <= (NUMBER if place else width * 5 // 8)  # names and numbers stay whole
+        body.add_column(Text(column[0]), overflow="fold", no_wrap=whole)
+    for line in lines[1:]:
+        body.add_row(*map(Text, line))
     written = StringIO()
     Console(file=written, width=width, color_system=None, legacy_windows=False).print(body)
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())

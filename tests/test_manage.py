@@ -162,7 +162,7 @@ def test_two_campaigns_are_held_against_each_other(records: Records, replicate: 
     assert (both.difference, both.pairs) == (0.25, 2)
     code, out, err = replicate("compare", "cpu", "gpu")
     assert (code, err) == (0, "")
-    assert max(map(len, out.splitlines())) <= 100
+    assert max(map(len, out.splitlines())) <= 80
     assert "NVIDIA H100" in out
     rows = json.loads(replicate("compare", "cpu", "gpu", "--json")[1])
     assert {row["what"] for row in rows if row["kind"] == "origin"} == {

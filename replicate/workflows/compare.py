@@ -18,10 +18,11 @@ from replicate.results.read import Results, read_results
 from replicate.results.statistics import BySeed, Gain
 from replicate.text import as_json, table
 
-HEADINGS = ("what", "here", "there", "difference", "95 % interval", "pairs")
+HEADINGS = ("here", "there", "change", "95 % interval", "pairs")
 LEGEND = """\
-Differences in points, there minus here, paired by seed: of accuracies, of gains over AvgPool, and of the
-mean of all cells that both have. An interval without zero is more than chance for that line alone."""
+Changes in points, there minus here, paired by seed; the last accuracy is the
+mean of all cells that both have, over the seeds that all of them have. An
+interval without zero is more than chance for that line alone."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,17 @@ def compare(root: Path, here: str, there: str, json: bool = False) -> str:
     found, made = list(differences(a, b)), list(_origins(a, b))
     if json:
         return as_json([asdict(one) for one in (*found, *made)])
-    rows = [_row(one) for one in found]
+    cells = [_row(one) for one in found if one.kind != "gain"]
+    gains = [_row(one) for one in found if one.kind == "gain"]
     origin = [(one.what, ", ".join(one.here), ", ".join(one.there)) for one in made]
     parts = [
         f"here: {here}; there: {there}",
-        table(HEADINGS, rows) if rows else "No cell has a finished run in both.",
+        table(("accuracy", *HEADINGS), cells) if cells else "No cell has a finished run in both.",
+        table((f"gain over {BASELINE}", *HEADINGS), gains) if gains else "",
         LEGEND,
         table(("what differs", "here", "there"), origin) if origin else "Both were made alike.",
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def differences(here: Results, there: Results) -> Iterator[Difference]:
@@ -131,10 +134,9 @@ def _unlike(what: str, here: list[str], there: list[str]) -> Iterator[Origin]:
 
 
 def _row(one: Difference) -> tuple[Any, ...]:
-    what = {"cell": one.cell, "gain": f"gain of {one.cell}", "all": one.cell}[one.kind]
     between = interval(one.low, one.high) if isfinite(one.low) else "needs 2 pairs"
-    difference = signed(one.difference, 2) if isfinite(one.difference) else ""
-    return (what, *map(_number, (one.here, one.there)), difference, between, one.pairs)
+    change = signed(one.difference, 2) if isfinite(one.difference) else ""
+    return (one.cell, *map(_number, (one.here, one.there)), change, between, one.pairs)
 
 
 def _number(value: float) -> str:
