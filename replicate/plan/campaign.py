@@ -107,23 +107,40 @@ def _completed(campaign: Campaign) -> Campaign:
 
 
 def open_campaign(root: Path, name: str) -> Campaign:
-    """A campaign that has been begun; by its records alone where its request is gone or damaged.
+    """A campaign that has been begun.
 
     Raises:
-        UserError: there is none, or neither request nor records can be read.
+        UserError: there is none, or its request is gone or cannot be read.
     """
+    request = read_request(root, name)
+    if request is None:
+        path = results_folder(root, name) / FILE
+        raise UserError(_gone(path) if name in campaign_names(root) else _none(root, name))
+    return resolve_campaign(root, request)
+
+
+def open_recorded(root: Path, name: str) -> Campaign:
+    """As `open_campaign`; by its records alone where its request is gone or damaged."""
     path = results_folder(root, name) / FILE
-    trouble = f"{path}: missing"
     try:
-        request = read_request(root, name)
+        if read_request(root, name) is not None:
+            return open_campaign(root, name)
+        trouble = _gone(path)
     except Damaged as error:
-        request, trouble = None, str(error)
-    if request is not None:
-        return resolve_campaign(root, request)
-    if (request := recorded_request(path.parent)) is not None:
-        request = request.asking(_in_order(root, request.by_cell))
-        return _completed(Campaign(root, request, (), lost=dict.fromkeys(request.cells, trouble)))
-    raise UserError(trouble if path.exists() else _none(root, name))
+        trouble = str(error)
+    request = recorded_request(path.parent)
+    if request is None:
+        return open_campaign(root, name)  # which says what is wrong
+    request = request.asking(_in_order(root, request.by_cell))
+    return _completed(Campaign(root, request, (), lost=dict.fromkeys(request.cells, trouble)))
+
+
+def _gone(path: Path) -> str:
+    name = path.parent.name
+    return (
+        f"{path}: missing: the command that began the campaign writes it again; until then"
+        f" `replicate report {name}` shows its records"
+    )
 
 
 def _none(root: Path, name: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from replicate.errors import UserError
 from replicate.paper import tables as paper
-from replicate.plan.campaign import Campaign, Request, open_campaign
+from replicate.plan.campaign import Campaign, Request, open_recorded
 from replicate.results.csv_files import COLUMNS, read_csv
 from replicate.specs import catalogue, resolve
 
@@ -84,7 +84,7 @@ def read_results(root: Path, name: str) -> Results:
     Raises:
         UserError: no such campaign, or a file that lacks a column.
     """
-    opened = open_campaign(root, name)
+    opened = open_recorded(root, name)
     if not (opened.results / "cells.csv").is_file():
         raise UserError(f"{opened.results / 'cells.csv'}: no such file: run `replicate run` first")
     cells = read_csv(opened, "cells.csv")

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from replicate.errors import UserError
 from replicate.files import atomic
-from replicate.plan.campaign import open_campaign, read_request, write_request
-from replicate.plan.request import FILE
+from replicate.plan.campaign import open_campaign, write_request
 from replicate.specs import catalogue
 from replicate.workflows.conclude import conclude
 from replicate.workflows.remove import refuse_while_busy
@@ -15,14 +14,10 @@ def drop(root: Path, pattern: str, name: str) -> str:
     """Take the matching cells out of a campaign, and report anew; their records stay where they are.
 
     Raises:
-        UserError: no cell matches, none would be left, the campaign is being trained, or its request cannot
-            be read.
+        UserError: no cell matches, none would be left, or the campaign is being trained.
     """
-    campaign, request = open_campaign(root, name), read_request(root, name)
-    if request is None:  # what records tell of it is not all that it said
-        raise UserError(
-            f"{campaign.results / FILE}: missing: the command that began it writes it again"
-        )
+    campaign = open_campaign(root, name)
+    request = campaign.request
     dropped = catalogue.select(request.cells, [pattern])
     kept = {cell: one for cell, one in request.by_cell.items() if cell not in dropped}
     if not kept:

@@ -17,15 +17,20 @@ def of_each(
     """What `rows` gives of the campaign with that name, or of every one; one that cannot be read is a line.
 
     Raises:
-        UserError: there is none with that name, or it cannot be read.
+        UserError: there is none with that name, or none that can be read.
     """
     if name is not None:
         yield from rows(open_campaign(root, name))
         return
-    for one in campaign_names(root):
+    names, bad = campaign_names(root), list[str]()
+    for one in names:
         try:
             found = list(rows(open_campaign(root, one)))
         except (UserError, OSError) as error:
-            say(f"left out: campaign {one!r}: {error}")
+            bad.append(str(error))
         else:
             yield from found
+    if bad and len(bad) == len(names):
+        raise UserError("\n".join(bad))
+    for line in bad:
+        say(f"left out: {line}")
