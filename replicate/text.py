@@ -64,14 +64,16 @@ def folded(line: str) -> str:
     )  # fmt: skip
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows below headings, as wide as the terminal, or 80 columns: what does not fit is folded."""
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], width: int | None = None
+) -> str:
+    """Rows below headings, by default as wide as the terminal, or 80 columns: what does not fit is folded."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    width = get_terminal_size((WIDTH, 24)).columns
+    width = width or get_terminal_size((WIDTH, 24)).columns
     body = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
     )

@@ -98,12 +98,12 @@ def resolve_campaign(root: Path, request: Request) -> Campaign:
 
 
 def _completed(campaign: Campaign) -> Campaign:
-    """With the cells that only records know of."""
+    """With the cells that only records know of, all in the catalogue's order."""
     kept = recorded_specs(campaign.runs_folder, campaign.lost) if campaign.lost else {}
     cells = {cell.name: cell for cell in campaign.cells}
     cells |= {name: Cell(name, spec, {}) for name, spec in kept.items()}
-    order = (cells[name] for name in campaign.request.cells if name in cells)
-    return replace(campaign, cells=tuple(order))
+    order = catalogue.ordered(campaign.root, cells)
+    return replace(campaign, cells=tuple(cells[name] for name in order))
 
 
 def open_campaign(root: Path, name: str) -> Campaign:

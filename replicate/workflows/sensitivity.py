@@ -15,6 +15,8 @@ from replicate.text import as_json
 from replicate.workflows.run import Options, run_campaign
 
 COLUMNS = ("reading", "accuracy (%)", "change", "95 % interval", "pairs", "p (Holm)", "verdict")
+WIDTH = 150
+"""Columns in which a reading stands on one line."""
 
 
 def run_sensitivity(campaign: Campaign, options: Options, json: bool = False) -> int:
@@ -40,7 +42,7 @@ def _values(effect: Effect) -> dict[str, object]:
 def changes(found: Iterable[Effect]) -> str:
     """One table per cell as text, the default's own accuracy first."""
     groups = itertools.groupby(found, lambda one: (one.entry.id, one.base))
-    return "\n\n".join(as_text(_table(list(group))) for _, group in groups)
+    return "\n\n".join(as_text(_table(list(group)), WIDTH) for _, group in groups)
 
 
 def _table(same: list[Effect]) -> Table:
