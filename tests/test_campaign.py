@@ -257,7 +257,7 @@ def test_what_is_wrong_with_one_is_a_line_and_the_rest_is_as_usual(
     assert AVERAGE in report
     lost = damage in ("a spec gone", "a spec damaged", "a protocol gone") or not asked
     assert ("Cells shown as their records hold them" in report) == lost
-    assert ("as recorded" in replicate("status")[1]) == (lost and asked)
+    assert ("as recorded" in " ".join(replicate("status")[1].split())) == (lost and asked)
 
 
 def test_a_copy_says_what_it_is(records: Records, replicate: Replicate) -> None:
