@@ -9,7 +9,8 @@ import pandas as pd
 
 from replicate.errors import UserError
 from replicate.paper import tables as paper
-from replicate.plan.campaign import Campaign, Request, open_recorded
+from replicate.plan.campaign import Campaign, open_recorded
+from replicate.plan.request import Request
 from replicate.results.csv_files import COLUMNS, read_csv
 from replicate.specs import catalogue, resolve
 

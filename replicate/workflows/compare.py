@@ -58,7 +58,7 @@ def compare(root: Path, here: str, there: str, json: bool = False) -> str:
     a, b = read_results(root, here), read_results(root, there)
     found, made = list(differences(a, b)), list(_origins(a, b))
     if json:
-        return as_json([asdict(one) for one in (*found, *made)])
+        return as_json([*map(asdict, found), *map(asdict, made)])
     cells = [_row(one) for one in found if one.kind != "gain"]
     gains = [_row(one) for one in found if one.kind == "gain"]
     origin = [(one.what, ", ".join(one.here), ", ".join(one.there)) for one in made]
@@ -88,8 +88,8 @@ def differences(here: Results, there: Results) -> Iterator[Difference]:
 
 def _difference(kind: str, cell: str, here: BySeed, there: BySeed) -> Difference:
     gain: Gain = statistics.paired_gain(there, here)
-    means = (float(statistics.summary(list(one.values())).mean) for one in (here, there))
-    return Difference(kind, cell, *means, gain.mean, gain.low, gain.high, gain.n)
+    a, b = (float(statistics.summary(list(one.values())).mean) for one in (here, there))
+    return Difference(kind, cell, a, b, gain.mean, gain.low, gain.high, gain.n)
 
 
 def _bases(results: Results, shared: list[str]) -> Iterator[tuple[str, str]]:

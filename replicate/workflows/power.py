@@ -21,7 +21,7 @@ Seeds needed: with so many, and this sd, the prediction interval is
 no wider than {MARGIN:g} points, so that the verdict is agrees, above or below.
 With fewer, only a discrepancy can be told. The sd is itself an estimate: in
 parentheses its 95 % interval, for normal accuracies, and the seeds that its
-ends need. Hours to go: one run after the other, at the cell's mean time so far."""
+ends need. Hours to go: one run after the other, at the cell's mean time."""
 
 
 def power(root: Path, name: str | None = None, json: bool = False) -> str:
