@@ -9,7 +9,7 @@ import pytest
 from replicate.errors import UserError
 from replicate.files import yaml_lines as strictyaml
 from replicate.paper.tables import read_tables
-from replicate.specs import catalogue, check, resolve
+from replicate.specs import catalogue, check, listing, resolve
 from replicate.specs.spec import Spec, file_schema
 
 CELL = "table1/cifar10/flexpool"
@@ -78,6 +78,16 @@ def test_a_copied_cell_does_not_take_the_printed_number_with_it(project: Path, n
         check.check(project)
     path.write_text(text.partition("published:")[0] + "published: null\n")
     assert resolve.load(project, [name], "paper")[0].spec.published is None
+
+
+def test_a_cell_that_extends_another_does_not_inherit_its_printed_number(project: Path) -> None:
+    path = project / "experiments/extensions/own.yaml"
+    path.write_text("extends: [../table1/cifar10/flexpool.yaml]\nmodel:\n  pool: gem\n")
+    (cell,) = resolve.load(project, ["extensions/own"], "paper")
+    assert cell.spec.published is None
+    assert str(cell.origins["published",]) == f"{path}:1"
+    assert "91.91" not in listing.spec(project, "extensions/own", "paper", {})
+    assert check.check(project)
 
 
 def test_the_paper_protocol_is_the_ledgers_default(spec: Spec) -> None:

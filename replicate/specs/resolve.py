@@ -20,6 +20,7 @@ READINGS = "extensions/sensitivity"
 """Other readings of the paper: `cell@name` is a cell with the file of one of them laid over it."""
 PAPER = "paper"
 """The protocol that is the paper's own."""
+PUBLISHED = "published"
 MAX_FILES = 100
 """That a spec is merged from, so that files which extend each other twice over do not take for ever."""
 SETTABLE = [part for part in Spec.model_fields if part in PARTS]
@@ -195,6 +196,7 @@ def _resolve(reader: Reader, name: str, protocol: str, settings: Mapping[str, st
     if reading:
         layers.append(reader.layers(reader.folder / f"{reading}.yaml")[-1])
     values, origins = _merge([*layers, *_as_documents(settings)])
+    _leave_published(values, origins, file)
     try:
         spec = Spec.model_validate(_nested(values))
     except ValidationError as error:
@@ -206,6 +208,15 @@ def _resolve(reader: Reader, name: str, protocol: str, settings: Mapping[str, st
             f" {owner}: write `published: null` in {file}"
         )
     return Cell(name, spec, origins)
+
+
+def _leave_published(values: dict[Keys, Any], origins: dict[Keys, Origin], file: Path) -> None:
+    """A printed number is that of the file that states it, not of those that extend this file."""
+    inherited = [keys for keys, one in origins.items() if keys[0] == PUBLISHED and one.file != file]
+    for keys in inherited:
+        del values[keys], origins[keys]
+    if inherited:
+        values[PUBLISHED,], origins[PUBLISHED,] = None, Origin(file, 1)
 
 
 def _as_documents(settings: Mapping[str, str]) -> Iterator[Document]:
