@@ -88,6 +88,9 @@ def test_a_cell_that_extends_another_does_not_inherit_its_printed_number(project
     assert str(cell.origins["published",]) == f"{path}:1"
     assert "91.91" not in listing.spec(project, "extensions/own", "paper", {})
     assert check.check(project)
+    path.write_text(f"{path.read_text()}published:\n  value: '99.99'\n")
+    with pytest.raises(UserError, match=r"published\.table: is missing"):
+        resolve.load(project, ["extensions/own"], "paper")
 
 
 def test_the_paper_protocol_is_the_ledgers_default(spec: Spec) -> None:

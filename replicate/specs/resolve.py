@@ -215,7 +215,7 @@ def _leave_published(values: dict[Keys, Any], origins: dict[Keys, Origin], file:
     inherited = [keys for keys, one in origins.items() if keys[0] == PUBLISHED and one.file != file]
     for keys in inherited:
         del values[keys], origins[keys]
-    if inherited:
+    if inherited and not any(keys[0] == PUBLISHED for keys in values):
         values[PUBLISHED,], origins[PUBLISHED,] = None, Origin(file, 1)
 
 
