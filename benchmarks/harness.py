@@ -18,7 +18,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.table import Found, Options, Section
-from replicate.plan.campaign import Campaign, parse_request, resolve_campaign, save_campaign
+from replicate.plan.campaign import Campaign, resolve_campaign, save_campaign
+from replicate.plan.request import parse_request
 from replicate.plan.runs import Run
 from replicate.records import record, run_folder
 from replicate.records.epoch import Epoch

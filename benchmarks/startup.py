@@ -102,7 +102,8 @@ def _overhead(options: Options) -> Section:
         shutil.copytree(ROOT / "experiments", root / "experiments")
         count = options.size(2000, 400)
         settings = [f"training.epochs={EPOCHS}", f"generated.train_images={count}"]
-        command = [sys.executable, "-m", "replicate", "run", FLEX, "--protocol", "smoke"]
+        command = [sys.executable, "-m", "replicate", "run", FLEX]
+        command += ["--protocol", "smoke", "--campaign", "smoke"]
         for setting in (*settings, "training.precision=auto"):
             command += ["--set", setting]
         begun = time.perf_counter()

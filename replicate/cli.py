@@ -2,17 +2,19 @@
 
 import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from replicate import __version__, manage
 from replicate.errors import UserError, plain
 from replicate.options import (
     CACHE,
+    CELLS,
     DATA,
     EVERY,
     HERE,
+    Begun,
     CacheDir,
     CampaignOptions,
     Campaigns,
@@ -20,25 +22,26 @@ from replicate.options import (
     DataSets,
     Deadline,
     Every,
+    Group,
+    Json,
     Note,
     Precision,
+    Protocol,
     Root,
+    Seeds,
     Settings,
     Threads,
     TrainingOptions,
     Workers,
+    chosen,
     ends,
     grouped,
-    one_line,
     settings_of,
 )
 from replicate.text import say
 
-if TYPE_CHECKING:
-    from replicate.plan.campaign import Campaign
-
 app = typer.Typer(
-    add_completion=False,
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: rich would double the time to answer
@@ -46,11 +49,28 @@ app = typer.Typer(
     help="Replicate the tables of the FlexPooling paper (VISAPP 2023): specs in, report out.",
 )
 data_app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="The data sets: what is there, fetch it, check it.",
 )
 app.add_typer(data_app, name="data")
+app.add_typer(manage.app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"replicate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -69,6 +89,7 @@ def list_cells(
         list[str] | None,
         typer.Argument(
             metavar="[CELL]...",
+            autocompletion=CELLS,
             help="Names, folders or globs, such as table1/cifar10 or extensions/pools. Default: every cell.",
         ),
     ] = None,
@@ -78,25 +99,27 @@ def list_cells(
     protocol: Annotated[
         str, typer.Option(help="Says which cells it does not have, such as those not released.")
     ] = "paper",
+    as_json: Json = False,
     root: Root = HERE,
 ) -> None:
     """List cells with their published numbers."""
     from replicate.specs import listing
 
-    print(listing.cells(root, cells or [], protocol, table, dataset, method))
+    print(listing.cells(root, cells or [], protocol, table, dataset, method, as_json))
 
 
 @app.command()
 def show(
-    cell: Annotated[str, typer.Argument(help="The name of a cell.")],
-    protocol: Annotated[str, typer.Option(help="How to train.")] = "paper",
+    cell: Annotated[str, typer.Argument(help="The name of a cell.", autocompletion=CELLS)],
+    protocol: Protocol = "paper",
     settings: Settings = None,
+    as_json: Json = False,
     root: Root = HERE,
 ) -> None:
     """Show a cell's resolved spec, with the file and line of every value."""
     from replicate.specs import listing
 
-    print(listing.spec(root, cell, protocol, settings_of(settings, None)))
+    print(listing.spec(root, cell, protocol, settings_of(settings, None), as_json))
 
 
 @app.command()
@@ -174,7 +197,7 @@ def submit(
         return
     submit_campaign(campaign, options)
     if wait:
-        sys.exit(wait_for_end(campaign, EVERY))
+        sys.exit(wait_for_end(campaign.whole, EVERY))
 
 
 @app.command()
@@ -184,23 +207,30 @@ def status(
         bool, typer.Option("--watch", help="Again and again, until Ctrl-C or the end.")
     ] = False,
     every: Every = EVERY,
+    as_json: Json = False,
     root: Root = HERE,
 ) -> None:
     """Show what runs are doing, what SLURM says of them, and why any failed. Writes nothing."""
-    from replicate.workflows.follow import status_lines, watch_status
+    from replicate.plan.campaign import campaign_names
+    from replicate.text import as_json as written
+    from replicate.text import folded
+    from replicate.workflows.each import of_each
+    from replicate.workflows.follow import status_lines, status_rows, watch_status
 
-    campaigns = _campaigns(root, campaign)
-    if not campaigns:
+    if as_json:
+        print(written(of_each(root, campaign, status_rows)))
+    elif campaign is None and not campaign_names(root):
         print("No campaign yet: begin one with `replicate run --protocol smoke`.")
-    if watch:
-        watch_status(campaigns, every)
+    elif watch:
+        watch_status(list(of_each(root, campaign, lambda one: [one])), every)
     else:
-        print("\n".join(plain(line) for one in campaigns for line in status_lines(one)))
+        for line in of_each(root, campaign, status_lines):
+            print(folded(plain(line)))
 
 
 @app.command()
 def wait(
-    campaign: Annotated[str, typer.Argument(help="A submitted campaign.")],
+    campaign: Begun,
     every: Every = EVERY,
     root: Root = HERE,
 ) -> None:
@@ -212,14 +242,12 @@ def wait(
 
 
 @app.command()
-def cancel(
-    campaign: Annotated[str, typer.Argument(help="A submitted campaign.")], root: Root = HERE
-) -> None:
+def cancel(campaign: Begun, root: Root = HERE) -> None:
     """End a campaign's jobs on the cluster. Results and checkpoints stay."""
     from replicate.dispatch.slurm.jobs import cancel_campaign
-    from replicate.plan.campaign import open_campaign
+    from replicate.plan.campaign import bare_campaign
 
-    ended = cancel_campaign(open_campaign(root, campaign))
+    ended = cancel_campaign(bare_campaign(root, campaign))
     print(f"cancelled: {', '.join(ended) or 'nothing was queued or running'}")
 
 
@@ -231,17 +259,15 @@ def logs(
     root: Root = HERE,
 ) -> None:
     """Show the end of the log of a cell's last attempts, and where it is. Writes nothing."""
+    from replicate.workflows.each import of_each
     from replicate.workflows.follow import log_lines
 
-    for one in _campaigns(root, campaign):
-        for line in log_lines(one, cell, lines):
-            print(plain(line))
+    for line in of_each(root, campaign, lambda one: log_lines(one, cell, lines)):
+        print(plain(line))
 
 
 @app.command()
-def aggregate(
-    campaign: Annotated[str, typer.Argument(help="A campaign.")], root: Root = HERE
-) -> None:
+def aggregate(campaign: Begun, root: Root = HERE) -> None:
     """Read the records of a campaign into its CSV files."""
     from replicate.plan.campaign import open_campaign
     from replicate.results.aggregate import aggregate
@@ -253,7 +279,7 @@ def aggregate(
 
 
 @app.command()
-def report(campaign: Annotated[str, typer.Argument(help="A campaign.")], root: Root = HERE) -> None:
+def report(campaign: Begun, root: Root = HERE) -> None:
     """Write the report of a campaign from its CSV files and the specs."""
     from replicate.report.render import render
 
@@ -261,24 +287,23 @@ def report(campaign: Annotated[str, typer.Argument(help="A campaign.")], root: R
 
 
 @app.command()
-def audit(root: Root = HERE) -> None:
+def audit(as_json: Json = False, root: Root = HERE) -> None:
     """Hold the paper's claims against its own printed numbers. Trains nothing, writes nothing."""
     from replicate.workflows.audit import audit
 
-    print(audit(root))
+    print(audit(root, as_json))
 
 
 @app.command()
 def power(
-    campaign: Annotated[
-        str | None, typer.Argument(help="A campaign. Default: all of them.")
-    ] = None,
+    campaign: Campaigns = None,
+    as_json: Json = False,
     root: Root = HERE,
 ) -> None:
     """Show how many seeds each cell needs before its verdict can be anything but inconclusive."""
     from replicate.workflows.power import power
 
-    print(plain(power(root, campaign)))
+    print(plain(power(root, campaign, as_json)))
 
 
 @app.command()
@@ -290,8 +315,8 @@ def sensitivity(
         list[str] | None,
         typer.Argument(help="Cells, folders or globs. Default: the cell that the ledger names."),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="How to train.")] = "paper",
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Train seeds 0 to N-1.")] = 3,
+    protocol: Protocol = "paper",
+    seeds: Seeds = "3",
     campaign: Annotated[
         str | None, typer.Option(help="Name of the results. Default: such as paper-a03.")
     ] = None,
@@ -299,6 +324,7 @@ def sensitivity(
     precision: Precision = None,
     workers: Workers = None,
     threads: Threads = None,
+    as_json: Json = False,
     root: Root = HERE,
 ) -> None:
     """Train the other readings of an open point beside its cells, and show what the choice changes."""
@@ -307,38 +333,21 @@ def sensitivity(
     from replicate.workflows.sensitivity import run_sensitivity
 
     given = settings_of(settings, precision)
-    asked = plan_readings(root, entry, cells or [], protocol, seeds, campaign, given)
-    sys.exit(run_sensitivity(asked, Options(*training, workers, threads)))
-
-
-@app.command()
-def export(
-    campaign: Annotated[str, typer.Argument(help="A campaign.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(callback=one_line, help="The archive. Default: <campaign>.tar.gz, here."),
-    ] = None,
-    root: Root = HERE,
-) -> None:
-    """Pack specs, records, CSV files, environment and report: all to compute every number again."""
-    from replicate.workflows.export import export
-
-    print(export(root, campaign, output))
+    asked = plan_readings(root, entry, cells or [], protocol, chosen(seeds) or [], campaign, given)
+    sys.exit(run_sensitivity(asked, Options(*training, workers, threads), as_json))
 
 
 @data_app.command("list")
-def data_list(data_dir: DataDir = DATA, cache_dir: CacheDir = CACHE, root: Root = HERE) -> None:
+def data_list(
+    data_dir: DataDir = DATA,
+    cache_dir: CacheDir = CACHE,
+    as_json: Json = False,
+    root: Root = HERE,
+) -> None:
     """List the data sets, where each was found, and whether it is the one expected. Writes nothing."""
-    from tabulate import tabulate
+    from replicate.workflows.datasets import datasets
 
-    from replicate.data import describe
-    from replicate.specs import catalogue
-
-    specs = catalogue.one_spec_for_each_dataset(root, [])
-    rows = describe([spec.dataset for spec in specs.values()], data_dir, cache_dir)
-    table = [(row.dataset, *row.images, row.source or "none", row.state, row.place) for row in rows]
-    headers = ["data set", "training", "test", "source", "fingerprint", "place"]
-    print(tabulate(table, headers, tablefmt="plain"))
+    print(datasets(root, data_dir, cache_dir, as_json))
 
 
 @data_app.command("prepare")
@@ -366,12 +375,3 @@ def data_verify(cache_dir: CacheDir = CACHE) -> None:
     for entry in entries(cache_dir):
         verify(entry)
         print(f"{entry.name}: sound")
-
-
-def _campaigns(root: Path, name: str | None) -> "list[Campaign]":
-    """The one with that name, or all of them."""
-    from replicate.plan.campaign import campaign_names, open_campaign
-
-    return [
-        open_campaign(root, one) for one in ([name] if name is not None else campaign_names(root))
-    ]

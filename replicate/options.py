@@ -3,17 +3,59 @@
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
 from replicate.errors import UserError, has_controls
 
 if TYPE_CHECKING:
     from replicate.plan.campaign import Campaign
+
+
+class Group(TyperGroup):
+    """Its help has each command's whole sentence; else it would be cut at the end of the line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(1000)) for name, one in commands if one]
+            )
+
+
+def _completed(names: Callable[[Path], Iterable[str]]) -> Callable[[str], list[str]]:
+    """For the shell: what may be meant by a word that has been begun; nothing outside a project."""
+
+    def complete(incomplete: str) -> list[str]:
+        try:
+            return [name for name in names(HERE) if name.startswith(incomplete)]
+        except (UserError, OSError):
+            return []
+
+    return complete
+
+
+def _cells(root: Path) -> Iterable[str]:
+    from replicate.specs.catalogue import cell_names
+
+    return cell_names(root)
+
+
+def _protocols(root: Path) -> Iterable[str]:
+    from replicate.specs.resolve import protocols
+
+    return protocols(root)
+
+
+def _campaigns(root: Path) -> Iterable[str]:
+    from replicate.plan.campaign import campaign_names
+
+    return campaign_names(root)
 
 
 def one_line(path: Path | None) -> Path | None:
@@ -38,6 +80,13 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Change a value of every spec, such as training.epochs=1.",
+    ),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SEEDS",
+        help="Train these: 5 for seeds 0 to 4, or such as 5-9 or 3,7. Default: as begun, else one.",
     ),
 ]
 Precision = Annotated[
@@ -82,7 +131,18 @@ CacheDir = Annotated[
 DataSets = Annotated[
     list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: the paper's four.")
 ]
-Campaigns = Annotated[str | None, typer.Argument(help="A campaign. Default: all of them.")]
+CELLS = _completed(_cells)
+PROTOCOLS = _completed(_protocols)
+CAMPAIGNS = _completed(_campaigns)
+Campaigns = Annotated[
+    str | None,
+    typer.Argument(help="A campaign. Default: all of them.", autocompletion=CAMPAIGNS),
+]
+Begun = Annotated[str, typer.Argument(help="A campaign.", autocompletion=CAMPAIGNS)]
+Protocol = Annotated[str, typer.Option(help="How to train.", autocompletion=PROTOCOLS)]
+Json = Annotated[
+    bool, typer.Option("--json", help="For programs: the keys are those of docs/json.md.")
+]
 Every = Annotated[
     float, typer.Option(min=1, callback=_finite, help="Seconds between two questions to SLURM.")
 ]
@@ -100,6 +160,12 @@ def ends(deadline: str | None) -> float | None:
         return None
     now = datetime.now().astimezone()
     return training_ends(parse_deadline(deadline, now), now)
+
+
+def chosen(seeds: str | None) -> list[int] | None:
+    from replicate.plan.request import parse_seeds
+
+    return None if seeds is None else parse_seeds(seeds)
 
 
 def settings_of(pairs: list[str] | None, precision: str | None) -> dict[str, str]:
@@ -122,21 +188,28 @@ class CampaignOptions(NamedTuple):
         list[str] | None,
         typer.Argument(
             metavar="[CELL]...",
-            help="Names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'. Default: as begun with"
-            " --campaign, else Tables 1 and 2.",
+            autocompletion=CELLS,
+            help="What to train: names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'."
+            " Default: as begun with --campaign, else Tables 1 and 2.",
         ),
     ] = None
     protocol: Annotated[
         str | None,
-        typer.Option("--protocol", help="How to train: a file of experiments/protocols."),
+        typer.Option(
+            "--protocol",
+            help="How to train: a file of experiments/protocols.",
+            autocompletion=PROTOCOLS,
+        ),
     ] = None
-    seeds: Annotated[
-        int | None,
-        typer.Option(min=1, max=1000, help="Train seeds 0 to N-1. Default: 1, or as begun."),
-    ] = None
+    seeds: Seeds = None
     campaign: Annotated[
         str | None,
-        typer.Option("--campaign", help="Name of the results. Default: the protocol's name."),
+        typer.Option(
+            "--campaign",
+            autocompletion=CAMPAIGNS,
+            help="Name of the results, which grow by what is trained. Default: the protocol's name, or"
+            " one made of it and the changed settings.",
+        ),
     ] = None
     settings: Settings = None
     precision: Precision = None
@@ -147,7 +220,7 @@ class CampaignOptions(NamedTuple):
 
         settings = settings_of(self.settings, self.precision)
         return request_campaign(
-            self.root, self.cells, self.protocol, self.seeds, self.campaign, settings, note
+            self.root, self.cells, self.protocol, chosen(self.seeds), self.campaign, settings, note
         )
 
 

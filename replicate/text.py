@@ -1,9 +1,20 @@
 """Numbers as people read them, and lines for them to read."""
 
+import json
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
 from math import isfinite
+from shutil import get_terminal_size
+from textwrap import fill
+from typing import Any
 
 from replicate.errors import plain
+
+WIDTH = 80
+"""Columns of a table where there is no terminal."""
+NUMBER = 10
+"""Characters of an entry that is not folded."""
 
 
 def duration(seconds: float) -> str:
@@ -21,6 +32,71 @@ def duration(seconds: float) -> str:
 def many(number: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def series(numbers: Iterable[int]) -> str:
+    """Whole numbers as text, neighbours joined: 0-3, 5."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def size(count: float) -> str:
+    """Bytes, such as `12.3 MB`."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.1f} {unit}" if unit != "B" else f"{count:.0f} B"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def folded(line: str) -> str:
+    """As wide as a table: what goes on is indented, and a path stays whole."""
+    indent = line[: len(line) - len(line.lstrip())]
+    width = get_terminal_size((WIDTH, 24)).columns
+    return fill(
+        line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}    ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], width: int | None = None
+) -> str:
+    """Rows below headings, by default as wide as the terminal, or 80 columns: what does not fit is folded."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    width = width or get_terminal_size((WIDTH, 24)).columns
+    body = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
+    )
+    lines = [[plain(str(entry)) for entry in row] for row in (headings, *rows)]
+    for place, column in enumerate(zip(*lines, strict=True)):
+        longest = max(map(len, column))
+        whole = longest <= (NUMBER if place else width * 5 // 8)  # names and numbers stay whole
+        body.add_column(Text(column[0]), overflow="fold", no_wrap=whole)
+    for line in lines[1:]:
+        body.add_row(*map(Text, line))
+    written = StringIO()
+    Console(file=written, width=width, color_system=None, legacy_windows=False).print(body)
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+
+
+def as_json(rows: Iterable[Mapping[str, Any]]) -> str:
+    """One object a row; a number that is not known is null."""
+    known = [{key: _known(value) for key, value in row.items()} for row in rows]
+    return json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def say(line: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from replicate.errors import UserError
 from replicate.files import yaml_lines as strictyaml
 from replicate.paper.tables import read_tables
-from replicate.specs import catalogue, check, resolve
+from replicate.specs import catalogue, check, listing, resolve
 from replicate.specs.spec import Spec, file_schema
 
 CELL = "table1/cifar10/flexpool"
@@ -58,6 +58,39 @@ def test_a_cell_that_differs_from_the_paper_is_found(
     names = catalogue.select(catalogue.cell_names(project), [])
     (line,) = check.problems(read_tables(project), resolve.load(project, names, "paper"))
     assert problem in line
+
+
+@pytest.mark.parametrize(
+    "name", ["extensions/copy", "table1/cifar10/copy", "table1/fashion-mnist/flexpool"]
+)
+def test_a_copied_cell_does_not_take_the_printed_number_with_it(project: Path, name: str) -> None:
+    text = (project / "experiments" / f"{CELL}.yaml").read_text().replace("../..", "..")
+    text = text.replace("..", "../.." if name.startswith("table1") else "..")
+    path = project / "experiments" / f"{name}.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as refusal:
+        resolve.load(project, [name], "paper")
+    assert str(refusal.value) == (
+        f"{path}:10: published: a printed number belongs to its own cell, {CELL}:"
+        f" write `published: null` in {path}"
+    )
+    with pytest.raises(UserError, match=r"published: a printed number belongs to its own cell"):
+        check.check(project)
+    path.write_text(text.partition("published:")[0] + "published: null\n")
+    assert resolve.load(project, [name], "paper")[0].spec.published is None
+
+
+def test_a_cell_that_extends_another_does_not_inherit_its_printed_number(project: Path) -> None:
+    path = project / "experiments/extensions/own.yaml"
+    path.write_text("extends: [../table1/cifar10/flexpool.yaml]\nmodel:\n  pool: gem\n")
+    (cell,) = resolve.load(project, ["extensions/own"], "paper")
+    assert cell.spec.published is None
+    assert str(cell.origins["published",]) == f"{path}:1"
+    assert "91.91" not in listing.spec(project, "extensions/own", "paper", {})
+    assert check.check(project)
+    path.write_text(f"{path.read_text()}published:\n  value: '99.99'\n")
+    with pytest.raises(UserError, match=r"published\.table: is missing"):
+        resolve.load(project, ["extensions/own"], "paper")
 
 
 def test_the_paper_protocol_is_the_ledgers_default(spec: Spec) -> None:

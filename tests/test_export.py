@@ -120,3 +120,21 @@ def test_corrupt_records_are_named(campaign: Campaign, replicate: Replicate) -> 
     assert (code, out) == (0, "made.tar.gz\n")
     assert err.startswith("left out: ")
     assert "record.json" in err
+
+
+@pytest.mark.usefixtures("unreported")
+def test_only_an_earlier_archive_of_the_campaign_is_replaced(
+    campaign: Campaign, replicate: Replicate
+) -> None:
+    others = {"README.md": b"# Mine", "empty": b"", "other.tar.gz": b""}
+    with tarfile.open(campaign.root / "other.tar.gz", "w:gz") as archive:
+        archive.add(campaign.root / "requirements.lock", "other/README.md")
+    others["other.tar.gz"] = (campaign.root / "other.tar.gz").read_bytes()
+    for name, content in others.items():
+        (campaign.root / name).write_bytes(content)
+        code, out, err = replicate("export", "made", "--output", name)
+        assert (code, out) == (2, "")
+        assert f"{name}: exists, and is no archive of campaign made: name another --output" in err
+        assert (campaign.root / name).read_bytes() == content
+    for _ in range(2):
+        assert replicate("export", "made", "--output", "made.tgz")[:2] == (0, "made.tgz\n")

@@ -1,4 +1,5 @@
-"""The examples of docs/extending.md, and the one for a folder of one's own run from photos to report."""
+"""The examples of docs/extending.md and the README, and the one for a folder of one's own run from photos to
+report."""
 
 import re
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from PIL import Image
 from replicate.results.read import read_results
 from replicate.specs import resolve
 
-PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
-EXAMPLES = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", PAGE.read_text(), re.DOTALL))
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "extending.md").read_text() + (ROOT / "README.md").read_text()
+EXAMPLES = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", TEXT, re.DOTALL))
 Replicate = Callable[..., tuple[int, str, str]]
 
 
 def test_every_example_is_found() -> None:
-    assert len(EXAMPLES) == PAGE.read_text().count("```yaml") == 3
+    assert len(EXAMPLES) == TEXT.count("```yaml") == 4
 
 
 @pytest.fixture
@@ -41,6 +43,29 @@ def test_the_examples_are_sound(extended: Path, replicate: Replicate) -> None:
             assert replicate("show", cell)[0] == 0
     (cell,) = resolve.load(extended, ["table1/cifar10/flexpool"], "long")
     assert cell.spec.training.epochs == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("paper", r"mine.yaml:\d+: protocol.name: expected the file's, 'mine', got 'paper'"),
+        ("mine", r"mine.yaml:\d+: protocol.comparable: only 'paper' is judged against the paper"),
+    ],
+)
+def test_a_copied_protocol_is_not_judged_as_the_papers(
+    project: Path, replicate: Replicate, change: str, problem: str
+) -> None:
+    folder = project / "experiments/protocols"
+    text = (folder / "paper.yaml").read_text().replace("name: paper", f"name: {change}")
+    (folder / "mine.yaml").write_text(text)
+    for command in ("check", "plan table1/cifar10/avgpool --protocol mine"):
+        code, _, err = replicate(*command.split())
+        assert code == 2
+        assert re.search(problem, err), err
+    (folder / "mine.yaml").write_text(
+        text.replace("name: paper", "name: mine").replace("comparable: true", "comparable: false")
+    )
+    assert replicate("plan", "table1/cifar10/avgpool", "--protocol", "mine")[0] == 0
 
 
 @pytest.fixture
@@ -73,7 +98,16 @@ def test_a_folder_of_ones_own_runs_from_photos_to_report(
     assert out.startswith(f"waste: {tmp_path}/cache/waste-folder-resize64-")
     short = ["--set", "training.epochs=2", "--set", "training.batch_size=20"]
     code, out, err = replicate(
-        "run", "extensions/waste", "--protocol", "paper", *short, "--workers", "1", *places
+        "run",
+        "extensions/waste",
+        "--protocol",
+        "paper",
+        "--campaign",
+        "paper",
+        *short,
+        "--workers",
+        "1",
+        *places,
     )
     assert code == 0, err
     results = read_results(extended, "paper")
@@ -91,7 +125,7 @@ def test_generated_images_stand_in_for_the_folder(
 ) -> None:
     few = ["--set", "generated.train_images=60", "--set", "generated.test_images=12"]
     code, _, err = replicate(
-        "run", "extensions/waste", "--protocol", "smoke", *few, "--workers", "1",
+        "run", "extensions/waste", "--protocol", "smoke", "--campaign", "smoke", *few, "--workers", "1",
         "--cache-dir", str(tmp_path / "cache"),
     )  # fmt: skip
     assert code == 0, err

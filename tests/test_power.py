@@ -90,7 +90,10 @@ def test_a_cell_without_a_published_number_has_no_verdict_to_wait_for(records: A
     assert "extensions" not in text
 
 
-def test_the_table_of_a_campaign(records: Any, replicate: Replicate) -> None:
+def test_the_table_of_a_campaign(
+    records: Any, replicate: Replicate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     cells = [AVERAGE, CELL, "table1/cifar10/flexpool-reg"]
     campaign = records.begin(cells, seeds=3)
     for seed, (close, wide) in enumerate(((91.5, 90.0), (91.8, 92.0), (92.1, 94.0))):

@@ -62,9 +62,15 @@ def library_versions() -> dict[str, str]:
 
 
 def source_files(path: Path) -> list[Path]:
-    """A file itself, or all files below a folder but what Python makes of them, sorted."""
-    below = [path] if path.is_file() else sorted(path.rglob("*"))
-    return [one for one in below if one.is_file() and "__pycache__" not in one.parts]
+    """A file itself, or all files below a folder but what Python, editors and systems hide there, sorted."""
+    if path.is_file():
+        return [path]
+    below = (one for one in sorted(path.rglob("*")) if one.is_file())
+    return [one for one in below if not any(map(_is_hidden, one.relative_to(path).parts))]
+
+
+def _is_hidden(part: str) -> bool:
+    return part == "__pycache__" or part.startswith(".")
 
 
 def _pieces(path: Path) -> Iterator[str]:

@@ -15,6 +15,8 @@ from replicate.errors import UserError
 from replicate.files import atomic
 
 FILE = "SHA256SUMS"
+TEXT = (".csv", ".json")
+"""Files in which a checkout or a transfer may change the line ends, and nothing else."""
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +40,9 @@ def remove(path: Path) -> None:
 def damaged(path: Path) -> bool:
     """Whether a file is not as it was written; False where nothing is noted of it."""
     known = _noted(path.parent).get(path.name)
-    return known is not None and path.is_file() and file_sha256(path) not in known
+    if known is None or not path.is_file() or file_sha256(path) in known:
+        return False
+    return path.suffix not in TEXT or _sha256_of_lines(path) not in known
 
 
 def check(path: Path) -> None:
@@ -79,6 +83,10 @@ def _noted(folder: Path) -> dict[str, list[str]]:
         digest, _, name = line.partition("  ")
         found.setdefault(name, []).append(digest)
     return found
+
+
+def _sha256_of_lines(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def file_sha256(path: Path) -> str:

@@ -87,8 +87,9 @@ class Tables(Part):
 
 
 def cell_name(published: Published) -> str:
-    """The path of the spec that holds a printed number."""
-    return f"table{published.table}/{DATASETS[published.row]}/{METHODS[published.column]}"
+    """The path of the spec that holds a printed number; that of no spec where none is printed so."""
+    row, column = published.row, published.column
+    return f"table{published.table}/{DATASETS.get(row, row)}/{METHODS.get(column, column)}"
 
 
 def read_tables(root: Path) -> Tables:

@@ -1,43 +1,22 @@
 """A campaign: a named set of runs, remembered so that the same command resumes it."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
-
-from replicate.errors import UserError, has_controls
+from replicate.errors import UserError
 from replicate.files import atomic, checksums
-from replicate.files.typed import Part, Slug, read_json
+from replicate.plan import request as requests
+from replicate.plan.recorded import recorded_request, recorded_specs
+from replicate.plan.request import FILE, Damaged, Request, SeedsByCell, changed_name, parse_request
 from replicate.plan.runs import Run, runs
 from replicate.plan.state import CampaignState, look
+from replicate.records.run_folder import RECORD
 from replicate.specs import catalogue
-from replicate.specs.resolve import Cell, load, protocols
+from replicate.specs.resolve import Cell, load_each, protocols
 from replicate.specs.spec import Spec
-
-Seeds = Annotated[int, Field(ge=1, le=1000)]
-_SLUG_RULE = "lower-case letters, digits and single hyphens, at most 60"
-_NOTE_RULE = "one line without control characters"
-
-
-def _one_line(text: str) -> str:
-    if has_controls(text):
-        raise ValueError(_NOTE_RULE)
-    return text
-
-
-class Request(Part):
-    """What a campaign is asked for: campaign.json."""
-
-    name: Slug
-    protocol: Slug
-    settings: dict[str, str]
-    """Dotted keys laid over every cell, with their values as YAML text."""
-    cells: list[str]
-    seeds: Seeds
-    note: Annotated[str, AfterValidator(_one_line)] = ""
-    """What the report is to say beside the counts, such as why these cells and not others."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +26,18 @@ class Campaign:
     root: Path
     request: Request
     cells: tuple[Cell, ...]
+    wanted: SeedsByCell | None = None
+    """What of it a command is about; None: all of it."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Why a cell's spec cannot be read. It is then as the records hold it, or, without one, no cell here."""
+
+    @property
+    def name(self) -> str:
+        return self.request.name
 
     @property
     def results(self) -> Path:
-        return results_folder(self.root, self.request.name)
+        return results_folder(self.root, self.name)
 
     @property
     def runs_folder(self) -> Path:
@@ -63,7 +50,18 @@ class Campaign:
 
     @property
     def runs(self) -> list[Run]:
-        return runs(self.cells, self.request.seeds)
+        """Those that a command is about."""
+        return runs(self.cells, self.request.by_cell if self.wanted is None else self.wanted)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a command is about some of it alone."""
+        return len(self.runs) < len(self.whole.runs)
+
+    @property
+    def whole(self) -> "Campaign":
+        """With all its runs."""
+        return replace(self, wanted=None)
 
     def look(self, thorough: bool = False) -> CampaignState:
         """What its runs are doing now."""
@@ -75,104 +73,156 @@ def results_folder(root: Path, name: str) -> Path:
 
 
 def campaign_names(root: Path) -> list[str]:
-    return sorted(path.parent.name for path in (root / "results").glob("*/campaign.json"))
+    """Of all folders of results/ with a request, or with records alone."""
+    folders = (path for path in (root / "results").glob("*/") if not path.name.startswith("."))
+    return sorted(
+        path.name
+        for path in folders
+        if (path / FILE).exists() or any(path.glob(f"runs/*/{RECORD}"))
+    )
 
 
 def read_request(root: Path, name: str) -> Request | None:
-    """The request of a campaign begun earlier; None where there is none.
-
-    Raises:
-        UserError: a name that is no folder name, or a damaged file, or that of another campaign.
-    """
-    try:
-        TypeAdapter(Slug).validate_python(name)
-    except ValidationError:
-        raise UserError(f"campaign name {name!r}: {_SLUG_RULE}") from None
-    path = results_folder(root, name) / "campaign.json"
-    try:
-        request = read_json(path, Request)
-    except FileNotFoundError:
-        return None
-    if request.name != name:
-        raise UserError(
-            f"{path}: belongs to campaign {request.name!r}: name the folder so, or change `name` there"
-        )
-    return request
+    """As `request.read_request`; raises UserError for what can be no campaign's name."""
+    requests.check_name(name)
+    return requests.read_request(results_folder(root, name))
 
 
 def resolve_campaign(root: Path, request: Request) -> Campaign:
-    """Resolve every cell of a request; raises as `resolve.load`."""
-    try:
-        names = catalogue.ordered(root, request.cells)
-    except UserError as error:
-        raise UserError(f"campaign {request.name!r} has {error}") from None
-    cells = load(root, names, request.protocol, request.settings)
-    return Campaign(root, request, tuple(cells))
+    """Resolve every cell of a request, or take it from the records where its spec cannot be read."""
+    for name in request.cells:
+        if not catalogue.is_cell_name(name):
+            raise UserError(f"campaign {request.name!r}: {name[:200]!r} is no cell's name")
+    found, lost = load_each(root, request.cells, request.protocol, request.settings)
+    return _completed(Campaign(root, request, tuple(found.values()), lost=lost))
+
+
+def _completed(campaign: Campaign) -> Campaign:
+    """With the cells that only records know of, all in the catalogue's order."""
+    kept = recorded_specs(campaign.runs_folder, campaign.lost) if campaign.lost else {}
+    cells = {cell.name: cell for cell in campaign.cells}
+    cells |= {name: Cell(name, spec, {}) for name, spec in kept.items()}
+    order = catalogue.ordered(campaign.root, cells)
+    return replace(campaign, cells=tuple(cells[name] for name in order))
 
 
 def open_campaign(root: Path, name: str) -> Campaign:
-    """A campaign that has been begun."""
+    """A campaign that has been begun.
+
+    Raises:
+        UserError: there is none, or its request is gone or cannot be read.
+    """
     request = read_request(root, name)
     if request is None:
-        begun = ", ".join(campaign_names(root)) or "none yet"
-        raise UserError(
-            f"no campaign {name!r} in {root / 'results'}: {begun}; begin one with `replicate run`"
-        )
+        path = results_folder(root, name) / FILE
+        raise UserError(_gone(path) if name in campaign_names(root) else _none(root, name))
     return resolve_campaign(root, request)
 
 
-def begin_or_extend(root: Path, request: Request) -> Campaign:
-    """A campaign, with what was asked for earlier under its name: cells add up, seeds only grow.
+def open_recorded(root: Path, name: str) -> Campaign:
+    """As `open_campaign`; by its records alone where its request is gone or damaged."""
+    path = results_folder(root, name) / FILE
+    try:
+        if read_request(root, name) is not None:
+            return open_campaign(root, name)
+        trouble = _gone(path)
+    except Damaged as error:
+        trouble = str(error)
+    request = recorded_request(path.parent)
+    if request is None:
+        return open_campaign(root, name)  # which says what is wrong
+    request = request.asking(_in_order(root, request.by_cell))
+    return _completed(Campaign(root, request, (), lost=dict.fromkeys(request.cells, trouble)))
+
+
+def _gone(path: Path) -> str:
+    name = path.parent.name
+    return (
+        f"{path}: missing: the command that began the campaign writes it again; until then"
+        f" `replicate report {name}` shows its records"
+    )
+
+
+def _none(root: Path, name: str) -> str:
+    begun = ", ".join(campaign_names(root)) or "none yet"
+    return f"no campaign {name!r} in {root / 'results'}: {begun}; begin one with `replicate run`"
+
+
+def bare_campaign(root: Path, name: str) -> Campaign:
+    """One whose cells do not matter, such as to end its jobs or to archive it: its request may be damaged,
+    its specs gone, its folder a copy with any name.
 
     Raises:
-        UserError: the name belongs to another protocol or other settings.
+        UserError: there is none.
     """
-    return resolve_campaign(root, _with_earlier(root, request))
+    if name not in {path.name for path in (root / "results").glob("*/")}:
+        raise UserError(_none(root, name))
+    request = Request.model_construct(name=name, protocol="", settings={}, cells=[], seeds=1)
+    return Campaign(root, request, ())
+
+
+def begin_or_extend(root: Path, request: Request) -> Campaign:
+    """A campaign with what was asked for earlier under its name, about what is asked for now.
+
+    Raises:
+        UserError: the name belongs to another protocol or other settings, or a spec cannot be read.
+    """
+    begun = resolve_campaign(root, _with_earlier(root, request))
+    lost = {line: None for cell in request.cells for line in begun.lost.get(cell, "").splitlines()}
+    if lost:
+        raise UserError("\n".join([*lost, *_way_out(begun)]))
+    return replace(begun, wanted=request.by_cell)
+
+
+def _way_out(campaign: Campaign) -> list[str]:
+    if not (campaign.results / FILE).exists():
+        return []
+    return [f"`replicate drop CELL {campaign.name}` takes a cell out of campaign {campaign.name}"]
+
+
+def refuse_twins(campaign: Campaign) -> None:
+    """Raises UserError where cells are one spec: their runs would be the same ones, trained twice and counted
+    twice."""
+    alike = defaultdict[str, list[str]](list)
+    for name, spec in campaign.specs.items():
+        alike[spec.identity].append(name)
+    lines = [
+        f"{', '.join(names)}: the same spec under protocol {campaign.request.protocol}: choose one of them"
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    if lines:
+        raise UserError("\n".join([*lines, *_way_out(campaign)]))
 
 
 def _with_earlier(root: Path, request: Request) -> Request:
     earlier = read_request(root, request.name)
-    if earlier is None:
-        return request
-    for field in ("protocol", "settings"):
-        old, new = getattr(earlier, field), getattr(request, field)
-        if old != new:
-            raise UserError(
-                f"campaign {request.name!r} was begun with {field} {old}, not {new}: "
-                "choose another --campaign"
-            )
-    cells = catalogue.ordered(root, {*earlier.cells, *request.cells})
-    seeds = max(earlier.seeds, request.seeds)
-    note = request.note or earlier.note
-    return request.model_copy(update={"cells": cells, "seeds": seeds, "note": note})
+    both = request if earlier is None else requests.merged(earlier, request)
+    return both.asking(_in_order(root, both.by_cell))
 
 
-def parse_request(values: dict[str, Any]) -> Request:
-    """A request from the command line; raises UserError for a name that is no folder name, or a note of
-    several lines."""
-    try:
-        return Request.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        rule = _NOTE_RULE if key == "note" else _SLUG_RULE
-        raise UserError(f"{key} {first['input']!r}: {rule}") from None
+def _in_order(root: Path, wanted: SeedsByCell) -> SeedsByCell:
+    return {cell: wanted[cell] for cell in catalogue.ordered(root, wanted)}
 
 
 def save_campaign(campaign: Campaign) -> None:
     """Remember the request, and what other commands have added to it meanwhile."""
     atomic.make_folder(campaign.results)
     with atomic.alone(campaign.results):
-        request = _with_earlier(campaign.root, campaign.request)
-        with checksums.replacing(campaign.results / "campaign.json") as file:
-            file.write(f"{request.model_dump_json(indent=1)}\n".encode())
+        write_request(campaign.results, _with_earlier(campaign.root, campaign.request))
+
+
+def write_request(results: Path, request: Request) -> None:
+    """For who alone writes the files of this folder."""
+    with checksums.replacing(results / FILE) as file:
+        file.write(request.as_json())
 
 
 def reload(campaign: Campaign) -> Campaign:
-    """The campaign with what other commands have added to it meanwhile."""
-    request = read_request(campaign.root, campaign.request.name)
+    """The campaign with what other commands have added to it meanwhile, and all its runs."""
+    request = read_request(campaign.root, campaign.name)
     if request is None or request == campaign.request:
-        return campaign
+        return campaign.whole
     return resolve_campaign(campaign.root, request)
 
 
@@ -180,28 +230,50 @@ def request_campaign(
     root: Path,
     patterns: list[str] | None,
     protocol: str | None,
-    seeds: int | None,
+    seeds: list[int] | None,
     name: str | None,
     settings: dict[str, str],
     note: str = "",
 ) -> Campaign:
-    """The campaign that the options ask for; what they leave open is as it was begun.
+    """The campaign that the options ask for, about the cells and seeds that they name.
+
+    What they leave open is as it was begun.
 
     Raises:
         UserError: it cannot be what they ask for, or they leave the protocol of a new one open.
     """
-    earlier = None if name is None else read_request(root, name)
-    if protocol is None and earlier:
-        protocol = earlier.protocol
+    begun = None if name is None else read_request(root, name)
+    if protocol is None and begun:
+        protocol = begun.protocol
     if protocol is None:
         raise UserError(f"--protocol is missing: choose from {', '.join(protocols(root))}")
-    cells = earlier.cells if earlier and not patterns else []
-    values = {
-        "name": protocol if name is None else name,
-        "protocol": protocol,
-        "settings": settings or (earlier.settings if earlier else {}),
-        "cells": cells or catalogue.offered(root, patterns or [], protocol),
-        "seeds": seeds or (earlier.seeds if earlier else 1),
-        "note": note,
-    }
-    return begin_or_extend(root, parse_request(values))
+    if begun and not settings:
+        settings = begun.settings
+    own = free_name(root, protocol, settings) if name is None else name
+    values = {"name": own, "protocol": protocol, "settings": settings, "cells": [], "seeds": 1}
+    request = parse_request({**values, "note": note})
+    cells = [] if patterns or begun is None else begun.cells
+    cells = cells or catalogue.offered(root, patterns or [], protocol)
+    wanted = _with_seeds(cells, seeds, read_request(root, own), everything=not patterns)
+    found = begin_or_extend(root, request.asking(wanted))
+    refuse_twins(found)
+    return found
+
+
+def _with_seeds(
+    cells: list[str], seeds: list[int] | None, begun: Request | None, everything: bool
+) -> SeedsByCell:
+    """Seeds as named, else as begun, else one; of the cells, and with `everything` of those begun too."""
+    earlier = begun.by_cell if begun else {}
+    usual = range(begun.seeds if begun else 1)
+    names = dict.fromkeys([*cells, *(earlier if everything else ())])
+    return {cell: seeds or earlier.get(cell, usual) for cell in names}
+
+
+def free_name(root: Path, name: str, settings: Mapping[str, str]) -> str:
+    """What a campaign is called where no name is given: with changed settings it has one of its own, unless
+    `name` was begun with the same."""
+    begun = read_request(root, name)
+    if not settings or (begun and begun.settings == settings):
+        return name
+    return changed_name(name, settings)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from replicate.errors import UserError
 from replicate.paper.ambiguities import Alternative, Ambiguity, read_ambiguities
-from replicate.plan.campaign import Campaign, begin_or_extend, parse_request
+from replicate.plan.campaign import Campaign, begin_or_extend, free_name, refuse_twins
+from replicate.plan.request import parse_request
 from replicate.specs import catalogue, resolve
 from replicate.specs.spec import Spec
 
@@ -54,7 +55,7 @@ def plan_readings(
     name: str,
     patterns: Sequence[str],
     protocol: str,
-    seeds: int,
+    seeds: Sequence[int],
     campaign: str | None,
     settings: dict[str, str],
 ) -> Campaign:
@@ -67,14 +68,18 @@ def plan_readings(
     bases = catalogue.offered(root, choose(root, entry, patterns), protocol)
     others = [cell_name(entry, one, base) for base in bases for one in entry.alternatives]
     wanted = {
-        "name": f"{protocol}-{entry.id.lower()}" if campaign is None else campaign,
+        "name": free_name(root, f"{protocol}-{entry.id.lower()}", settings)
+        if campaign is None
+        else campaign,
         "protocol": protocol,
         "settings": settings,
-        "cells": [*bases, *others],
-        "seeds": seeds,
+        "cells": [],
+        "seeds": 1,
     }
-    found = begin_or_extend(root, parse_request(wanted))
+    request = parse_request(wanted).asking(dict.fromkeys([*bases, *others], seeds))
+    found = begin_or_extend(root, request)
     _refuse_what_is_no_alternative(entry, bases, found)
+    refuse_twins(found)
     return found
 
 

@@ -1,6 +1,6 @@
 """Runs: what a campaign consists of, and what of it is still to do. Nothing here writes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,7 +35,13 @@ class Run:
         return f"{self.cell} seed {self.seed}"
 
 
-def runs(cells: Sequence[Cell], seeds: int) -> list[Run]:
-    """All runs of a campaign: seeds 0 to `seeds` - 1 of every cell, seed by seed, so that a campaign
-    cut short has as many cells as possible."""
-    return [Run(cell.name, cell.spec, seed) for seed in range(seeds) for cell in cells]
+def runs(cells: Sequence[Cell], wanted: Mapping[str, Sequence[int]]) -> list[Run]:
+    """All runs of cells with their seeds, seed by seed, so that a campaign cut short has as many cells as
+    possible."""
+    seeds = sorted({seed for cell in cells for seed in wanted.get(cell.name, ())})
+    return [
+        Run(cell.name, cell.spec, seed)
+        for seed in seeds
+        for cell in cells
+        if seed in wanted.get(cell.name, ())
+    ]

@@ -29,6 +29,8 @@ _BEGINNING = re.compile(
 )
 _MAX_BEGINNING = 1000  # bytes
 _END = b"}}\n"
+_CRLF = b"\r\n"
+"""What a checkout or a transfer may have made of the only line end: no text in JSON holds one."""
 
 
 class Provenance(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -200,8 +202,8 @@ def glance(folder: Path) -> Status | None:
         return None
     try:
         beginning = os.read(file, _MAX_BEGINNING)
-        os.lseek(file, -len(_END), os.SEEK_END)
-        whole = os.read(file, len(_END)) == _END
+        os.lseek(file, -len(_END) - 1, os.SEEK_END)
+        whole = os.read(file, len(_END) + 1).replace(_CRLF, b"\n").endswith(_END)
     except OSError:
         return None
     finally:
@@ -213,7 +215,7 @@ def glance(folder: Path) -> Status | None:
 def _content(path: Path) -> bytes | None:
     """All of a record's file, its checksum verified; None where there is no file."""
     try:
-        content = atomic.read(path)
+        content = atomic.read(path).replace(_CRLF, b"\n")
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -150,7 +150,7 @@ def _is_stale(campaign: Campaign, found: RunRows) -> bool:
 
 
 def _cell(campaign: Campaign, cell: Any, runs: pd.DataFrame) -> dict[str, Any]:
-    spec, asked = cell.spec, campaign.request.seeds
+    spec, asked = cell.spec, len(campaign.request.seeds_of(cell.name))
     done = runs[runs["status"] == "done"]
     values = done["accuracy"].to_numpy(dtype=float)
     n, mean, sd = statistics.summary(values)

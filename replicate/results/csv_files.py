@@ -94,6 +94,9 @@ def _once(column: pd.Series) -> Any:
     return ~column.duplicated()
 
 
+ONCE = ("runs.csv", "provenance.csv", "forecast.csv")
+"""Files that have one row a run; cells with one spec share a run's id."""
+
 TESTS: dict[str, dict[str, Test]] = {
     "cells.csv": {
         "cell": _once, "table": _one_of([1, 2, np.nan]), "published": _printed, "verdict": _verdict,
@@ -101,14 +104,14 @@ TESTS: dict[str, dict[str, Test]] = {
         **dict.fromkeys(("mean", "best_mean"), _percent),
     },
     "runs.csv": {
-        "run_id": _once, "status": _one_of(["done", "diverged", "failed"]), "seed": _natural,
+        "status": _one_of(["done", "diverged", "failed"]), "seed": _natural,
         **dict.fromkeys(("accuracy", "best_accuracy"), _percent),
     },
-    "provenance.csv": {"run_id": _once, "seed": _natural, "seconds": _natural, "images_per_second": _natural},
+    "provenance.csv": {"seed": _natural, "seconds": _natural, "images_per_second": _natural},
     "epochs.csv.gz": {"seed": _natural, "accuracy": _percent, "train_accuracy": _percent},
     "pools.csv.gz": dict.fromkeys(("seed", "head", "channel"), _natural),
     "maps.csv.gz": dict.fromkeys(("head", "row", "column"), _natural),
-    "forecast.csv": {"run_id": _once, "predicted": _natural},
+    "forecast.csv": {"predicted": _natural},
     "oddities.csv": {"seed": _natural, **dict.fromkeys(("accuracy", "odd_accuracy"), _known_percent)},
 }  # fmt: skip
 
@@ -186,6 +189,8 @@ def _check(path: Path, frame: pd.DataFrame, cells: Collection[str]) -> None:
             _refuse(path, column, column.isin(list(cells)))
         if test := TESTS[path.name].get(str(name)):
             _refuse(path, column, test(column))
+    if path.name in ONCE:
+        _refuse(path, frame["run_id"], ~frame.duplicated(["cell", "run_id"]))
     if path.name == "cells.csv":
         printed = frame[frame["table"].notna()]
         _refuse(path, printed["row"], printed["row"].isin(list(DATASETS)))

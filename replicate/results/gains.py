@@ -30,7 +30,8 @@ def _of_table(cells: list[Published], results: Results) -> Iterator[dict[str, An
     bases = {cell.row: cell for cell in cells if cell.column == BASELINE}
     pairs = [(cell, bases[cell.row]) for cell in cells if cell.column != BASELINE]
     values = [(_values(cell, results), _values(base, results)) for cell, base in pairs]
-    found = statistics.changes(values, results.request.seeds)
+    names = [(paper.cell_name(cell), paper.cell_name(base)) for cell, base in pairs]
+    found = statistics.changes(values, [results.request.pairs(*both) for both in names])
     for (cell, base), (gain, p, verdict) in zip(pairs, found, strict=True):
         yield {
             "cell": paper.cell_name(cell),

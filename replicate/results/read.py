@@ -9,7 +9,8 @@ import pandas as pd
 
 from replicate.errors import UserError
 from replicate.paper import tables as paper
-from replicate.plan.campaign import Campaign, Request, open_campaign
+from replicate.plan.campaign import Campaign, open_recorded
+from replicate.plan.request import Request
 from replicate.results.csv_files import COLUMNS, read_csv
 from replicate.specs import catalogue, resolve
 
@@ -38,6 +39,8 @@ class Results:
     def lacking(self) -> dict[str, str]:
         """The paper's cells that the protocol does not have, with what it says of them."""
         root = self.campaign.root
+        if self.request.protocol not in resolve.protocols(root):  # gone: records alone are shown
+            return {}
         protocol = resolve.read_protocol(root, self.request.protocol)
         return catalogue.uncovered(root, self.paper.cell_names(), protocol)
 
@@ -46,8 +49,11 @@ class Results:
         """Why no number of this campaign may be compared with the paper's; empty where they may."""
         root, request = self.campaign.root, self.request
         specs = [cell.spec for cell in self.campaign.cells]
-        unset = resolve.load(root, request.cells, request.protocol)
-        protocols = [cell.spec.protocol for cell in unset if not cell.spec.protocol.comparable]
+        kept = [cell for cell in self.campaign.cells if cell.name in self.campaign.lost]
+        known = [cell for cell in request.cells if cell not in self.campaign.lost]
+        unset, _ = resolve.load_each(root, known, request.protocol)
+        each = [cell.spec.protocol for cell in (*unset.values(), *kept)]
+        protocols = [protocol for protocol in each if not protocol.comparable]
         reasons = [f"protocol {protocol.name} ({protocol.title})" for protocol in protocols]
         generated = any(spec.generated for spec in specs) or "generated" in set(self.runs["source"])
         if generated and not any("generated" in reason for reason in reasons):
@@ -79,7 +85,7 @@ def read_results(root: Path, name: str) -> Results:
     Raises:
         UserError: no such campaign, or a file that lacks a column.
     """
-    opened = open_campaign(root, name)
+    opened = open_recorded(root, name)
     if not (opened.results / "cells.csv").is_file():
         raise UserError(f"{opened.results / 'cells.csv'}: no such file: run `replicate run` first")
     cells = read_csv(opened, "cells.csv")

@@ -50,7 +50,8 @@ def _of_entry(entry: Ambiguity, results: Results) -> Iterator[Effect]:
         (results.accuracies.get(cell, {}), results.accuracies.get(base, {}))
         for base, _, cell in pairs
     ]
-    found = statistics.changes(accuracies, results.request.seeds)
+    asked = [results.request.pairs(base, cell) for base, _, cell in pairs]
+    found = statistics.changes(accuracies, asked)
     for (base, alternative, cell), (own, default), (gain, p, verdict) in zip(
         pairs, accuracies, found, strict=True
     ):

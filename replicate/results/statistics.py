@@ -141,13 +141,17 @@ def gain_verdict(gain: Gain, adjusted_p: float, asked: int) -> str:
     return "gain" if gain.mean > 0 else "loss"
 
 
-def changes(pairs: Sequence[tuple[BySeed, BySeed]], asked: int) -> list[Change]:
-    """What each first of a pair gains over the second; all pairs are one family."""
+def changes(pairs: Sequence[tuple[BySeed, BySeed]], asked: Sequence[int]) -> list[Change]:
+    """What each first of a pair gains over the second; all pairs are one family.
+
+    Args:
+        asked: how many seeds were asked of both, pair by pair.
+    """
     gains = [paired_gain(method, baseline) for method, baseline in pairs]
     corrected = holm([gain.p for gain in gains])
     return [
-        Change(gain, float(p), gain_verdict(gain, p, asked))
-        for gain, p in zip(gains, corrected, strict=True)
+        Change(gain, float(p), gain_verdict(gain, p, number))
+        for gain, p, number in zip(gains, corrected, asked, strict=True)
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from replicate.errors import UserError
 from replicate.paper.tables import read_tables
-from replicate.specs.resolve import EXPERIMENTS, Reader, load, read_protocol, split_name
+from replicate.specs.resolve import EXPERIMENTS, Reader, load_each, read_protocol, split_name
 from replicate.specs.spec import Protocol, Spec
 
 FOLDERS = ("table1", "table2", "extensions")
@@ -19,38 +19,49 @@ MAX_NAME = 180
 
 def cell_names(root: Path) -> list[str]:
     """All cells below `root`/experiments: the tables' cells in the paper's order, then extensions."""
-    folder = root / EXPERIMENTS
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder: run from the project's folder, or give --root")
-    names = {
-        path.relative_to(folder).with_suffix("").as_posix()
-        for part in FOLDERS
-        for path in (folder / part).rglob("*.yaml")
-    }
-    for name in names:
-        if not CELL_NAME.fullmatch(name) or len(name) > MAX_NAME:
-            raise UserError(
-                f"{folder}: {name + '.yaml'!r}: a cell's name, at most {MAX_NAME} characters, has letters,"
-                " digits, hyphens, dots and underscores: rename the file or its folder"
-            )
+    names = {name for name in _files(root) if _is_plain(name)}
     first = read_tables(root).cell_names()
     return [name for name in first if name in names] + sorted(names - set(first))
 
 
-def ordered(root: Path, names: Iterable[str]) -> list[str]:
-    """Cells in the order of `cell_names`, each before its other readings.
-
-    Raises:
-        UserError: cells without a spec.
-    """
-    places = {name: place for place, name in enumerate(cell_names(root))}
-    parts = {name: split_name(name) for name in names}
-    gone = [
-        name for name, (cell, other) in parts.items() if not {cell, other or cell} <= places.keys()
+def misnamed(root: Path) -> list[str]:
+    """A line for each file that is no cell because of its name."""
+    return [
+        f"{root / EXPERIMENTS}: {name + '.yaml'!r}: a cell's name, at most {MAX_NAME} characters, has"
+        " letters, digits, hyphens, dots and underscores: rename the file or its folder"
+        for name in sorted(_files(root))
+        if not _is_plain(name)
     ]
-    if gone:
-        raise UserError(f"cells without a spec: {', '.join(map(repr, gone))}")
-    return sorted(parts, key=lambda name: (places[parts[name][0]], name))
+
+
+def _files(root: Path) -> set[str]:
+    """Every spec file, without its suffix; what is hidden is an editor's or the system's."""
+    folder = root / EXPERIMENTS
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder: run from the project's folder, or give --root")
+    paths = (
+        path.relative_to(folder) for part in FOLDERS for path in (folder / part).rglob("*.yaml")
+    )
+    return {
+        path.with_suffix("").as_posix()
+        for path in paths
+        if not any(part.startswith(".") for part in path.parts)
+    }
+
+
+def is_cell_name(name: str) -> bool:
+    """Whether it can be a cell, or a cell with another reading laid over it."""
+    return all(_is_plain(part) for part in split_name(name) if part is not None)
+
+
+def _is_plain(name: str) -> bool:
+    return len(name) <= MAX_NAME and CELL_NAME.fullmatch(name) is not None
+
+
+def ordered(root: Path, names: Iterable[str]) -> list[str]:
+    """Cells in the order of `cell_names`, each before its other readings; those without a spec last."""
+    places = {name: place for place, name in enumerate(cell_names(root))}
+    return sorted(names, key=lambda name: (places.get(split_name(name)[0], len(places)), name))
 
 
 def select(names: Sequence[str], patterns: Iterable[str]) -> list[str]:
@@ -100,7 +111,8 @@ def _matches(name: str, pattern: str) -> bool:
 def one_spec_for_each_dataset(root: Path, datasets: Iterable[str]) -> dict[str, Spec]:
     """A spec of every data set that cells use, as the first one uses it, or of those named."""
     specs: dict[str, Spec] = {}
-    for cell in load(root, cell_names(root), "paper"):
+    sound, _ = load_each(root, cell_names(root), "paper")
+    for cell in sound.values():
         specs.setdefault(cell.spec.dataset.name, cell.spec)
     wanted = list(datasets) or list(specs)
     for name in wanted:

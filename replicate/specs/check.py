@@ -18,7 +18,8 @@ def check(root: Path) -> str:
     """
     names = catalogue.cell_names(root)
     protocols = resolve.protocols(root)
-    lines = {line: None for protocol in protocols for line in _of_protocol(root, names, protocol)}
+    lines = dict.fromkeys(catalogue.misnamed(root))
+    lines |= {line: None for protocol in protocols for line in _of_protocol(root, names, protocol)}
     if lines:
         raise UserError("\n".join(lines))
     return (

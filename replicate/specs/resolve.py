@@ -12,11 +12,15 @@ from pydantic_core import ErrorDetails
 from replicate.errors import UserError
 from replicate.files import yaml_lines
 from replicate.files.yaml_lines import Document
+from replicate.paper.tables import cell_name
 from replicate.specs.spec import PARTS, Protocol, Spec
 
 EXPERIMENTS = "experiments"
 READINGS = "extensions/sensitivity"
 """Other readings of the paper: `cell@name` is a cell with the file of one of them laid over it."""
+PAPER = "paper"
+"""The protocol that is the paper's own."""
+PUBLISHED = "published"
 MAX_FILES = 100
 """That a spec is merged from, so that files which extend each other twice over do not take for ever."""
 SETTABLE = [part for part in Spec.model_fields if part in PARTS]
@@ -44,7 +48,8 @@ class Cell:
 
 
 def protocols(root: Path) -> list[str]:
-    return sorted(path.stem for path in (root / EXPERIMENTS / "protocols").glob("*.yaml"))
+    found = (root / EXPERIMENTS / "protocols").glob("[!.]*.yaml")  # a hidden one is an editor's
+    return sorted(path.stem for path in found)
 
 
 def read_protocol(root: Path, name: str) -> Protocol:
@@ -55,12 +60,23 @@ def read_protocol(root: Path, name: str) -> Protocol:
     path = reader.folder / "protocols" / f"{name}.yaml"
     values, origins = _merge(reader.layers(path))
     try:
-        return Protocol.model_validate(_nested(values).get("protocol"))
+        found = Protocol.model_validate(_nested(values).get("protocol"))
     except ValidationError as error:
         details = error.errors()
         for detail in details:
             detail["loc"] = ("protocol", *detail["loc"])
         raise UserError("\n".join(_line(detail, origins, path) for detail in details)) from None
+    if found.name != name:
+        place = origins["protocol", "name"]
+        raise UserError(
+            f"{place}: protocol.name: expected the file's, {name!r}, got {found.name!r}"
+        )
+    if found.comparable and name != PAPER:
+        place = origins["protocol", "comparable"]
+        raise UserError(
+            f"{place}: protocol.comparable: only {PAPER!r} is judged against the paper: write false in {path}"
+        )
+    return found
 
 
 def load(
@@ -74,17 +90,28 @@ def load(
     Raises:
         UserError: every problem of every file, a line each.
     """
-    instead = read_protocol(root, protocol).instead
-    reader = Reader(root / EXPERIMENTS, instead)
-    cells, problems = [], dict[str, None]()
+    cells, problems = load_each(root, names, protocol, settings)
+    if problems:
+        lines = (line for problem in problems.values() for line in problem.splitlines())
+        raise UserError("\n".join(dict.fromkeys(lines)))
+    return list(cells.values())
+
+
+def load_each(
+    root: Path, names: Iterable[str], protocol: str, settings: Mapping[str, str] | None = None
+) -> tuple[dict[str, Cell], dict[str, str]]:
+    """As `load`: the cells that can be resolved, and what is wrong with each of the others."""
+    cells, problems = dict[str, Cell](), dict[str, str]()
+    try:
+        reader = Reader(root / EXPERIMENTS, read_protocol(root, protocol).instead)
+    except UserError as error:
+        return {}, dict.fromkeys(names, str(error))
     for name in names:
         try:
-            cells.append(_resolve(reader, name, protocol, settings or {}))
+            cells[name] = _resolve(reader, name, protocol, settings or {})
         except UserError as error:
-            problems |= dict.fromkeys(str(error).splitlines())
-    if problems:
-        raise UserError("\n".join(problems))
-    return cells
+            problems[name] = str(error)
+    return cells, problems
 
 
 class Reader:
@@ -169,12 +196,27 @@ def _resolve(reader: Reader, name: str, protocol: str, settings: Mapping[str, st
     if reading:
         layers.append(reader.layers(reader.folder / f"{reading}.yaml")[-1])
     values, origins = _merge([*layers, *_as_documents(settings)])
+    _leave_published(values, origins, file)
     try:
         spec = Spec.model_validate(_nested(values))
     except ValidationError as error:
         problems = [_line(detail, origins, file) for detail in error.errors()]
         raise UserError("\n".join(problems)) from None
+    if spec.published and (owner := cell_name(spec.published)) != name:
+        raise UserError(
+            f"{origins['published', 'value']}: published: a printed number belongs to its own cell,"
+            f" {owner}: write `published: null` in {file}"
+        )
     return Cell(name, spec, origins)
+
+
+def _leave_published(values: dict[Keys, Any], origins: dict[Keys, Origin], file: Path) -> None:
+    """A printed number is that of the file that states it, not of those that extend this file."""
+    inherited = [keys for keys, one in origins.items() if keys[0] == PUBLISHED and one.file != file]
+    for keys in inherited:
+        del values[keys], origins[keys]
+    if inherited and not any(keys[0] == PUBLISHED for keys in values):
+        values[PUBLISHED,], origins[PUBLISHED,] = None, Origin(file, 1)
 
 
 def _as_documents(settings: Mapping[str, str]) -> Iterator[Document]:

@@ -4,6 +4,7 @@ import gzip
 import io
 import shlex
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -38,7 +39,7 @@ python -m replicate report {name}
 The runs themselves again, on any machine with the data sets:
 
 ```bash
-python -m replicate run --campaign {name}-again {run}
+{runs}
 ```
 
 Commits of the code that trained: {commits}.
@@ -52,20 +53,39 @@ def export(root: Path, name: str, target: Path | None = None) -> Path:
     in the current folder.
 
     Raises:
-        UserError: no such campaign, or a record, file or folder that is missing.
+        UserError: no such campaign, a record, file or folder that is missing, or another file in its place.
     """
     campaign = open_campaign(root, name)
     for needed in ENVIRONMENT:  # first, so that nothing is written where one is missing
         if not (root / needed).is_file():
             raise UserError(f"{root / needed}: not there; export from a checkout of the project")
-    conclude(campaign)
     target = target or Path(f"{name}.tar.gz")
+    _refuse_to_replace(target, name)
+    conclude(campaign)
     try:
         with atomic.replacing(target) as file:
             file.write(_packed(name, dict(_files(campaign))))
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     return target
+
+
+def _refuse_to_replace(target: Path, name: str) -> None:
+    """Raises UserError for a file that is no earlier archive of the campaign."""
+    if target.exists() and not _is_archive(target, name):
+        raise UserError(
+            f"{target}: exists, and is no archive of campaign {name}: name another --output"
+        )
+
+
+def _is_archive(path: Path, name: str) -> bool:
+    try:
+        atomic.require_regular(path)
+        with tarfile.open(path, "r:gz") as tar:
+            first = tar.next()
+            return first is not None and first.name.startswith(f"{name}/")
+    except (OSError, EOFError, tarfile.TarError, zlib.error):
+        return False
 
 
 def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
@@ -116,11 +136,15 @@ def _readme(campaign: Campaign) -> str:
 
     request = campaign.request
     commits = set(read_csv(campaign, "provenance.csv")["commit"]) - {""}
-    run = ["--protocol", request.protocol, "--seeds", str(request.seeds)]
-    for key, value in request.settings.items():
-        run += ["--set", f"{key}={value}"]
+    settings = [part for pair in request.settings.items() for part in ("--set", "=".join(pair))]
+    again = ["python", "-m", "replicate", "run", "--campaign", f"{request.name}-again"]
+    again += ["--protocol", request.protocol]
+    runs = [
+        shlex.join([*again, "--seeds", seeds, *settings, *cells])
+        for seeds, cells in request.groups().items()
+    ]
     return README.format(
         name=request.name,
-        run=shlex.join([*run, *request.cells]),
+        runs="\n".join(runs),
         commits=", ".join(sorted(commits)) or "unknown, the runs were not made in a git checkout",
     )

@@ -31,8 +31,20 @@ WORKER = re.compile(r"[\w-]+")
 def status_lines(campaign: Campaign) -> list[str]:
     """What the records say, then what SLURM says."""
     state = campaign.look()
-    details = [*state.details(), *diagnose(query(campaign), state)]
+    lost = (f"{cell}: {why}: as recorded" for cell, why in campaign.lost.items())
+    details = [*lost, *state.details(), *diagnose(query(campaign), state)]
     return [f"{campaign.request.name}: {state.summary()}", *(f"  {line}" for line in details)]
+
+
+def status_rows(campaign: Campaign) -> Iterator[dict[str, object]]:
+    """What the records say of each run."""
+    for one in campaign.look().runs:
+        progress = one.progress or {}
+        yield {
+            **{"campaign": campaign.name, "cell": one.run.cell, "seed": one.run.seed},
+            **{"run_id": one.run.id, "state": one.state, "epoch": progress.get("epoch")},
+            **{"epochs": one.run.spec.training.epochs, "accuracy": progress.get("accuracy")},
+        }
 
 
 def watch_status(campaigns: Sequence[Campaign], every: float) -> None:

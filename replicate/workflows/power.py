@@ -6,39 +6,63 @@ from pathlib import Path
 import numpy as np
 
 from replicate.errors import UserError
-from replicate.plan.campaign import Campaign, campaign_names, open_campaign
+from replicate.plan.campaign import Campaign
 from replicate.report.document import Table, plain_rows
 from replicate.report.text import as_text
 from replicate.results.csv_files import read_csv
 from replicate.results.power import Need, largest_sd, needs
 from replicate.results.statistics import MARGIN
+from replicate.text import as_json
+from replicate.workflows.each import of_each
 
 COLUMNS = ("cell", "verdict", "n", "sd so far (95 %)", "seeds needed (95 %)", "hours to go")
 LEGEND = f"""\
-Seeds needed: with so many, and this sd, the prediction interval is no wider than {MARGIN:g} points,
-so that the verdict is agrees, above or below. With fewer, only a discrepancy can be told.
-The sd is itself an estimate: in parentheses its 95 % interval, for normal accuracies, and the
-seeds that its ends need. Hours to go: one run after the other, at the cell's mean time so far."""
+Seeds needed: with so many, and this sd, the prediction interval is
+no wider than {MARGIN:g} points, so that the verdict is agrees, above or below.
+With fewer, only a discrepancy can be told. The sd is itself an estimate: in
+parentheses its 95 % interval, for normal accuracies, and the seeds that its
+ends need. Hours to go: one run after the other, at the cell's mean time."""
 
 
-def power(root: Path, name: str | None = None) -> str:
-    """What the cells of a campaign, or of all of them, need; reads cells.csv and provenance.csv."""
-    names = campaign_names(root) if name is None else [name]
-    opened = [open_campaign(root, one) for one in names]
-    measured = [one for one in opened if name or (one.results / "cells.csv").exists()]
-    if not measured:
+def power(root: Path, name: str | None = None, json: bool = False) -> str:
+    """What the cells of a campaign, or of all of them, need, as text or as JSON; reads cells.csv and
+    provenance.csv."""
+
+    def of(campaign: Campaign) -> list[tuple[str, list[Need]]]:
+        measured = name or (campaign.results / "cells.csv").exists()
+        return [(campaign.name, _needs(campaign))] if measured else []
+
+    found = list(of_each(root, name, of))
+    if json:
+        return as_json(_values(one, need) for one, needs in found for need in needs)
+    if not found:
         return "No campaign with results yet: begin one with `replicate run`."
-    return "\n\n".join([*map(_of_campaign, measured), LEGEND])
+    return "\n\n".join([*(_table(*one) for one in found), LEGEND])
 
 
-def _of_campaign(campaign: Campaign) -> str:
+def _needs(campaign: Campaign) -> list[Need]:
     if not (campaign.results / "cells.csv").exists():
         raise UserError(
             f"{campaign.results / 'cells.csv'}: not there; make it with `replicate aggregate`"
         )
     cells, provenance = (read_csv(campaign, file) for file in ("cells.csv", "provenance.csv"))
-    rows = [tuple(_row(need)) for need in needs(cells, provenance)]
-    return as_text(Table(f"campaign {campaign.request.name}", COLUMNS, plain_rows(rows)))
+    return needs(cells, provenance)
+
+
+def _table(name: str, found: list[Need]) -> str:
+    rows = [tuple(_row(need)) for need in found]
+    return as_text(Table(f"campaign {name}", COLUMNS, plain_rows(rows)))
+
+
+def _values(name: str, need: Need) -> dict[str, object]:
+    """For programs; seeds are null where two runs are not there yet, or no number is enough."""
+    values: dict[str, object] = {
+        **{"campaign": name, "cell": need.cell, "verdict": need.verdict, "n": need.n},
+        **{"sd": need.sd, "sd_low": need.range.low, "sd_high": need.range.high},
+    }
+    spreads = {"seeds": need.sd, "seeds_low": need.range.low, "seeds_high": need.range.high}
+    needed = {key: need.seeds(sd) if np.isfinite(sd) else None for key, sd in spreads.items()}
+    return {**values, **needed, "hours": need.hours}
 
 
 def _row(need: Need) -> Iterator[object]:

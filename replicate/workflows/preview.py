@@ -3,6 +3,7 @@
 from replicate import machine
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
+from replicate.text import many
 
 
 def preview(
@@ -21,10 +22,17 @@ def preview(
 
         speeds = measure_speeds([run.spec for run in left], *size)
     else:
-        speeds = forecast.recorded(state.done if left else [], campaign.runs_folder)
+        done = campaign.whole.look().done if left else []
+        speeds = forecast.recorded(done, campaign.runs_folder)
     lines = [
         *forecast.lines(left, speeds),
-        f"campaign {campaign.request.name}: {state.summary()}; {len(left)} to do.",
+        f"campaign {campaign.name}: {state.summary()}; {len(left)} to do{_scope(campaign)}.",
         forecast.cost(left, speeds, size[0]),
     ]
     return "\n".join(lines)
+
+
+def _scope(campaign: Campaign) -> str:
+    """That more belongs to the campaign than this command would train."""
+    more = len(campaign.whole.runs) - len(campaign.runs)
+    return f", of those named here; the campaign has {many(more, 'other run')}" if more else ""

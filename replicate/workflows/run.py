@@ -79,7 +79,7 @@ def _say_where(campaign: Campaign, runs: Sequence[Run], file: str, what: str) ->
 def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, options: Options) -> Speeds:
     """Keep what is predicted of every run before it begins, where that costs little: on a GPU a
     whole run takes as long as a calibration, and the first one that ends says more."""
-    speeds = forecast.recorded(campaign.look().done, campaign.runs_folder)
+    speeds = forecast.recorded(campaign.whole.look().done, campaign.runs_folder)
     images = sum(run.spec.images_to_train for run in left)
     hurried = options.until is not None and options.until - time.time() < CALIBRATION_SECONDS
     if not (speeds or size.cards or hurried) and images >= IMAGES_WORTH_CALIBRATION:
@@ -134,7 +134,7 @@ def _end(campaign: Campaign, interrupted: bool, timed: bool) -> int:
     state = campaign.look()
     for line in state.details():
         say(line)
-    say(f"campaign {campaign.request.name}: {state.summary()}")
+    say(f"campaign {campaign.name}: {state.summary()}{_scope(campaign)}")
     late = timed and bool(state.left())
     if interrupted or late:
         say(f"{'interrupted' if interrupted else 'time is up'}: the same command resumes from here")
@@ -142,6 +142,12 @@ def _end(campaign: Campaign, interrupted: bool, timed: bool) -> int:
     if interrupted:
         return INTERRUPTED
     return OUT_OF_TIME if late else exit_code(state)
+
+
+def _scope(campaign: Campaign) -> str:
+    if not campaign.partial:
+        return ""
+    return f" of those named here; {campaign.whole.look().summary()} in all"
 
 
 def pool_size(options: Options, runs: int) -> Size:

@@ -1,7 +1,9 @@
 """Trains the other readings of an ambiguity, and shows what the choice changes."""
 
 import itertools
+import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 
 from replicate.plan.campaign import Campaign
 from replicate.report.document import Table, plain_rows
@@ -9,23 +11,38 @@ from replicate.report.tables import interval, signed
 from replicate.report.text import as_text
 from replicate.results.read import read_results
 from replicate.results.sensitivity import Effect, effects
+from replicate.text import as_json
 from replicate.workflows.run import Options, run_campaign
 
 COLUMNS = ("reading", "accuracy (%)", "change", "95 % interval", "pairs", "p (Holm)", "verdict")
-WIDTHS = (60, *[None] * 6)
+WIDTH = 150
+"""Columns in which a reading stands on one line."""
 
 
-def run_sensitivity(campaign: Campaign, options: Options) -> int:
-    """Train what is missing, report, and print what the choice changes; returns the exit code."""
-    code = run_campaign(campaign, options)
-    print(changes(effects(read_results(campaign.root, campaign.request.name))))
+def run_sensitivity(campaign: Campaign, options: Options, json: bool = False) -> int:
+    """Train what is missing, report, and print what the choice changes, as text or as JSON; returns the exit
+    code."""
+    with redirect_stdout(sys.stderr if json else sys.stdout):
+        code = run_campaign(campaign, options)
+    found = effects(read_results(campaign.root, campaign.name))
+    print(as_json(map(_values, found)) if json else changes(found))
     return code
+
+
+def _values(effect: Effect) -> dict[str, object]:
+    gain = effect.gain
+    return {
+        **{"entry": effect.entry.id, "base": effect.base, "base_accuracy": effect.base_mean},
+        **{"cell": effect.cell, "reading": effect.alternative.title, "accuracy": effect.mean},
+        **{"change": gain.mean, "low": gain.low, "high": gain.high, "pairs": gain.n},
+        **{"p": effect.p, "verdict": effect.verdict},
+    }
 
 
 def changes(found: Iterable[Effect]) -> str:
     """One table per cell as text, the default's own accuracy first."""
     groups = itertools.groupby(found, lambda one: (one.entry.id, one.base))
-    return "\n\n".join(as_text(_table(list(group)), widths=WIDTHS) for _, group in groups)
+    return "\n\n".join(as_text(_table(list(group)), WIDTH) for _, group in groups)
 
 
 def _table(same: list[Effect]) -> Table:

@@ -71,7 +71,8 @@ def _plan(campaign: Campaign, options: Options) -> Plan | None:
     if not left:
         print(_nothing(campaign, queued))
         return None
-    speeds, source = forecast.recorded(state.done, campaign.runs_folder), "speed as recorded"
+    done = campaign.whole.look().done
+    speeds, source = forecast.recorded(done, campaign.runs_folder), "speed as recorded"
     if not speeds:
         speeds = forecast.assumed([run.spec for run in left], profile.images_per_second)
         source = f"{profile.images_per_second:g} images/s, assumed by the profile"

@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 TINY = (
     "--protocol",
     "smoke",
+    "--campaign",
+    "smoke",
     "--set",
     "generated.train_images=100",
     "--set",

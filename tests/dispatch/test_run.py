@@ -39,7 +39,7 @@ def test_the_pool_replaces_a_dead_worker_in_the_same_command(project: Path, comm
 def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) -> None:
     method = project / "experiments" / "table1" / "cifar10" / "flexpool.yaml"
     method.write_text(method.read_text() + "training:\n  batch_size: 100\n  drop_last: true\n")
-    arguments = ["table1/cifar10", *TINY[:2], "--set", "generated.train_images=60"]
+    arguments = ["table1/cifar10", *TINY[:4], "--set", "generated.train_images=60"]
     arguments += ["--set", "generated.test_images=60", "--set", "training.epochs=1"]
     code, output = command("run", *arguments).end()
     assert code == 1

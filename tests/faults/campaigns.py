@@ -20,7 +20,15 @@ SETTINGS = {
 DETERMINISTIC = ("runs.csv", "cells.csv", "pools.csv.gz", "maps.csv.gz")
 """Files of a campaign's results that hold neither times nor places."""
 OPTIONS = [
-    *("--protocol", "smoke", "--workers", "1", "--threads", "1", "--checkpoint-seconds", "0"),
+    *("--protocol", "smoke", "--campaign", "smoke"),
+    *(
+        "--workers",
+        "1",
+        "--threads",
+        "1",
+        "--checkpoint-seconds",
+        "0",
+    ),
     *(f"--set={key}={value}" for key, value in SETTINGS.items()),
 ]
 

@@ -75,7 +75,18 @@ def test_many_runs_in_one_go(project: Path, start: Callable[..., Command]) -> No
     settings = {**SETTINGS, "dataset.fit": "resize", "training.epochs": "1"}
     del settings["training.batch_size"]
     running = start(
-        *("run", *CELLS, "--protocol", "smoke", "--seeds", str(seeds), "--workers", "2"),
+        *(
+            "run",
+            *CELLS,
+            "--protocol",
+            "smoke",
+            "--campaign",
+            "smoke",
+            "--seeds",
+            str(seeds),
+            "--workers",
+            "2",
+        ),
         *(f"--set={key}={value}" for key, value in settings.items()),
     )
     watch, runs = Watch(running.process.pid), project / "results" / "smoke" / "runs"

@@ -393,4 +393,4 @@ def test_a_campaign_in_the_folder_of_another(root: Path) -> None:
         for command in ("status", "aggregate", "report", "power"):
             answer = call(command, "other", "--root", str(root))
             assert not judge(answer)
-            assert "belongs to campaign 'made'" in answer.err
+            assert "a copy of campaign 'made'" in answer.err

@@ -48,7 +48,7 @@ def read_profile(root: Path, name: str) -> Profile:
     folder = root / "experiments" / "clusters"
     if name.endswith(".yaml"):
         return read_yaml(Path(name), Profile)
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    known = sorted(path.stem for path in folder.glob("[!.]*.yaml"))
     if name not in known:
         raise UserError(
             f"no cluster profile {name!r} in {folder}: choose from {', '.join(known)}, or give a .yaml file"

@@ -84,8 +84,9 @@ def _measured(means: Row) -> Iterator[Entry]:
 
 def predicted(results: Results) -> Section:
     """How long the finished runs were predicted to take, before any of them began, and took."""
-    done = results.done[["run_id"]].merge(results.provenance, on="run_id")
-    found = done.merge(results.forecast[["run_id", "predicted"]], on="run_id")
+    key = ["cell", "run_id"]
+    done = results.done[key].merge(results.provenance, on=key)
+    found = done.merge(results.forecast[[*key, "predicted"]], on=key)
     if done.empty:
         return Section(PREDICTED, ())
     if found.empty:

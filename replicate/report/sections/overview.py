@@ -3,6 +3,7 @@
 import shlex
 from functools import partial
 
+from replicate.plan.request import seeds_text
 from replicate.report import tables
 from replicate.report.document import (
     Block,
@@ -63,7 +64,7 @@ def _summary(results: Results) -> Section:
     inside = cells.index.isin(results.paper.cell_names())
     sentences = [
         f"{inside.sum()} of the paper's {len(results.paper.cell_names())} cells, "
-        f"protocol {request.protocol}, {many(request.seeds, 'seed')} each."
+        f"protocol {request.protocol}, {_seeds(results)} each."
     ]
     if results.caveat:
         sentences.append(
@@ -82,6 +83,12 @@ def _summary(results: Results) -> Section:
             f"to {high} ({delta.idxmax()})."
         )
     return Section("Summary", (Text(" ".join(sentences)),))
+
+
+def _seeds(results: Results) -> str:
+    counts = {len(seeds) for seeds in results.request.by_cell.values()}
+    fewest = f"{min(counts)} to " if len(counts) > 1 else ""
+    return fewest + many(max(counts), "seed")
 
 
 def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
@@ -138,21 +145,24 @@ def _best(results: Results) -> Section:
 
 def _commands(results: Results) -> Section:
     request = results.request
-    ending = ["--protocol", request.protocol, "--seeds", str(request.seeds)]
-    ending += ["--campaign", request.name]
+    begin, end = ["--protocol", request.protocol], ["--campaign", request.name]
     for key, value in request.settings.items():
-        ending += ["--set", f"{key}={value}"]
-    lines = tuple(shlex.join(["replicate", "run", cell, *ending]) for cell in results.cells.index)
+        end += ["--set", f"{key}={value}"]
+
+    def line(seeds: str, *cells: str) -> str:
+        return shlex.join(["replicate", "run", *cells, *begin, "--seeds", seeds, *end])
+
+    groups = {seeds: _unnamed(results, cells) for seeds, cells in request.groups().items()}
+    lines = tuple(line(seeds_text(request.seeds_of(cell)), cell) for cell in results.cells.index)
     again = shlex.join(["replicate", "report", request.name])
     blocks = (
         Text("The whole campaign, and this report from its CSV files:"),
-        Commands("", (shlex.join(["replicate", "run", *_whole(results), *ending]), again)),
+        Commands("", (*(line(seeds, *cells) for seeds, cells in groups.items()), again)),
         Commands(f"Every cell by itself ({len(lines)})", lines),
     )
     return Section("Commands", blocks)
 
 
-def _whole(results: Results) -> list[str]:
+def _unnamed(results: Results, cells: list[str]) -> list[str]:
     """The cells to name: none where they are exactly those of the tables, which is the default."""
-    names = list(results.cells.index)
-    return [] if set(names) == set(results.paper.cell_names()) else names
+    return [] if set(cells) == set(results.paper.cell_names()) else cells

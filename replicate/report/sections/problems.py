@@ -1,13 +1,14 @@
 """What went wrong in a campaign, and whether its numbers may be compared with the paper's."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from replicate.report.document import Block, Section, Table, Text, plain_rows
 from replicate.results.origins import UNKNOWN, differing, origins
 from replicate.results.read import Results, records
+from replicate.text import series
 
 ORIGINS = {
     "source": "source of the images",
@@ -60,6 +61,8 @@ def _tables(results: Results) -> Iterator[Table]:
     yield from _listed("Failed and diverged runs", columns, _ended(results.runs))
     columns = ("Cell", "Finished", "Asked", "Failed", "Diverged", "Missing seeds")
     yield from _listed("Cells without all their runs", columns, _incomplete(results))
+    columns = ("Cell", "Why")
+    yield from _listed("Cells shown as their records hold them", columns, _lost(results))
     stale = results.cells[results.cells["verdict"] == "stale"]
     rows = [(name,) for name in stale["cell"]]
     yield from _listed("Cells whose spec changed after they were run", ("Cell",), rows)
@@ -86,8 +89,13 @@ def _ended(runs: pd.DataFrame) -> list[tuple[object, ...]]:
     ]
 
 
+def _lost(results: Results) -> list[tuple[object, ...]]:
+    """Cells whose specs cannot be read any more, or are not asked for in any file."""
+    return [(cell, _short(why)) for cell, why in results.campaign.lost.items()]
+
+
 def _places(cells: dict[str, list[int]]) -> str:
-    return "; ".join(f"{cell} seed {_series(seeds)}" for cell, seeds in cells.items())
+    return "; ".join(f"{cell} seed {series(seeds)}" for cell, seeds in cells.items())
 
 
 def _short(error: str) -> str:
@@ -100,21 +108,11 @@ def _incomplete(results: Results) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for cell in records(results.cells):
         if cell["n"] < cell["asked"]:
-            missing = set(range(cell["asked"])) - ran.get(cell["cell"], set())
+            asked = set(results.request.seeds_of(cell["cell"]))
+            missing = asked - ran.get(cell["cell"], set())
             counts = [cell[name] for name in ("cell", "n", "asked", "failed", "diverged")]
-            rows.append((*counts, _series(missing) or "none"))
+            rows.append((*counts, series(missing) or "none"))
     return rows
-
-
-def _series(seeds: Iterable[int]) -> str:
-    """Seeds as text, neighbours joined: 0-3, 5."""
-    runs: list[list[int]] = []
-    for seed in sorted(seeds):
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _mixed(results: Results) -> list[tuple[object, ...]]:

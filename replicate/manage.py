@@ -1,0 +1,123 @@
+"""The commands that manage campaigns: list, merge, compare, drop, archive, remove, export."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replicate.errors import UserError, plain
+from replicate.options import HERE, Begun, Group, Json, Root, one_line
+from replicate.text import say
+
+app = typer.Typer(cls=Group, rich_markup_mode=None)
+
+
+@app.command()
+def campaigns(as_json: Json = False, root: Root = HERE) -> None:
+    """List campaigns: protocol, state, size and last change. Writes nothing."""
+    from dataclasses import asdict
+
+    from replicate.text import as_json as written
+    from replicate.workflows.campaigns import listed, overviews
+
+    found = overviews(root)
+    if as_json:
+        print(written(map(asdict, found)))
+    else:
+        print(listed(found) if found else "No campaign yet: begin one with `replicate run`.")
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...", help="Such as elsewhere/results/short, with its runs/."
+        ),
+    ],
+    campaign: Annotated[
+        str | None, typer.Option(help="Into this one. Default: that of the first folder.")
+    ] = None,
+    root: Root = HERE,
+) -> None:
+    """Take records of another machine or person into a campaign; exit code 1 if any was not taken.
+
+    What is there is never overwritten.
+    """
+    from replicate.workflows.merge import merge
+
+    for folder in folders:
+        one_line(folder)
+    done = merge(root, folders, campaign)
+    for line in done.conflicts:
+        say(f"not taken: {line}")
+    print(done)
+    sys.exit(bool(done.conflicts))
+
+
+@app.command()
+def compare(here: Begun, there: Begun, as_json: Json = False, root: Root = HERE) -> None:
+    """Show how two campaigns differ: cells, gains and all of it, with intervals, and their origins."""
+    from replicate.workflows.compare import compare
+
+    print(compare(root, here, there, as_json))
+
+
+@app.command()
+def drop(
+    cell: Annotated[str, typer.Argument(help="A cell of it, or a folder or glob of cells.")],
+    campaign: Begun,
+    root: Root = HERE,
+) -> None:
+    """Take cells out of a campaign, and report anew. Their records stay."""
+    from replicate.workflows.drop import drop
+
+    print(plain(drop(root, cell, campaign)))
+
+
+@app.command()
+def archive(campaign: Begun, root: Root = HERE) -> None:
+    """Move a campaign, with its report, out of the way into archive/. Deletes nothing."""
+    from replicate.workflows.remove import archive, belongings
+
+    found = belongings(root, campaign)
+    said = str(found)
+    print(f"{said}: now in {archive(found)}")
+
+
+@app.command()
+def remove(
+    campaign: Begun,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    root: Root = HERE,
+) -> None:
+    """Delete a campaign and its report for good, once it is said what goes."""
+    from replicate.workflows.remove import belongings, remove
+
+    found = belongings(root, campaign)
+    print(f"deletes for good: {found}", flush=True)
+    if not yes and not sys.stdin.isatty():
+        raise UserError(
+            "nobody to ask: --yes deletes them, `replicate archive` keeps them elsewhere"
+        )
+    if yes or typer.confirm("Delete them?"):
+        remove(found)
+        print("deleted")
+    else:
+        print("nothing was deleted")
+
+
+@app.command()
+def export(
+    campaign: Begun,
+    output: Annotated[
+        Path | None,
+        typer.Option(callback=one_line, help="The archive. Default: <campaign>.tar.gz, here."),
+    ] = None,
+    root: Root = HERE,
+) -> None:
+    """Pack specs, records, CSV files, environment and report: all to compute every number again."""
+    from replicate.workflows.export import export
+
+    print(export(root, campaign, output))

@@ -1,0 +1,133 @@
+"""Takes the records of another machine or person into a campaign: nothing is overwritten."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from replicate.errors import UserError
+from replicate.files import atomic
+from replicate.plan.campaign import (
+    Campaign,
+    begin_or_extend,
+    refuse_twins,
+    results_folder,
+    save_campaign,
+)
+from replicate.plan.request import FILE, Request, load_request
+from replicate.plan.runs import Run
+from replicate.records.record import CorruptRecord, Record, read_record, read_status
+from replicate.records.run_folder import POOLS, RECORD, claimed
+from replicate.text import many
+from replicate.workflows.conclude import conclude
+
+
+@dataclass
+class Merged:
+    """What became of the records of the folders."""
+
+    taken: int = 0
+    known: int = 0
+    """That the campaign has already, with the same bytes."""
+    conflicts: list[str] = field(default_factory=list)
+    """A line for each record that was left where it is, and why."""
+
+    def __str__(self) -> str:
+        return (
+            f"{many(self.taken, 'record')} taken, {self.known} known already,"
+            f" {many(len(self.conflicts), 'conflict')}"
+        )
+
+
+def merge(root: Path, folders: list[Path], name: str | None) -> Merged:
+    """Copy what is new to a campaign, which grows to hold it, then aggregate and report.
+
+    Args:
+        folders: results/<campaign> of elsewhere, each with its campaign.json and runs/.
+        name: of the campaign; by default that of the first folder.
+
+    Raises:
+        UserError: a folder that is no campaign's, or one of another protocol or other settings; nothing has
+            been copied then.
+    """
+    requests = [_request(folder) for folder in folders]
+    name = name or requests[0].name
+    for folder in folders:
+        if folder.resolve() == results_folder(root, name).resolve():
+            raise UserError(f"{folder}: is campaign {name} itself")
+    done = Merged()
+    campaigns = [begin_or_extend(root, one.model_copy(update={"name": name})) for one in requests]
+    for campaign, folder in zip(campaigns, folders, strict=True):
+        refuse_twins(campaign)
+        save_campaign(campaign)
+        _take(campaign, folder, done)
+    conclude(campaigns[-1])
+    return done
+
+
+def _request(folder: Path) -> Request:
+    request = load_request(folder)
+    if request is None:
+        raise UserError(
+            f"{folder / FILE}: not there: name a folder such as elsewhere/results/short"
+        )
+    return request
+
+
+def _take(campaign: Campaign, folder: Path, done: Merged) -> None:
+    runs = {run.folder_name: run for run in campaign.runs}
+    for path in sorted((folder / "runs").glob(f"*/{RECORD}")):
+        try:
+            record = read_record(path.parent)
+        except CorruptRecord as error:
+            done.conflicts.append(str(error))
+            continue
+        assert record is not None
+        problem = _problem(record, path.parent, runs.get(path.parent.name))
+        if problem:
+            done.conflicts.append(f"{path.parent}: {problem}")
+        else:
+            _copy(path.parent, campaign.runs_folder / path.parent.name, record, done)
+
+
+def _problem(record: Record, folder: Path, run: Run | None) -> str | None:
+    """Why a sound record is not one of the campaign's runs."""
+    if run is None or (record.cell, record.seed, record.id) != (run.cell, run.seed, run.id):
+        return "another spec than here, or not its campaign's"
+    if read_status(folder) is None:
+        return f"its {POOLS} is damaged or missing"
+    return None
+
+
+def _copy(source: Path, target: Path, record: Record, done: Merged) -> None:
+    """The pools first: with the record, a run has ended."""
+    atomic.make_folder(target)
+    with claimed(target) as mine:
+        if not mine:
+            done.conflicts.append(f"{source}: {target} is being trained")
+        elif (target / RECORD).exists():
+            _compare(source, target, record, done)
+        else:
+            for name in (POOLS, RECORD):
+                if (source / name).exists():
+                    with atomic.replacing(target / name) as file:
+                        file.write(atomic.read(source / name))
+            done.taken += 1
+
+
+def _compare(source: Path, target: Path, record: Record, done: Merged) -> None:
+    try:
+        own = read_record(target)
+    except CorruptRecord as error:
+        done.conflicts.append(f"{source}: {error}")
+        return
+    if own == record:
+        done.known += 1
+    else:
+        done.conflicts.append(f"{source}: {_said(record)}, but here {_said(own)}: kept as here")
+
+
+def _said(record: Record | None) -> str:
+    if record is None:
+        return "nothing"
+    accuracy = f" {record.accuracy:.2f} %" if record.accuracy is not None else ""
+    made = record.provenance
+    return f"{record.status}{accuracy} ({made.device}, {made.precision}, {made.started})"

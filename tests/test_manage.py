@@ -1,0 +1,307 @@
+"""Commands that manage campaigns: they name what they do, and lose nothing that nobody asked to lose."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate.plan.campaign import Campaign, open_campaign
+from replicate.records.record import read_record
+from replicate.records.run_folder import claimed
+from replicate.results.aggregate import aggregate
+from replicate.results.read import read_results
+from replicate.workflows.compare import differences
+from tests.conftest import Records
+
+Replicate = Callable[..., tuple[int, str, str]]
+AVERAGE, FLEX, REG = (f"table1/cifar10/{name}" for name in ("avgpool", "flexpool", "flexpool-reg"))
+
+
+@pytest.fixture(autouse=True)
+def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports that cost nothing."""
+
+    def render(root: Path, name: str) -> Path:
+        path = root / "reports" / name / "report.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(", ".join(read_results(root, name).cells.index))
+        return path
+
+    monkeypatch.setattr("replicate.report.render.render", render)
+
+
+def fill(
+    records: Records, name: str, cells: dict[str, list[float]], settings: Any = None, **made: Any
+) -> Campaign:
+    """A campaign whose cells have these accuracies, a seed each."""
+    seeds = max(map(len, cells.values()))
+    campaign = records.begin([*cells], "short", seeds=seeds, name=name, settings=settings)
+    for cell, values in cells.items():
+        for seed, value in enumerate(values):
+            records.leave(campaign, cell, seed, value, provenance=made)
+    aggregate(campaign)
+    return campaign
+
+
+@pytest.fixture
+def elsewhere(records: Records, tmp_path: Path) -> Records:
+    """Another machine's project."""
+    shutil.copytree(records.root / "experiments", tmp_path / "other" / "experiments")
+    return Records(tmp_path / "other")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".lock" and path.name != "lock"
+    }
+
+
+def test_campaigns_are_listed_with_state_size_and_change(
+    records: Records, replicate: Replicate
+) -> None:
+    assert replicate("campaigns")[1] == "No campaign yet: begin one with `replicate run`.\n"
+    assert replicate("campaigns", "--json")[1] == "[]\n"
+    fill(records, "one", {FLEX: [90.0, 91.0]})
+    records.begin([FLEX, REG], "paper", name="two")
+    code, out, err = replicate("campaigns")
+    assert (code, err) == (0, "")
+    one, two = out.splitlines()[2:]
+    assert one.split()[:6] == ["one", "short", "1", "2", "of", "2"]
+    assert " kB " in one
+    assert "0 of 4 done" in two
+    listed = json.loads(replicate("campaigns", "--json")[1])
+    assert [found["campaign"] for found in listed] == ["one", "two"]
+    assert listed[0]["bytes"] > 1000
+
+
+def test_records_of_elsewhere_are_taken_and_nothing_is_overwritten(
+    records: Records, elsewhere: Records, replicate: Replicate
+) -> None:
+    ours = fill(records, "made", {AVERAGE: [90.0], FLEX: [91.0]})
+    theirs = fill(elsewhere, "made", {AVERAGE: [90.0], FLEX: [95.0, 96.0], REG: [92.0]})
+    before = contents(ours.runs_folder)
+    source = contents(theirs.results)
+    code, out, err = replicate("merge", str(theirs.results))
+    assert (code, out) == (1, "2 records taken, 1 known already, 1 conflict\n")
+    (line,) = err.splitlines()
+    assert "flexpool-s0-" in line
+    assert "done 95.00 % (cpu, float32, 2026-01-01T00:00:00+00:00), but here done 91.00 %" in line
+    assert contents(theirs.results) == source
+    after = contents(ours.runs_folder)
+    assert {name: after[name] for name in before} == before
+    merged = open_campaign(records.root, "made")
+    assert merged.look().summary() == "4 of 6 done"
+    assert read_results(records.root, "made").cells.loc[FLEX, "mean"] == 93.5
+    assert REG in (records.root / "reports/made/report.md").read_text()
+    code, out, _ = replicate("merge", str(theirs.results))
+    assert (code, out) == (1, "0 records taken, 3 known already, 1 conflict\n")
+
+
+def test_what_is_not_the_campaigns_is_named(
+    records: Records, elsewhere: Records, replicate: Replicate
+) -> None:
+    theirs = fill(elsewhere, "made", {AVERAGE: [90.0, 90.5, 91.0]})
+    damaged, moved, other = sorted(theirs.runs_folder.iterdir())
+    (damaged / "record.json").write_text((damaged / "record.json").read_text().replace("90", "99"))
+    moved.rename(moved.with_name("table1-cifar10-avgpool-s7-0123456789ab"))
+    code, out, err = replicate("merge", str(theirs.results), "--campaign", "own")
+    assert (code, out) == (1, "1 record taken, 0 known already, 2 conflicts\n")
+    assert "its checksum is wrong" in err
+    assert "another spec than here, or not its campaign's" in err
+    assert read_record(records.root / "results/own/runs" / other.name)
+
+
+def test_a_changed_spec_is_a_conflict(
+    records: Records, elsewhere: Records, replicate: Replicate
+) -> None:
+    theirs = fill(elsewhere, "made", {FLEX: [90.0]})
+    path = records.root / f"experiments/{FLEX}.yaml"
+    path.write_text(path.read_text() + "training:\n  weight_decay: 0.1\n")
+    code, out, err = replicate("merge", str(theirs.results))
+    assert (code, out) == (1, "0 records taken, 0 known already, 1 conflict\n")
+    assert "another spec than here" in err
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("nowhere", "nowhere/campaign.json: not there: name a folder such as"),
+        ("results/made", "results/made: is campaign made itself"),
+        ("{other}", "campaign 'made' was begun with protocol short, not paper: choose another"),
+    ],
+)
+def test_folders_that_cannot_be_merged(
+    records: Records, elsewhere: Records, replicate: Replicate, folder: str, message: str
+) -> None:
+    fill(records, "made", {FLEX: [91.0]})
+    other = elsewhere.begin([FLEX], "paper").results
+    before = contents(records.root)
+    code, _, err = replicate("merge", folder.format(other=other))
+    assert code == 2
+    assert message in err
+    assert contents(records.root) == before
+
+
+def test_two_campaigns_are_held_against_each_other(records: Records, replicate: Replicate) -> None:
+    fill(records, "cpu", {AVERAGE: [90.0, 91.0, 92.0], FLEX: [91.0, 92.0, 93.0]})
+    settings = {"training.precision": "bfloat16"}
+    made = {"device": "NVIDIA H100", "precision": "bfloat16"}
+    fill(records, "gpu", {AVERAGE: [90.5, 91.5, 92.5], FLEX: [91.0, 92.0]}, settings, **made)
+    a, b = (read_results(records.root, name) for name in ("cpu", "gpu"))
+    found = {(one.kind, one.cell): one for one in differences(a, b)}
+    average, flex = found["cell", AVERAGE], found["cell", FLEX]
+    assert (average.difference, average.low, average.high, average.pairs) == (0.5, 0.5, 0.5, 3)
+    assert (flex.here, flex.there, flex.difference, flex.pairs) == (92.0, 91.5, 0.0, 2)
+    assert found["gain", FLEX].difference == -0.5
+    both = found["all", "mean of 2 cells"]
+    assert (both.difference, both.pairs) == (0.25, 2)
+    code, out, err = replicate("compare", "cpu", "gpu")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "NVIDIA H100" in out
+    rows = json.loads(replicate("compare", "cpu", "gpu", "--json")[1])
+    assert {row["what"] for row in rows if row["kind"] == "origin"} == {
+        "settings", "device", "precision",
+    }  # fmt: skip
+    code, _, err = replicate("compare", "cpu", "absent")
+    assert code == 2
+    assert "no campaign 'absent'" in err
+
+
+def test_alike_campaigns_and_single_seeds(records: Records, replicate: Replicate) -> None:
+    fill(records, "one", {FLEX: [90.0]})
+    fill(records, "two", {FLEX: [91.0]})
+    out = replicate("compare", "one", "two")[1]
+    assert "needs 2 pairs" in out
+    assert "Both were made alike." in out
+    (row,) = json.loads(replicate("compare", "one", "two", "--json")[1])
+    assert (row["difference"], row["low"]) == (1.0, None)
+
+
+def test_a_dropped_cell_keeps_its_records(records: Records, replicate: Replicate) -> None:
+    campaign = fill(records, "made", {AVERAGE: [90.0], FLEX: [91.0]})
+    before = contents(campaign.runs_folder)
+    code, out, _ = replicate("drop", FLEX, "made")
+    assert code == 0
+    assert out.startswith(f"dropped from made: {FLEX}; their records stay in results/made/runs")
+    assert contents(campaign.runs_folder) == before
+    assert open_campaign(records.root, "made").request.cells == [AVERAGE]
+    assert list(read_results(records.root, "made").cells.index) == [AVERAGE]
+    code, out, _ = replicate("plan", FLEX, "--campaign", "made")
+    assert "1 of 1 done; 0 to do" in out
+    code, _, err = replicate("drop", "table1", "made")
+    assert code == 2
+    assert "no cell would be left: `replicate remove made`" in err
+    code, _, err = replicate("drop", REG, "made")
+    assert code == 2
+    assert "no cell matches" in err
+
+
+def test_a_cell_whose_spec_is_gone_can_be_dropped(records: Records, replicate: Replicate) -> None:
+    fill(records, "made", {AVERAGE: [90.0], "table1/cifar10/flexpool-reg-dropout": [91.0]})
+    (records.root / "experiments/table1/cifar10/flexpool-reg-dropout.yaml").unlink()
+    assert replicate("drop", "*dropout", "made")[0] == 0
+    assert replicate("plan", "--campaign", "made")[0] == 0
+
+
+@pytest.mark.parametrize("text", [None, "{"])
+def test_what_a_campaign_was_asked_for_is_not_guessed(
+    records: Records, replicate: Replicate, text: str | None
+) -> None:
+    """Its records do not tell all that its request said."""
+    campaign = fill(records, "made", {AVERAGE: [90.0], FLEX: [91.0]})
+    path = campaign.results / "campaign.json"
+    path.unlink()
+    if text:
+        path.write_text(text)
+    code, _, err = replicate("drop", FLEX, "made")
+    assert code == 2
+    assert "campaign.json: " in err
+    assert (path.read_text() if path.exists() else None) == text
+
+
+def test_an_archived_campaign_is_out_of_the_way_and_whole(
+    records: Records, replicate: Replicate
+) -> None:
+    campaign = fill(records, "made", {FLEX: [91.0]})
+    replicate("drop", "nothing", "made")
+    (records.root / "reports/made").mkdir(parents=True)
+    (records.root / "reports/made/mine.txt").write_text("kept")
+    before = contents(campaign.results)
+    code, out, _ = replicate("archive", "made")
+    assert code == 0
+    place = records.root / out.strip().rpartition(" ")[2]
+    assert contents(place / "results") == before
+    assert (place / "reports/mine.txt").read_text() == "kept"
+    assert replicate("campaigns", "--json")[1] == "[]\n"
+    (place / "results").rename(campaign.results)
+    assert replicate("status", "made")[1] == "made: 1 of 1 done\n"
+
+
+def test_what_is_removed_is_said_and_nothing_else_goes(
+    records: Records, replicate: Replicate
+) -> None:
+    fill(records, "made", {FLEX: [91.0]})
+    other = fill(records, "other", {FLEX: [91.0]})
+    before = contents(other.results)
+    code, out, err = replicate("remove", "made")
+    assert code == 2
+    assert out.startswith("deletes for good: results/made (")
+    assert "with 1 record" in out
+    assert "--yes deletes them" in err
+    assert (records.root / "results/made/campaign.json").exists()
+    code, out, _ = replicate("remove", "made", "--yes")
+    assert (code, out.splitlines()[1]) == (0, "deleted")
+    assert not (records.root / "results/made").exists()
+    assert contents(other.results) == before
+
+
+@pytest.mark.parametrize("name", ["..", ".", "absent", "../project", "", "made/runs"])
+@pytest.mark.parametrize("command", ["remove", "archive"])
+def test_only_a_campaign_is_removed(
+    records: Records, replicate: Replicate, command: str, name: str
+) -> None:
+    fill(records, "made", {FLEX: [91.0]})
+    before = contents(records.root)
+    code, _, err = replicate(command, name, *(["--yes"] if command == "remove" else []))
+    assert code == 2
+    assert "no campaign" in err
+    assert contents(records.root) == before
+
+
+@pytest.mark.parametrize("command", ["remove made --yes", "archive made", f"drop {FLEX} made"])
+def test_a_campaign_under_way_is_left_alone(
+    records: Records, replicate: Replicate, command: str
+) -> None:
+    campaign = fill(records, "made", {FLEX: [91.0], REG: [92.0]})
+    with claimed(next(campaign.runs_folder.iterdir())):
+        code, _, err = replicate(*command.split())
+    assert code == 2
+    assert "is being trained: end that first" in err
+    assert campaign.look().summary() == "2 of 2 done"
+
+
+def test_damaged_and_copied_campaigns_can_be_put_away(
+    records: Records, replicate: Replicate
+) -> None:
+    campaign = fill(records, "made", {FLEX: [91.0]})
+    shutil.copytree(campaign.results, records.root / "results/made (copy)")
+    (campaign.results / "campaign.json").write_text("{")
+    assert replicate("archive", "made (copy)")[0] == 0
+    assert replicate("remove", "made", "--yes")[0] == 0
+    assert list((records.root / "results").iterdir()) == []
+
+
+def test_a_link_is_not_followed(records: Records, replicate: Replicate, tmp_path: Path) -> None:
+    campaign = fill(records, "made", {FLEX: [91.0]})
+    campaign.results.rename(tmp_path / "disk")
+    campaign.results.symlink_to(tmp_path / "disk")
+    code, _, err = replicate("remove", "made", "--yes")
+    assert code == 2
+    assert "results/made: a link" in err
+    assert (tmp_path / "disk/campaign.json").exists()
