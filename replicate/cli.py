@@ -1,6 +1,8 @@
 """The command line. Each command imports what it needs when it runs, so that help is quick."""
 
+import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +31,7 @@ from replicate.options import (
     Workers,
     ends,
     grouped,
-    one_line,
+    place,
     settings_of,
 )
 from replicate.text import say
@@ -55,12 +57,22 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Run a command: what the user can fix is one line a problem and exit code 2."""
+    _settle()
     try:
         app()
     except (UserError, OSError) as error:
         for line in str(error).splitlines():
             say(f"error: {line}")
         sys.exit(2)
+
+
+def _settle() -> None:
+    """Take from the environment what would stop a command at its end: a terminal that lacks a sign of the
+    text, and the backend of a notebook, which may not be installed here."""
+    os.environ["MPLBACKEND"] = "agg"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @app.command("list")
@@ -316,7 +328,7 @@ def export(
     campaign: Annotated[str, typer.Argument(help="A campaign.")],
     output: Annotated[
         Path | None,
-        typer.Option(callback=one_line, help="The archive. Default: <campaign>.tar.gz, here."),
+        typer.Option(callback=place, help="The archive. Default: <campaign>.tar.gz, here."),
     ] = None,
     root: Root = HERE,
 ) -> None:

@@ -2,8 +2,12 @@
 
 import sys
 from math import isfinite
+from typing import TYPE_CHECKING, TextIO
 
 from replicate.errors import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def duration(seconds: float) -> str:
@@ -21,6 +25,15 @@ def duration(seconds: float) -> str:
 def many(number: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def console(stream: TextIO) -> "Console":
+    """For what moves: in a terminal alone, whatever FORCE_COLOR says. Log files would fill with frames."""
+    from rich.console import Console
+
+    own = Console(file=stream, force_terminal=stream.isatty())
+    own.is_interactive = stream.isatty() and not own.is_dumb_terminal
+    return own
 
 
 def say(line: str) -> None:

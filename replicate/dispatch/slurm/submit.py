@@ -17,6 +17,14 @@ from replicate.errors import UserError
 from replicate.plan.campaign import Campaign
 
 
+def _user() -> str:
+    """As squeue knows it: by number, where it has no name, as in some containers."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def submit_plan(
     campaign: Campaign,
     plan: Plan,
@@ -32,7 +40,7 @@ def submit_plan(
     now = datetime.now(UTC)
     done = Submission(
         name=f"slurm-{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}",
-        user=pwd.getpwuid(os.getuid()).pw_name,
+        user=_user(),
         code=str(code),
         submitted=now.isoformat(timespec="seconds"),
         tasks=[],
