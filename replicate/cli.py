@@ -113,8 +113,8 @@ def show(
 
 @app.command()
 def check(root: Root = HERE) -> None:
-    """Check every spec under every protocol, and that the specs match the paper's tables one to one."""
-    from replicate.specs.check import check
+    """Check every spec and network under every protocol, and the specs against the paper's tables."""
+    from replicate.workflows.check import check
 
     print(check(root))
 

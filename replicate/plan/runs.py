@@ -1,6 +1,6 @@
 """Runs: what a campaign consists of, and what of it is still to do. Nothing here writes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,3 +39,13 @@ def runs(cells: Sequence[Cell], seeds: int) -> list[Run]:
     """All runs of a campaign: seeds 0 to `seeds` - 1 of every cell, seed by seed, so that a campaign
     cut short has as many cells as possible."""
     return [Run(cell.name, cell.spec, seed) for seed in range(seeds) for cell in cells]
+
+
+def seeds_of(runs: Iterable[Run]) -> str:
+    """Of one cell: for example `seed 3`, `seeds 0-4`, `seeds 0, 2`."""
+    numbers = sorted(run.seed for run in runs)
+    first, last = numbers[0], numbers[-1]
+    if first == last:
+        return f"seed {first}"
+    whole = len(numbers) == last - first + 1
+    return f"seeds {first}-{last}" if whole else f"seeds {', '.join(map(str, numbers))}"

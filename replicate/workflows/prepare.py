@@ -16,6 +16,7 @@ from replicate.records import run_folder
 from replicate.records.run_folder import claimed
 from replicate.results.aggregate import refuse_to_forget
 from replicate.text import console, say
+from replicate.workflows.check import unbuildable
 
 _PLACEHOLDER = re.compile(r"%\d*[a-zA-Z]")
 
@@ -36,6 +37,8 @@ def prepare(campaign: Campaign, options: TrainingOptions) -> WorkerContext:
     Raises:
         UserError: data or results that cannot be used; nothing has been remembered then.
     """
+    if problems := unbuildable(campaign.cells):
+        raise UserError("\n".join(problems))
     _check_results(campaign)
     entries = _prepare_images(campaign, options.data_dir, options.cache_dir)
     save_campaign(campaign)

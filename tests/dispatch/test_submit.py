@@ -165,3 +165,20 @@ def test_a_machine_without_slurm(replicate: Replicate, monkeypatch: pytest.Monke
     code, _, errors = replicate("submit", *FOUR, "--cluster", "cpu")
     assert code == 2
     assert errors.startswith("error: scontrol show config: SLURM does not answer")
+
+
+def test_a_dry_run_needs_no_slurm(
+    project: Path, replicate: Replicate, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what it could not ask, and what each task holds."""
+    monkeypatch.setenv("PATH", "/nonesuch")
+    code, output, errors = replicate(
+        "submit", *FOUR, "--cluster", profile, "--dry-run", "--seeds=3"
+    )
+    assert code == 0, errors
+    assert "what is queued is not known, and MaxArraySize is taken to be 1001" in errors
+    assert "#SBATCH --array=0-11" in output
+    lines = [line for line in output.splitlines() if line.startswith("task ")]
+    assert len(lines) == 12
+    assert lines[1].startswith("task 1: table1/cifar10/avgpool seed 1: ")
+    assert not (project / "results").exists()
