@@ -27,12 +27,13 @@ def many(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def console(stream: TextIO) -> "Console":
+def console(stream: TextIO | None) -> "Console":
     """For what moves: in a terminal alone, whatever FORCE_COLOR says. Log files would fill with frames."""
     from rich.console import Console
 
-    own = Console(file=stream, force_terminal=stream.isatty())
-    own.is_interactive = stream.isatty() and not own.is_dumb_terminal
+    terminal = stream is not None and stream.isatty()  # None where it was closed, as by `2>&-`
+    own = Console(file=stream, force_terminal=terminal)
+    own.is_interactive = terminal and not own.is_dumb_terminal
     return own
 
 

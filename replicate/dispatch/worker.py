@@ -167,6 +167,8 @@ class _Attempt:
     context: WorkerContext
     reported: float = -math.inf
     """When progress was written last, on the monotonic clock."""
+    shown: float = -math.inf
+    """When batches were."""
     first: tuple[int, float, float] = (0, 0.0, 0.0)
     """Of the steps of the epoch under way: the epoch, the share behind it, and when."""
 
@@ -226,8 +228,8 @@ class _Attempt:
         begun, behind, since = self.first
         if epoch != begun:
             self.first = epoch, share, now
-        elif now >= max(since, self.reported) + SECONDS_BETWEEN_REPORTS:
-            self.reported = now
+        elif now >= max(since, self.shown) + SECONDS_BETWEEN_REPORTS:
+            self.shown = now
             speed = (share - behind) * self.run.spec.train_images / (now - since)
             batches = {"epoch": epoch, "share": share, "images_per_second": speed}
             (self.folder / run_folder.BATCHES).write_text(json.dumps(batches), encoding="ascii")

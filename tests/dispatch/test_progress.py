@@ -137,6 +137,8 @@ def test_steps_are_told_once_a_second(
     shares = sorted({one["share"] for one in told if one})
     assert shares == [0.25, 0.45, 0.65, 0.85]
     assert told[-1]["images_per_second"] == pytest.approx(0.05 * 50_000 / 0.25)
+    attempt._after_epoch(epoch(1))
+    assert run_folder.read_progress(attempt.folder), "an epoch is told however late its steps were"
 
 
 def test_a_log_has_a_line_an_epoch(
