@@ -185,7 +185,7 @@ def test_what_was_uninstalled_is_installed_again(checkout: Checkout) -> None:
 
 
 def test_the_users_own_settings_of_pip_do_not_matter(checkout: Checkout) -> None:
-    text = PYTHON.replace('echo "python $*"', 'echo "$PIP_USER ${PIP_TARGET-none}"')
+    text = PYTHON.replace('echo "python $*"', 'echo "$PIP_USER ${{PIP_TARGET-none}}"')
     values = {"minor": 11, "old": 0, "no_pip": 0, "status": 0, "log": checkout.log}
     checkout.program("python", text.format(**values))
     checkout.run(PIP_USER="1", PIP_TARGET="/elsewhere")

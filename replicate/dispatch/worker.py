@@ -91,6 +91,9 @@ def work(runs: Sequence[Run], context: WorkerContext) -> None:
     from replicate.training import engine
 
     engine.start(context.threads)
+    card = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if context.dispatcher and card and not engine.gpus():  # a processor must not stand in for it
+        raise OSError(errno.ENODEV, f"GPU {card} is gone: nvidia-smi may say why")
     for run in runs:
         if not fits(run, runs, context):
             continue

@@ -55,6 +55,13 @@ class RunState:
         return float(latest.get("images_per_second", 0))
 
     @property
+    def pace(self) -> str:
+        """Within the epoch under way, in words; empty where none is."""
+        if not self.within:
+            return ""
+        return f", {100 * self.within:.0f} % of the next, {self.speed:.0f} images/s"
+
+    @property
     def seconds_left(self) -> float:
         """By that speed; infinite where it is not known."""
         left = (1 - self.share) * self.run.spec.images_to_train
@@ -105,7 +112,7 @@ class CampaignState:
         without_result: dict[str, list[Run]] = {}
         for one in self.runs:
             if one.state in ("running", "interrupted"):
-                lines.append(f"{one.run}: {one.state}, {one.epoch}")
+                lines.append(f"{one.run}: {one.state}, {one.epoch}{one.pace}")
             elif one.state in ("failed", "diverged"):
                 reason = f"{one.state}: {_error(self.runs_folder / one.run.folder_name)}"
                 without_result.setdefault(reason, []).append(one.run)

@@ -69,6 +69,10 @@ def test_the_epoch_under_way_counts(campaign: Campaign) -> None:
         write(campaign, run_folder.BATCHES, epoch=4, share=0.5, images_per_second=450)
         one = campaign.look().runs[0]
         assert (one.share, one.speed) == (0.035, 450)
+        (line,) = campaign.look().details()
+        assert line.endswith(
+            "seed 0: running, epoch 3 of 100, 50.00 %, 50 % of the next, 450 images/s"
+        )
     assert campaign.look().runs[0].share == 0.03, "interrupted, it begins the epoch again"
 
 
