@@ -195,6 +195,20 @@ def test_machine_trouble_is_told_from_a_runs_failure(
     assert (found and type(found)) == trouble
 
 
+def test_a_precision_that_this_machine_lacks(
+    project: Path, replicate: Replicate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told before training: no run is recorded as failed for it."""
+    monkeypatch.setattr(engine, "_computes_bfloat16", lambda _: False)
+    tiny = ["--set=generated.train_images=20", "--set=generated.test_images=20"]
+    code, _, errors = replicate(
+        "run", CELL, "--protocol", "smoke", "--precision", "bfloat16", *tiny
+    )
+    assert code == 2
+    assert "error: precision bfloat16: this machine's" in errors
+    assert not list((project / "results").glob("*/runs/*/record.json"))
+
+
 def test_a_card_that_is_gone(
     records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,7 +172,7 @@ class _Attempt:
     """When progress was written last, on the monotonic clock."""
     shown: float = -math.inf
     """When batches were."""
-    first: tuple[int, float, float] = (0, 0.0, 0.0)
+    first: tuple[int | None, float, float] = (None, 0.0, 0.0)
     """Of the steps of the epoch under way: the epoch, the share behind it, and when."""
 
     def carry_out(self) -> None:
