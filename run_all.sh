@@ -11,7 +11,9 @@
 #
 # Installs into the active virtual or conda environment (conda's base excepted), else into .venv here.
 set -euo pipefail
-cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+export PIP_USER=0  # into the environment, whatever the user's own settings are
+unset PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME UV_TARGET UV_PREFIX
 
 die() { echo "run_all.sh: $*" >&2; exit 1; }
 
@@ -44,10 +46,19 @@ make_venv() {
     "$python" -m venv --clear "$env"
 }
 
+refuse_namesakes() {  # PyPI has another package of this name, which would be imported in place of this one
+    local other
+    for other in "$env"/lib/python3*/site-packages/replicate/; do
+        [[ -e $other/__init__.py ]] && die "$other hides this project:" \
+            "$env/bin/python -m pip uninstall -y replicate flexpooling-replication"
+    done
+    return 0
+}
+
 install() {  # once for each state of the lock, the project's metadata, its folder and the Python
     local stamp=$env/flexpooling-replication.stamp state python=$env/bin/python uv
     state=$({ cat requirements.lock pyproject.toml; echo "$PWD"; "$python" -V; } | sha256sum)
-    [[ -f $stamp && $(<"$stamp") == "$state" ]] && return
+    [[ -x $env/bin/replicate && -f $stamp && $(<"$stamp") == "$state" ]] && return
     [[ $(uname -sm) == "Linux x86_64" ]] \
         || die "requirements.lock is for Linux on x86-64; here: pip install -e '.[test]', then replicate run --help"
     echo "Installing into $env (about 6 GB; needs a network)" >&2
@@ -79,6 +90,7 @@ case ${1:-} in
     -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' run_all.sh; exit ;;
 esac
 find_environment
+refuse_namesakes
 install
 case ${1:-} in
     setup) echo "$env" ;;

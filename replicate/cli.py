@@ -1,6 +1,8 @@
 """The command line. Each command imports what it needs when it runs, so that help is quick."""
 
+import io
 import json
+import os
 import sys
 from typing import Annotated
 
@@ -75,12 +77,22 @@ def _options(
 
 def main() -> None:
     """Run a command: what the user can fix is one line a problem and exit code 2."""
+    _settle()
     try:
         app()
     except (UserError, OSError) as error:
         for line in str(error).splitlines():
             say(f"error: {line}")
         sys.exit(2)
+
+
+def _settle() -> None:
+    """Take from the environment what would stop a command at its end: a terminal that lacks a sign of the
+    text, and the backend of a notebook, which may not be installed here."""
+    os.environ["MPLBACKEND"] = "agg"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @app.command("list")
@@ -124,8 +136,8 @@ def show(
 
 @app.command()
 def check(root: Root = HERE) -> None:
-    """Check every spec under every protocol, and that the specs match the paper's tables one to one."""
-    from replicate.specs.check import check
+    """Check every spec and network under every protocol, and the specs against the paper's tables."""
+    from replicate.workflows.check import check
 
     print(check(root))
 

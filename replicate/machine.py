@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import takewhile
@@ -10,8 +11,20 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0))
+    """That this process may use: a container may allow it fewer than it sees."""
+    seen = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    return max(1, min(len(seen), _quota()))
+
+
+def _quota() -> int:
+    """What its container allows this process, in whole processors; more than any machine has without one."""
+    try:
+        allowed, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return int(allowed) // int(period)
+    except (OSError, ValueError):  # such as `max`
+        return sys.maxsize
 
 
 def gpus() -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from replicate.errors import UserError, plain
-from replicate.options import HERE, Begun, Group, Json, Root, one_line
+from replicate.options import HERE, Begun, Group, Json, Root, place
 from replicate.text import say
 
 app = typer.Typer(cls=Group, rich_markup_mode=None)
@@ -48,7 +48,7 @@ def merge(
     from replicate.workflows.merge import merge
 
     for folder in folders:
-        one_line(folder)
+        place(folder)
     done = merge(root, folders, campaign)
     for line in done.conflicts:
         say(f"not taken: {line}")
@@ -113,7 +113,7 @@ def export(
     campaign: Begun,
     output: Annotated[
         Path | None,
-        typer.Option(callback=one_line, help="The archive. Default: <campaign>.tar.gz, here."),
+        typer.Option(callback=place, help="The archive. Default: <campaign>.tar.gz, here."),
     ] = None,
     root: Root = HERE,
 ) -> None:

@@ -58,10 +58,14 @@ def _campaigns(root: Path) -> Iterable[str]:
     return campaign_names(root)
 
 
-def one_line(path: Path | None) -> Path | None:
+def place(path: Path | None) -> Path | None:
+    """A path as it is meant: of `--data-dir=~/x`, shells leave the ~ as it is."""
     if path is not None and has_controls(str(path)):
         raise UserError(f"{str(path)!r}: a path without control characters is needed: rename it")
-    return path
+    try:
+        return path and path.expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: no such user, or none with a home: write the path out") from None
 
 
 def _finite(seconds: float) -> float:
@@ -72,7 +76,7 @@ def _finite(seconds: float) -> float:
 
 Root = Annotated[
     Path,
-    typer.Option(callback=one_line, help="Folder with experiments/, results/ and reports/."),
+    typer.Option(callback=place, help="Folder with experiments/, results/ and reports/."),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -118,14 +122,14 @@ DataDir = Annotated[
     Path,
     typer.Option(
         envvar="REPLICATE_DATA_DIR",
-        callback=one_line,
+        callback=place,
         help="Where the images are, or are downloaded to.",
     ),
 ]
 CacheDir = Annotated[
     Path,
     typer.Option(
-        envvar="REPLICATE_CACHE_DIR", callback=one_line, help="Where decoded images are kept."
+        envvar="REPLICATE_CACHE_DIR", callback=place, help="Where decoded images are kept."
     ),
 ]
 DataSets = Annotated[

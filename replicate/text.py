@@ -7,9 +7,12 @@ from io import StringIO
 from math import isfinite
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from replicate.errors import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 WIDTH = 80
 """Columns of a table where there is no terminal."""
@@ -97,6 +100,16 @@ def as_json(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _known(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def console(stream: TextIO | None) -> "Console":
+    """For what moves: in a terminal alone, whatever FORCE_COLOR says. Log files would fill with frames."""
+    from rich.console import Console
+
+    terminal = stream is not None and stream.isatty()  # None where it was closed, as by `2>&-`
+    own = Console(file=stream, force_terminal=terminal)
+    own.is_interactive = terminal and not own.is_dumb_terminal
+    return own
 
 
 def say(line: str) -> None:

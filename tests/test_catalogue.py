@@ -357,3 +357,24 @@ def test_every_shipped_spec_file_satisfies_the_schema_it_names(project: Path) ->
         jsonschema.validate(strictyaml.read(path).value, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"training": {"epoch": 1}}, schema)
+
+
+@pytest.mark.parametrize(
+    ("network", "problem"),
+    [
+        ("torchvision/resnet19", "torchvision has no classifier 'resnet19': for example resnet1"),
+        ("torchvision/alexnet", "torchvision/alexnet cannot take images of 32 pixels a side"),
+    ],
+)
+def test_check_builds_every_network(project: Path, replicate, network: str, problem: str) -> None:
+    """And nothing is prepared for one that no worker could build."""
+    path = project / "experiments" / "extensions" / "mine.yaml"
+    text = f"extends: [../table1/cifar10/avgpool.yaml]\nmodel:\n  network: {network}\npublished: null\n"
+    path.write_text(text)
+    code, _, err = replicate("check")
+    assert code == 2
+    assert f"extensions/mine.yaml:3: model.network: {problem}" in err
+    code, _, err = replicate("run", "extensions/mine", "--protocol", "smoke")
+    assert code == 2
+    assert f"mine.yaml:3: model.network: {problem}" in err
+    assert not (project / "results").exists()

@@ -147,7 +147,7 @@ def test_plan_says_what_would_run_and_writes_nothing(replicate: Replicate, proje
     before = sorted(project.rglob("*"))
     code, out, _ = replicate("plan", "table1/cifar10", "--protocol", "smoke", "--seeds", "2")
     assert code == 0
-    assert out.splitlines()[0] == "table1/cifar10/avgpool seed 0"
+    assert out.splitlines()[0] == "table1/cifar10/avgpool seeds 0-1"
     assert "campaign smoke: 0 of 8 done; 8 to do." in out
     assert "32,000 training images" in out
     assert sorted(project.rglob("*")) == before

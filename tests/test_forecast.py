@@ -198,6 +198,8 @@ def test_lines_and_cost(campaign: Campaign) -> None:
     runs = _runs(campaign, AVERAGE)[:3]
     speeds = {forecast.kind(runs[0].spec): CIFAR_WORK / 4000}
     assert list(forecast.lines(runs[:1], speeds)) == [f"{AVERAGE} seed 0: 1 h 6 min"]
+    assert list(forecast.lines(runs, speeds)) == [f"{AVERAGE} seeds 0-2: 3 h 20 min"]
+    assert list(forecast.lines([runs[0], runs[2]], {})) == [f"{AVERAGE} seeds 0, 2"]
     assert forecast.cost(runs, speeds, 2) == "15,000,000 training images: 2 h 13 min with 2 workers"
     assert "--calibrate" in forecast.cost(runs, {}, 2)
     assert forecast.cost([], {}, 2) == "0 training images"
@@ -206,7 +208,22 @@ def test_lines_and_cost(campaign: Campaign) -> None:
 def test_plan_predicts_from_records(replicate: Any, campaign: Campaign) -> None:
     _, out, _ = replicate("plan", "--campaign", "made", CELL, "--workers", "1")
     assert f"{CELL} seed 4: 3 min 20 s" in out.splitlines()
-    assert "with 1 worker" in out.splitlines()[-1]
+    assert out.splitlines()[-1].endswith("with 1 worker")
+
+
+def test_plan_predicts_from_another_campaign_and_names_it(
+    replicate: Any, campaign: Campaign, project: Path
+) -> None:
+    """A campaign that is damaged, or has no finished run, is passed over."""
+    for name in ("broken", "empty"):
+        folder = project / "results" / name
+        folder.mkdir()
+        (folder / "campaign.json").write_text("{")
+    _, out, _ = replicate("plan", CELL, "--protocol", "paper", "--seeds", "2", "--workers", "1")
+    assert out.splitlines()[0] == f"{CELL} seeds 0-1: 6 min 40 s"
+    assert out.splitlines()[-1].endswith(
+        "with 1 worker, as in campaign made (cpu, float32); --calibrate measures this machine"
+    )
 
 
 def _options(seconds: float | None) -> local.Options:

@@ -162,3 +162,42 @@ def test_what_a_bare_debian_lacks_is_named(
     assert result.returncode == 1
     [line] = result.stderr.splitlines()
     assert message in line
+
+
+def test_a_namesake_from_pypi_is_refused(checkout: Checkout) -> None:
+    folder = checkout.env / "lib" / "python3.11" / "site-packages" / "replicate"
+    folder.mkdir(parents=True)
+    assert checkout.run().returncode == 0, "an empty folder hides nothing"
+    (folder / "__init__.py").touch()
+    done = checkout.run()
+    assert done.returncode == 1
+    assert "replicate/ hides this project:" in done.stderr
+    assert "-m pip uninstall -y replicate flexpooling-replication" in done.stderr
+    assert checkout.calls() == []
+
+
+def test_what_was_uninstalled_is_installed_again(checkout: Checkout) -> None:
+    """As that advice does, where it meets the project's own copy."""
+    checkout.run()
+    (checkout.env / "bin" / "replicate").unlink()
+    checkout.run()
+    assert any("-e ." in call for call in checkout.calls())
+
+
+def test_the_users_own_settings_of_pip_do_not_matter(checkout: Checkout) -> None:
+    text = PYTHON.replace('echo "python $*"', 'echo "$PIP_USER ${{PIP_TARGET-none}}"')
+    values = {"minor": 11, "old": 0, "no_pip": 0, "status": 0, "log": checkout.log}
+    checkout.program("python", text.format(**values))
+    checkout.run(PIP_USER="1", PIP_TARGET="/elsewhere")
+    assert checkout.calls()[0] == "0 none"
+
+
+def test_cdpath_leads_nowhere_else(checkout: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "decoy" / "a checkout").mkdir(parents=True)
+    checkout.log.write_text("")
+    done = subprocess.run(
+        ["bash", "a checkout/run_all.sh"], capture_output=True, text=True, cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "VIRTUAL_ENV": str(checkout.env), "CDPATH": str(tmp_path / "decoy")},
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "No such file" not in done.stderr

@@ -9,6 +9,7 @@ from statistics import median
 import numpy as np
 
 from replicate.data import ImageData, Split
+from replicate.errors import UserError
 from replicate.plan import forecast
 from replicate.plan.forecast import Kind
 from replicate.specs.spec import Spec
@@ -21,13 +22,27 @@ _TEST_IMAGES = 1000
 
 def calibrate(specs: Sequence[Spec], workers: int, threads: int) -> dict[Kind, float]:
     """Work a second of each of `workers` processes at once, by kind. Runs eager: compiling takes
-    longer than all the rest, and a run is compiled only where that makes it faster."""
+    longer than all the rest, and a run is compiled only where that makes it faster.
+
+    Raises:
+        UserError: this machine does not let it.
+    """
     kinds = {forecast.kind(spec): spec for spec in specs}
+    try:
+        measured = _measure(list(kinds.values()), workers, threads)
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # no shared memory, too little memory, a process killed
+        raise UserError(f"this machine's speed cannot be measured ({error})") from None
+    return {kind: median(one[i] for one in measured) for i, kind in enumerate(kinds)}
+
+
+def _measure(specs: list[Spec], workers: int, threads: int) -> list[list[float]]:
     # Not forked: the libraries' threads would not survive it.
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        jobs = [pool.submit(_speeds, list(kinds.values()), threads) for _ in range(workers)]
-        measured = [job.result() for job in jobs]
-    return {kind: median(one[i] for one in measured) for i, kind in enumerate(kinds)}
+        jobs = [pool.submit(_speeds, specs, threads) for _ in range(workers)]
+        return [job.result() for job in jobs]
 
 
 def _speeds(specs: Sequence[Spec], threads: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 import platform
 import re
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
@@ -115,10 +117,18 @@ def _is_own(module: str | None) -> bool:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    # Git refuses the checkout of another owner, whose code this process runs anyway.
-    command = ["git", "-c", "safe.directory=*", "-C", str(root), *arguments]
+    """What git says of this folder, whatever its owner and GIT_DIR; None without an answer."""
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    command = ["git", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        with TemporaryDirectory() as folder:
+            config = Path(folder, "git", "config")  # before 2.38, git takes this from a file alone
+            config.parent.mkdir()
+            config.write_text("[safe]\n\tdirectory = *\n", encoding="ascii")
+            ours["XDG_CONFIG_HOME"] = folder
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=30, check=True, env=ours
+            )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -1,6 +1,6 @@
 """Crashes of workers, counted against the run each had begun: a run that crashes its workers is given up."""
 
-import errno
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -13,9 +13,8 @@ from replicate.records.run_folder import claimed, is_claimed, last_worker
 
 MAX_CRASHES = 2
 MIN_ROOM = 2**20  # bytes; with less, a worker cannot even say why it died
-_DISK = tuple(
-    f"[Errno {number}]" for number in (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT)
-)
+_TROUBLE = re.compile(r"\w+: \[Errno \d+\] ")
+"""How the line of an OSError begins: no spec and no seed can cause one."""
 
 
 class Crashes:
@@ -40,7 +39,7 @@ class Crashes:
         """Count the crash of a worker; a run that it befell too often is recorded as failed.
 
         Raises:
-            UserError: workers die before they begin a run, or because of the disk.
+            UserError: workers die before they begin a run, or of the machine's trouble.
         """
         folder = self._context.runs_folder
         begun = (run for run in self.free() if last_worker(folder / run.folder_name) == worker)
@@ -49,10 +48,10 @@ class Crashes:
         self._count[key] += 1
         if self._count[key] < MAX_CRASHES:
             return
-        if trouble := self._trouble_with_disk(log):
+        if trouble := self._trouble(log):
             raise UserError(
-                f"{folder}: workers die because of the disk: {trouble}; "
-                "fix that; the same command resumes"
+                f"{folder}: workers die of what this machine lacks: {trouble}; "
+                f"fix that; the same command resumes; see {log}"
             )
         if run is None:
             raise UserError(f"workers die before they begin a run: {last_line(log)}; see {log}")
@@ -61,9 +60,9 @@ class Crashes:
                 error = f"its worker died {MAX_CRASHES} times: {last_line(log)}; see {log}"
                 record_failure(run, self._context, error, tail(log))
 
-    def _trouble_with_disk(self, log: Path) -> str | None:
+    def _trouble(self, log: Path) -> str | None:
         line = last_line(log)
-        if any(number in line for number in _DISK):
+        if _TROUBLE.match(line):
             return line
         free = shutil.disk_usage(self._context.runs_folder).free
         return f"{free} bytes are free" if free < MIN_ROOM else None

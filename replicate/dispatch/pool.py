@@ -64,7 +64,7 @@ class Pool:
         a worker ends by itself before it; not so in an epoch that is far longer than the time left.
 
         Raises:
-            UserError: workers die before they begin a run, or because of the disk.
+            UserError: workers die before they begin a run, or of the machine's trouble.
         """
         for slot, job in list(self._jobs.items()):
             if job.done():

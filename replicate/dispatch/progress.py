@@ -1,37 +1,43 @@
-"""The live view of a campaign under way: a table in a terminal, one line per run elsewhere."""
+"""The live view of a campaign under way: a table in a terminal, elsewhere a line now and then."""
 
+import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from replicate.plan.state import CampaignState, RunState
-from replicate.text import say
+from replicate.records.record import CorruptRecord, read_record
+from replicate.text import console, say
 
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LINES = 180.0
+COLUMNS = ("run", "epoch", "of the next", "accuracy", "images/s", "left")
 
 
 @contextmanager
 def open_view(state: CampaignState) -> Iterator["Dashboard | Lines"]:
     """The view that this stderr can show, on its first state."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    terminal = console(sys.stderr)
+    if not terminal.is_interactive:
         yield Lines(state)
         return
-    with Live(console=console, refresh_per_second=2) as live:
+    with Live(console=terminal, refresh_per_second=2) as live:
         yield Dashboard(state, live)
 
 
 class Dashboard:
-    """A bar, and a table of the runs under way."""
+    """A bar, and a table of the runs under way; above them a line for each run that has ended."""
 
     def __init__(self, state: CampaignState, live: Live) -> None:
         self._live = live
         self._clock = _Clock(state)
+        self._news = _News(state)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -41,32 +47,65 @@ class Dashboard:
         self._task = self._bar.add_task("", total=float(len(state.runs)), left="?")
 
     def show(self, state: CampaignState) -> None:
+        for line in self._news.of(state):
+            self._live.console.print(line, highlight=False, markup=False)
         self._bar.update(
             self._task,
             description=state.summary(),
             completed=sum(one.share for one in state.runs),
-            left=self._clock.left(state),
+            left=_hours(self._clock.left(state)),
         )
         self._live.update(Group(self._bar, _running(state)))
 
 
 class Lines:
-    """A line for each run that has ended since the first state."""
+    """A line for each run that has ended since the first state, and one every few minutes."""
 
     def __init__(self, state: CampaignState) -> None:
         self._clock = _Clock(state)
-        self._known = {one.run.id for one in state.runs if one.ended}
+        self._news = _News(state)
+        self._told = time.monotonic()
 
     def show(self, state: CampaignState) -> None:
+        left = _hours(self._clock.left(state))
+        lines = [f"{state.summary()}: {line}, left {left}" for line in self._news.of(state)]
+        if not lines and time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
+            speed = sum(one.speed for one in state.runs)
+            lines = [f"{state.summary()}: {_percent(state)}, {speed:.0f} images/s, left {left}"]
+        for line in lines:
+            self._told = time.monotonic()
+            say(line)
+
+
+class _News:
+    """Which runs have ended since the last look."""
+
+    def __init__(self, state: CampaignState) -> None:
+        self._known = {one.run.id for one in state.runs if one.ended}
+
+    def of(self, state: CampaignState) -> Iterator[str]:
         for one in state.runs:
             if one.ended and one.run.id not in self._known:
                 self._known.add(one.run.id)
-                say(f"{state.summary()}: {one.run} {one.state}, left {self._clock.left(state)}")
+                yield f"{one.run} {one.state}{_accuracy(one, state)}"
+
+
+def _accuracy(one: RunState, state: CampaignState) -> str:
+    try:
+        record = read_record(state.runs_folder / one.run.folder_name)
+    except CorruptRecord:
+        return ""
+    return f", {record.accuracy:.2f} %" if record and record.accuracy is not None else ""
+
+
+def _percent(state: CampaignState) -> str:
+    total = sum(one.run.spec.images_to_train for one in state.runs)
+    return f"{100 * _images(state) / max(1, total):.1f} % of all"
 
 
 def _running(state: CampaignState) -> Table:
     table = Table(box=None)
-    for name in ("run", "epoch", "accuracy", "images/s"):
+    for name in COLUMNS:
         table.add_column(name, justify="left" if name == "run" else "right")
     for one in state.runs:
         if one.state == "running":
@@ -74,29 +113,42 @@ def _running(state: CampaignState) -> Table:
     return table
 
 
-def _numbers(one: RunState) -> tuple[str, str, str]:
-    spec = one.run.spec
-    if one.progress is None:
-        return f"0/{spec.epochs}", "", ""
-    epoch = f"{one.progress['epoch'] - spec.first_epoch + 1}/{spec.epochs}"
-    return epoch, f"{one.progress['accuracy']:.2f} %", f"{one.progress['images_per_second']:.0f}"
+def _numbers(one: RunState) -> tuple[str, ...]:
+    return (
+        f"{one.epochs_behind}/{one.run.spec.epochs}",
+        f"{100 * one.within:.0f} %",
+        f"{one.progress['accuracy']:.2f} %" if one.progress else "",
+        f"{one.speed:.0f}" if one.speed else "",
+        _hours(one.seconds_left),
+    )
 
 
 class _Clock:
-    """Time left at the pace since the beginning, in training images."""
+    """Time left at the pace since something moved, in training images."""
 
     def __init__(self, state: CampaignState) -> None:
-        self._begun = time.monotonic()
-        self._first = self._images(state)
+        self._images = _images(state)
+        self._since: float | None = None
 
-    def left(self, state: CampaignState) -> str:
-        now = self._images(state)
-        total = sum(one.run.spec.images_to_train for one in state.runs)
-        if now == self._first:
-            return "?"
-        seconds = (time.monotonic() - self._begun) / (now - self._first) * (total - now)
-        return f"{int(seconds // 3600)}:{int(seconds // 60 % 60):02d}:{int(seconds % 60):02d}"
+    def left(self, state: CampaignState) -> float:
+        """Seconds; infinite until a pace can be told."""
+        now, total = _images(state), sum(one.run.spec.images_to_train for one in state.runs)
+        if now == total:
+            return 0.0
+        if self._since is None:  # until the first batch, workers were only starting
+            if now != self._images:
+                self._images, self._since = now, time.monotonic()
+            return math.inf
+        done, seconds = now - self._images, time.monotonic() - self._since
+        return seconds / done * (total - now) if done > 0 else math.inf
 
-    @staticmethod
-    def _images(state: CampaignState) -> float:
-        return sum(one.share * one.run.spec.images_to_train for one in state.runs)
+
+def _images(state: CampaignState) -> float:
+    return sum(one.share * one.run.spec.images_to_train for one in state.runs)
+
+
+def _hours(seconds: float) -> str:
+    """For example 1:02:03."""
+    if not math.isfinite(seconds):
+        return "?"
+    return f"{int(seconds // 3600)}:{int(seconds // 60 % 60):02d}:{int(seconds % 60):02d}"

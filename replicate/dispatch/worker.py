@@ -4,11 +4,13 @@ Runs are claimed by a file lock in their folder, which the system frees when a p
 any number of workers, of any number of commands, may go through the same list.
 """
 
+import errno
 import hashlib
 import io
 import json
 import math
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterable, Sequence
@@ -31,12 +33,14 @@ from replicate.records.epoch import Epoch
 from replicate.records.origin import Origin
 from replicate.records.record import Answers, Provenance, Record, write_record
 from replicate.records.run_folder import claimed, is_claimed, read_attempts
+from replicate.text import say
 from replicate.training.outcome import Outcome, Stopped
 
 if TYPE_CHECKING:
     from replicate.data import ImageData
 
 SECONDS_BETWEEN_REPORTS = 1.0
+BEGINS = " begins"
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,9 @@ def work(runs: Sequence[Run], context: WorkerContext) -> None:
     from replicate.training import engine
 
     engine.start(context.threads)
+    card = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if context.dispatcher and card and not engine.gpus():  # a processor must not stand in for it
+        raise OSError(errno.ENODEV, f"GPU {card} is gone: nvidia-smi may say why")
     for run in runs:
         if not fits(run, runs, context):
             continue
@@ -98,6 +105,13 @@ def work(runs: Sequence[Run], context: WorkerContext) -> None:
                     _Attempt(run, folder, context).carry_out()
                 except TimeUp:
                     return
+                except KeyboardInterrupt:
+                    sys.exit("interrupted")
+
+
+def begins(run: Run) -> str:
+    """The line of a worker's log behind which a run's own ones are."""
+    return f"{run}{BEGINS}"
 
 
 def fits(run: Run, runs: Sequence[Run], context: WorkerContext) -> bool:
@@ -135,6 +149,18 @@ def record_failure(run: Run, context: WorkerContext, error: str, trace: str | No
     write_record(folder, failed)
 
 
+def _trouble(error: BaseException | None) -> BaseException | None:
+    """What in the chain of an error is the machine's doing, not the run's; None where nothing is.
+
+    After an error of a GPU, its process can do no more: another one finds out whether the run is to blame.
+    """
+    import torch
+
+    while error and not isinstance(error, OSError | torch.AcceleratorError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 @dataclass
 class _Attempt:
     """One worker's try at one run, whose folder it holds."""
@@ -144,16 +170,25 @@ class _Attempt:
     context: WorkerContext
     reported: float = -math.inf
     """When progress was written last, on the monotonic clock."""
+    shown: float = -math.inf
+    """When batches were."""
+    first: tuple[int | None, float, float] = (None, 0.0, 0.0)
+    """Of the steps of the epoch under way: the epoch, the share behind it, and when."""
 
     def carry_out(self) -> None:
+        say(begins(self.run))
         atomic.sweep(self.folder)
+        (self.folder / run_folder.BATCHES).unlink(missing_ok=True)
         self._note_beginning()
         run_folder.set_aside(self.folder, "corrupt")  # an open run has no sound record
         try:
             outcome, data = self._train()
-        except (Stopped, OSError):
+        except Stopped:
             raise
         except Exception as error:
+            if trouble := _trouble(error):
+                raise trouble from None
+            traceback.print_exc()
             line = f"{type(error).__name__}: {error}".splitlines()[0]
             line = str(error) if isinstance(error, UserError) else line
             record_failure(self.run, self.context, line, traceback.format_exc())
@@ -174,21 +209,41 @@ class _Attempt:
         from replicate.data import load
         from replicate.training.loop import train
 
-        data = load(self.context.entries[self.run.images])
+        try:
+            data = load(self.context.entries[self.run.images])
+        except UserError as error:  # an entry that was sound when the command began
+            raise OSError(errno.EIO, str(error)) from None
         outcome = train(
             self.run.spec,
             self.run.seed,
             data,
             checkpoint=self.folder / run_folder.CHECKPOINT,
             on_epoch=self._after_epoch,
+            on_step=self._after_step,
             checkpoint_seconds=self.context.checkpoint_seconds,
             origin=self.context.origin,
         )
         return outcome, data
 
+    def _after_step(self, epoch: int, share: float) -> None:
+        """Say how far the epoch is, once a second. Not flushed to the disk: it is for those who look now."""
+        now = time.monotonic()
+        begun, behind, since = self.first
+        if epoch != begun:
+            self.first = epoch, share, now
+        elif now >= max(since, self.shown) + SECONDS_BETWEEN_REPORTS:
+            self.shown = now
+            speed = (share - behind) * self.run.spec.train_images / (now - since)
+            batches = {"epoch": epoch, "share": share, "images_per_second": speed}
+            (self.folder / run_folder.BATCHES).write_text(json.dumps(batches), encoding="ascii")
+
     def _after_epoch(self, epoch: Epoch) -> None:
         """Say how far the run is, and stop where nobody waits for it. Seldom: a write is flushed to
         the disk, which takes a tenth of a GPU's epoch."""
+        say(
+            f"{self.run}: epoch {epoch.epoch} of {self.run.spec.training.epochs}, {epoch.accuracy:.2f} %,"
+            f" loss {epoch.loss:.4g}, {epoch.images_per_second:.0f} images/s"
+        )
         last = epoch.epoch == self.run.spec.training.epochs
         next_one = time.time() + forecast.MARGIN * epoch.seconds
         late = self.context.until is not None and next_one > self.context.until
@@ -227,7 +282,7 @@ class _Attempt:
             answers=_answers(outcome, data),
         )
         write_record(self.folder, ended)
-        for name in (run_folder.CHECKPOINT, run_folder.PROGRESS):
+        for name in (run_folder.CHECKPOINT, run_folder.PROGRESS, run_folder.BATCHES):
             (self.folder / name).unlink(missing_ok=True)
 
 

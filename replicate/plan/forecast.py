@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from replicate.plan.runs import Run
+from replicate.plan.runs import Run, seeds_of
 from replicate.records import run_folder
 from replicate.records.record import CorruptRecord, read_record
 from replicate.specs.spec import Spec
@@ -103,9 +103,13 @@ def fitting(each: Iterable[float], workers: int, span: float) -> int:
 
 
 def lines(runs: Iterable[Run], speeds: Speeds) -> Iterator[str]:
-    """Each run, and its time where it can be told."""
+    """Each cell with its seeds, and the work of one worker on them where it can be told."""
+    cells: dict[str, list[Run]] = {}
     for run in runs:
-        yield f"{run}: {duration(seconds(run.spec, speeds))}" if speeds else str(run)
+        cells.setdefault(run.cell, []).append(run)
+    for cell, own in cells.items():
+        time = f": {duration(sum(seconds(run.spec, speeds) for run in own))}" if speeds else ""
+        yield f"{cell} {seeds_of(own)}{time}"
 
 
 def cost(runs: Sequence[Run], speeds: Speeds, workers: int) -> str:

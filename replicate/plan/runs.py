@@ -1,11 +1,12 @@
 """Runs: what a campaign consists of, and what of it is still to do. Nothing here writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from replicate.specs.resolve import Cell
 from replicate.specs.spec import Dataset, Generated, Spec
+from replicate.text import series
 
 Images = tuple[Dataset, Generated | None]
 """What a run's images are: runs with equal values share a cache entry."""
@@ -45,3 +46,9 @@ def runs(cells: Sequence[Cell], wanted: Mapping[str, Sequence[int]]) -> list[Run
         for cell in cells
         if seed in wanted.get(cell.name, ())
     ]
+
+
+def seeds_of(runs: Iterable[Run]) -> str:
+    """Of one cell: for example `seed 3`, `seeds 0-4`, `seeds 0, 2`."""
+    seeds = [run.seed for run in runs]
+    return f"seed{'s' if len(seeds) > 1 else ''} {series(seeds)}"

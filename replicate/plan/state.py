@@ -1,5 +1,6 @@
 """What a campaign's runs are doing, from their folders alone. Only looks."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ class RunState:
     state: State
     progress: dict[str, Any] | None = None
     """The numbers of the latest epoch of a run that has not ended."""
+    batches: dict[str, Any] | None = None
+    """How far the epoch after it is, while the run is under way."""
 
     @property
     def ended(self) -> bool:
@@ -30,10 +33,39 @@ class RunState:
     @property
     def share(self) -> float:
         """How much of the run is behind it, from 0 to 1."""
-        if self.ended or self.progress is None:
-            return float(self.ended)
-        spec = self.run.spec
-        return float(self.progress["epoch"] - spec.first_epoch + 1) / spec.epochs
+        return float(self.ended) or (self.epochs_behind + self.within) / self.run.spec.epochs
+
+    @property
+    def epochs_behind(self) -> int:
+        """Finished ones of a run that has not ended."""
+        return self.progress["epoch"] - self.run.spec.first_epoch + 1 if self.progress else 0
+
+    @property
+    def within(self) -> float:
+        """How much of the epoch under way is behind it."""
+        now = self.run.spec.first_epoch + self.epochs_behind
+        return (
+            float(self.batches["share"]) if self.batches and self.batches["epoch"] == now else 0.0
+        )
+
+    @property
+    def speed(self) -> float:
+        """Training images a second; 0 where that is not known."""
+        latest = (self.within and self.batches) or self.progress or {}
+        return float(latest.get("images_per_second", 0))
+
+    @property
+    def pace(self) -> str:
+        """Within the epoch under way, in words; empty where none is."""
+        if not self.within:
+            return ""
+        return f", {100 * self.within:.0f} % of the next, {self.speed:.0f} images/s"
+
+    @property
+    def seconds_left(self) -> float:
+        """By that speed; infinite where it is not known."""
+        left = (1 - self.share) * self.run.spec.images_to_train
+        return left / self.speed if self.speed else math.inf
 
     @property
     def epoch(self) -> str:
@@ -80,7 +112,7 @@ class CampaignState:
         without_result: dict[str, list[Run]] = {}
         for one in self.runs:
             if one.state in ("running", "interrupted"):
-                lines.append(f"{one.run}: {one.state}, {one.epoch}")
+                lines.append(f"{one.run}: {one.state}, {one.epoch}{one.pace}")
             elif one.state in ("failed", "diverged"):
                 reason = f"{one.state}: {_error(self.runs_folder / one.run.folder_name)}"
                 without_result.setdefault(reason, []).append(one.run)
@@ -103,8 +135,10 @@ def _look(run: Run, runs_folder: Path, thorough: bool) -> RunState:
         return RunState(run, ended)
     if not (folder / run_folder.ATTEMPTS).exists():
         return RunState(run, "new")
-    state: State = "running" if is_claimed(folder) else "interrupted"
-    return RunState(run, state, run_folder.read_progress(folder))
+    progress = run_folder.read_progress(folder)
+    if not is_claimed(folder):
+        return RunState(run, "interrupted", progress)
+    return RunState(run, "running", progress, run_folder.read_batches(folder))
 
 
 def _error(folder: Path) -> str | None:

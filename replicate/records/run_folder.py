@@ -1,13 +1,14 @@
 """A run's folder: the names of its files, who holds it, who began it, how far it is.
 
-It holds record.json when the run has ended, and until then progress.json, checkpoint.pt and attempts.jsonl.
+It holds record.json when the run has ended, and until then progress.json, batches.json, checkpoint.pt and
+attempts.jsonl.
 """
 
 import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from replicate.files import atomic
 
 RECORD = "record.json"
 PROGRESS = "progress.json"
+BATCHES = "batches.json"
 CHECKPOINT = "checkpoint.pt"
 ATTEMPTS = "attempts.jsonl"
 POOLS = "pools.npz"
 LOCK = "lock"
 _SHOWN = ("epoch", "accuracy", "images_per_second")
 """Of progress.json."""
+_SHOWN_WITHIN = ("epoch", "share", "images_per_second")
+"""Of batches.json."""
 
 
 @contextmanager
@@ -96,13 +100,22 @@ def set_aside(folder: Path, why: str) -> None:
 
 def read_progress(folder: Path) -> dict[str, Any] | None:
     """The latest epoch of a run under way, as far as it can be read."""
+    return _read(folder / PROGRESS, _SHOWN)
+
+
+def read_batches(folder: Path) -> dict[str, Any] | None:
+    """How far the epoch of a run under way is, as far as it can be read."""
+    return _read(folder / BATCHES, _SHOWN_WITHIN)
+
+
+def _read(path: Path, shown: Sequence[str]) -> dict[str, Any] | None:
     try:
-        found = json.loads(atomic.read(folder / PROGRESS))
+        found = json.loads(atomic.read(path))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and _tells_the_epoch(found) else None
+    return found if isinstance(found, dict) and _tells(found, shown) else None
 
 
-def _tells_the_epoch(progress: dict[str, Any]) -> bool:
-    shown = [progress.get(key) for key in _SHOWN]
-    return all(isinstance(one, int | float) and abs(one) < 10**9 for one in shown)
+def _tells(found: dict[str, Any], shown: Sequence[str]) -> bool:
+    values = [found.get(key) for key in shown]
+    return all(isinstance(one, int | float) and abs(one) < 10**9 for one in values)

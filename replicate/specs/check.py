@@ -1,6 +1,6 @@
 """Whether the specs match the paper's tables one to one."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from replicate.errors import UserError
@@ -9,9 +9,12 @@ from replicate.specs import catalogue, resolve
 from replicate.specs.resolve import Cell
 from replicate.specs.spec import Spec
 
+Look = Callable[[Iterable[Cell]], list[str]]
+"""A line for each problem of some cells."""
 
-def check(root: Path) -> str:
-    """Every spec under every protocol, and the specs against the tables.
+
+def check(root: Path, look: Look) -> str:
+    """Every spec under every protocol, also as `look` sees it, and the specs against the tables.
 
     Raises:
         UserError: every problem, a line each.
@@ -19,7 +22,8 @@ def check(root: Path) -> str:
     names = catalogue.cell_names(root)
     protocols = resolve.protocols(root)
     lines = dict.fromkeys(catalogue.misnamed(root))
-    lines |= {line: None for protocol in protocols for line in _of_protocol(root, names, protocol)}
+    for protocol in protocols:
+        lines |= dict.fromkeys(_of_protocol(root, names, protocol, look))
     if lines:
         raise UserError("\n".join(lines))
     return (
@@ -28,14 +32,14 @@ def check(root: Path) -> str:
     )
 
 
-def _of_protocol(root: Path, names: list[str], protocol: str) -> list[str]:
+def _of_protocol(root: Path, names: list[str], protocol: str, look: Look) -> list[str]:
     try:
         lacking = catalogue.uncovered(root, names, resolve.read_protocol(root, protocol))
         covered = [name for name in names if name not in lacking]
         cells = resolve.load(root, covered, protocol)
     except UserError as error:
         return str(error).splitlines()
-    return problems(read_tables(root), cells, lacking)
+    return [*look(cells), *problems(read_tables(root), cells, lacking)]
 
 
 def problems(tables: Tables, cells: Iterable[Cell], lacking: Collection[str] = ()) -> list[str]:

@@ -1,12 +1,12 @@
 """Coming back to a campaign: its status, its end, its logs."""
 
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -16,12 +16,13 @@ from replicate.dispatch.slurm.diagnosis import diagnose
 from replicate.dispatch.slurm.jobs import query
 from replicate.dispatch.slurm.submission import log_path, read_submissions
 from replicate.dispatch.slurm.wait import await_jobs
+from replicate.dispatch.worker import BEGINS, begins
 from replicate.errors import UserError
 from replicate.plan.campaign import Campaign
 from replicate.plan.runs import Run
 from replicate.records.run_folder import last_worker
 from replicate.specs import catalogue
-from replicate.text import say
+from replicate.text import console, say
 from replicate.workflows.conclude import INTERRUPTED, conclude_submitted, exit_code
 
 WORKER = re.compile(r"[\w-]+")
@@ -49,7 +50,7 @@ def status_rows(campaign: Campaign) -> Iterator[dict[str, object]]:
 
 def watch_status(campaigns: Sequence[Campaign], every: float) -> None:
     """Show the status until every run has ended, or Ctrl-C."""
-    with suppress(KeyboardInterrupt), Live(console=Console(), auto_refresh=False) as live:
+    with suppress(KeyboardInterrupt), Live(console=console(sys.stdout), auto_refresh=False) as live:
         while True:
             lines = [line for one in campaigns for line in status_lines(one)]
             live.update(Text("\n".join(lines)), refresh=True)
@@ -95,16 +96,25 @@ def log_lines(campaign: Campaign, pattern: str, lines: int) -> Iterator[str]:
     """The last lines of the logs of a cell's last attempts, each behind its path."""
     names = [cell.name for cell in campaign.cells]
     chosen = set(catalogue.select(names, [pattern]))
-    places: dict[Path, list[Run]] = {}
-    for run in campaign.runs:
-        place = _log(campaign, run) if run.cell in chosen else None
-        if place is not None:
-            places.setdefault(place, []).append(run)
+    begun = [one for one in campaign.look().runs if one.run.cell in chosen]
+    places = [(one, place) for one in begun if (place := _log(campaign, one.run))]
     if not places:
         yield f"{campaign.request.name}: no log yet of {pattern}"
-    for place, runs in places.items():
-        yield f"==> {', '.join(map(str, runs))}: {place}"
-        yield from tail(place, 100_000).splitlines()[-lines:]
+    for one, place in places:
+        yield f"==> {one.run}: {place}"
+        yield from _own_lines(tail(place, 1_000_000), one.run)[-lines:] or ["(empty)"]
+        if one.state == "interrupted":
+            yield f"interrupted, {one.epoch}"
+
+
+def _own_lines(log: str, run: Run) -> list[str]:
+    """What a worker wrote since it began a run, until it began the next; all where it does not say."""
+    found = log.splitlines()
+    if begins(run) not in found:
+        return found
+    start = len(found) - found[::-1].index(begins(run))
+    ends = (place for place in range(start, len(found)) if found[place].endswith(BEGINS))
+    return found[start : next(ends, None)]
 
 
 def _log(campaign: Campaign, run: Run) -> Path | None:

@@ -1,12 +1,12 @@
 """The first step: results that can be written, images, and failed runs open again."""
 
+import re
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from replicate.dispatch.code import read_code
+from replicate.dispatch.code import Code, read_code
 from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
 from replicate.files import atomic, checksums
@@ -15,6 +15,10 @@ from replicate.plan.runs import Images
 from replicate.records import run_folder
 from replicate.records.run_folder import claimed
 from replicate.results.aggregate import refuse_to_forget
+from replicate.text import console, say
+from replicate.workflows.check import unbuildable
+
+_PLACEHOLDER = re.compile(r"%\d*[a-zA-Z]")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ def prepare(campaign: Campaign, options: TrainingOptions) -> WorkerContext:
     Raises:
         UserError: data or results that cannot be used; nothing has been remembered then.
     """
+    if problems := unbuildable(campaign.cells):
+        raise UserError("\n".join(problems))
     _check_results(campaign)
     entries = _prepare_images(campaign, options.data_dir, options.cache_dir)
     save_campaign(campaign)
@@ -41,14 +47,26 @@ def prepare(campaign: Campaign, options: TrainingOptions) -> WorkerContext:
     return WorkerContext(
         runs_folder=campaign.runs_folder.resolve(),
         entries=entries,
-        code=read_code(campaign.root),
+        code=_code(campaign),
         threads=1,
         checkpoint_seconds=options.checkpoint_seconds,
     )
 
 
+def _code(campaign: Campaign) -> Code:
+    code = read_code(campaign.root)
+    if code.commit is None:
+        say("no commit is recorded: git is missing here, or this is no checkout")
+    return code
+
+
 def _check_results(campaign: Campaign) -> None:
     """Find out now, not after hours, that results cannot be written."""
+    if found := _PLACEHOLDER.search(str(campaign.results.resolve())):
+        raise UserError(
+            f"{campaign.results.resolve()}: {found[0]!r} in a path is replaced by SLURM and submitit: "
+            "rename that folder"
+        )
     try:
         atomic.make_folder(campaign.runs_folder)
         probe = campaign.results / f".probe.{uuid.uuid4().hex}.tmp"
@@ -68,7 +86,7 @@ def _prepare_images(campaign: Campaign, data_dir: Path, cache_dir: Path) -> dict
     left = campaign.look(thorough=True).left(retry_failed=True)
     entries = {}
     for images, spec in {run.images: run.spec for run in left}.items():
-        with Console(stderr=True).status(f"preparing {spec.dataset.name}"):
+        with console(sys.stderr).status(f"preparing {spec.dataset.name}"):
             entries[images] = data.prepare(spec, data_dir, cache_dir).resolve()
     return entries
 

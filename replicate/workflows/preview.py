@@ -1,8 +1,16 @@
 """What a campaign would train, what is done, and what the rest takes. Writes nothing."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
 from replicate import machine
+from replicate.errors import UserError
 from replicate.plan import forecast
-from replicate.plan.campaign import Campaign
+from replicate.plan.campaign import Campaign, campaign_names, open_campaign
+from replicate.plan.forecast import Speeds
+from replicate.plan.runs import Run
+from replicate.records.record import CorruptRecord, read_record
 from replicate.text import many
 
 
@@ -13,21 +21,21 @@ def preview(
     threads: int | None,
     calibrate: bool,
 ) -> str:
-    """A line for each run to do, then the campaign's."""
+    """A line for each cell with runs to do, then the campaign's."""
     state = campaign.look()
     left = state.left(retry_failed)
     size = machine.share(len(left), machine.gpus(), workers, threads)
     if left and calibrate:
         from replicate.dispatch.calibration import calibrate as measure_speeds
 
-        speeds = measure_speeds([run.spec for run in left], *size)
+        speeds: Speeds
+        speeds, source = measure_speeds([run.spec for run in left], *size), ""
     else:
-        done = campaign.whole.look().done if left else []
-        speeds = forecast.recorded(done, campaign.runs_folder)
+        speeds, source = _known(campaign, left)
     lines = [
         *forecast.lines(left, speeds),
         f"campaign {campaign.name}: {state.summary()}; {len(left)} to do{_scope(campaign)}.",
-        forecast.cost(left, speeds, size[0]),
+        forecast.cost(left, speeds, size[0]) + source,
     ]
     return "\n".join(lines)
 
@@ -36,3 +44,26 @@ def _scope(campaign: Campaign) -> str:
     """That more belongs to the campaign than this command would train."""
     more = len(campaign.whole.runs) - len(campaign.runs)
     return f", of those named here; the campaign has {many(more, 'other run')}" if more else ""
+
+
+def _known(campaign: Campaign, left: Sequence[Run]) -> tuple[Speeds, str]:
+    """As this campaign's runs went; else as those of the one that is most like it, and which that is."""
+    if not left:
+        return {}, ""
+    if own := forecast.recorded(campaign.whole.look().done, campaign.runs_folder):
+        return own, ""
+    wanted = {forecast.kind(run.spec) for run in left}
+    others = [_of_another(campaign.root, name) for name in campaign_names(campaign.root)]
+    return max(others, key=lambda one: (len(wanted & one[0].keys()), len(one[0])), default=({}, ""))
+
+
+def _of_another(root: Path, name: str) -> tuple[Speeds, str]:
+    with suppress(UserError, OSError, CorruptRecord):
+        other = open_campaign(root, name)
+        done = other.look().done
+        latest = read_record(other.runs_folder / done[-1].folder_name) if done else None
+        if latest:
+            made = f"{latest.provenance.device}, {latest.provenance.precision}"
+            speeds = forecast.recorded(done, other.runs_folder)
+            return speeds, f", as in campaign {name} ({made}); --calibrate measures this machine"
+    return {}, ""

@@ -1,18 +1,18 @@
 """Carries out a campaign on this machine: prepare data, train in a pool, aggregate, report."""
 
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-
-from rich.console import Console
 
 from replicate import machine
 from replicate.dispatch.pool import Pool, Size, presence
 from replicate.dispatch.progress import SECONDS_BETWEEN_LOOKS, open_view
 from replicate.dispatch.snapshot import take_snapshot
 from replicate.dispatch.worker import WorkerContext
+from replicate.errors import UserError
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
 from replicate.plan.forecast import Speeds
@@ -20,7 +20,7 @@ from replicate.plan.runs import Run
 from replicate.plan.state import look
 from replicate.records import run_folder
 from replicate.results import predictions
-from replicate.text import duration, many, say
+from replicate.text import console, duration, many, say
 from replicate.workflows.conclude import INTERRUPTED, OUT_OF_TIME, conclude, exit_code
 from replicate.workflows.prepare import TrainingOptions, prepare
 
@@ -49,15 +49,35 @@ def run_campaign(campaign: Campaign, options: Options) -> int:
     Raises:
         UserError: data or results that cannot be used; nothing has been trained then.
     """
+    try:
+        return _carry_out(campaign, options)
+    except KeyboardInterrupt:  # before training, after it, or for the second time
+        say(
+            f"interrupted: {campaign.look().summary()}; workers end after their epoch at the latest, "
+            "CSV files and report are as they were; the same command resumes and writes them"
+        )
+        return INTERRUPTED
+
+
+def _carry_out(campaign: Campaign, options: Options) -> int:
     context = prepare(campaign, options)
     left = look(_in_order(campaign, options), campaign.runs_folder, thorough=True).left()
     _say_where(campaign, left, run_folder.RECORD, DAMAGED_RECORD)
+    _check_precisions(left)
     size = pool_size(options, len(left))
     speeds = _forecast(campaign, left, size, options)
     context = replace(context, threads=size.threads, until=options.until, speeds=speeds)
     interrupted = bool(left) and not _train(campaign, left, context, size)
     _say_where(campaign, left, f"{run_folder.CHECKPOINT}.corrupt", DAMAGED_CHECKPOINT)
     return _end(campaign, interrupted, options.until is not None)
+
+
+def _check_precisions(runs: Sequence[Run]) -> None:
+    """Raises UserError for one that this machine lacks: every run would fail by it."""
+    from replicate.training import engine
+
+    for precision in {run.spec.training.precision for run in runs}:
+        engine.choose(precision, 0)
 
 
 def _in_order(campaign: Campaign, options: Options) -> list[Run]:
@@ -79,14 +99,11 @@ def _say_where(campaign: Campaign, runs: Sequence[Run], file: str, what: str) ->
 def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, options: Options) -> Speeds:
     """Keep what is predicted of every run before it begins, where that costs little: on a GPU a
     whole run takes as long as a calibration, and the first one that ends says more."""
-    speeds = forecast.recorded(campaign.whole.look().done, campaign.runs_folder)
+    speeds: Speeds = forecast.recorded(campaign.whole.look().done, campaign.runs_folder)
     images = sum(run.spec.images_to_train for run in left)
     hurried = options.until is not None and options.until - time.time() < CALIBRATION_SECONDS
     if not (speeds or size.cards or hurried) and images >= IMAGES_WORTH_CALIBRATION:
-        from replicate.dispatch.calibration import calibrate
-
-        with Console(stderr=True).status("measuring this machine's speed"):
-            speeds = calibrate([run.spec for run in left], size.workers, size.threads)
+        speeds = _measured(left, size)
     if left and speeds:
         text = forecast.cost(left, speeds, size.workers)
         if options.until is not None:
@@ -94,6 +111,18 @@ def _forecast(campaign: Campaign, left: Sequence[Run], size: Size, options: Opti
         say(text)
     predictions.remember(campaign.results, left, speeds)
     return speeds
+
+
+def _measured(left: Sequence[Run], size: Size) -> Speeds:
+    """The speeds of this machine; none where they cannot be measured: an estimate stops no campaign."""
+    from replicate.dispatch.calibration import calibrate
+
+    try:
+        with console(sys.stderr).status("measuring this machine's speed"):
+            return calibrate([run.spec for run in left], size.workers, size.threads)
+    except UserError as error:
+        say(f"{error}: no time is predicted")
+        return {}
 
 
 def _fitting(
@@ -123,6 +152,9 @@ def _train(campaign: Campaign, left: Sequence[Run], context: WorkerContext, size
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                 view.show(campaign.look())
         except KeyboardInterrupt:
+            say(
+                "interrupted: workers end, then CSV files and report are written; again: leaves them out"
+            )
             return False
         finally:
             pool.stop()

@@ -16,9 +16,12 @@ from replicate.errors import UserError
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
 from replicate.results import predictions
-from replicate.text import many
+from replicate.text import many, say
 from replicate.workflows.conclude import conclude_submitted
 from replicate.workflows.prepare import TrainingOptions, prepare
+
+USUAL_SIZE = 1001
+"""SLURM's own MaxArraySize."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def submit_campaign(campaign: Campaign, options: Options) -> None:
 
 def print_requests(campaign: Campaign, options: Options) -> None:
     """Print the sbatch requests of `submit_campaign` and what they cost. Writes nothing."""
-    plan = _plan(campaign, options)
+    plan = _plan(campaign, options, dry=True)
     if plan is None:
         return
     logs = logs_folder(campaign, "slurm-<time>")
@@ -58,14 +61,24 @@ def print_requests(campaign: Campaign, options: Options) -> None:
     for array in plan.arrays:
         print(request_text(requests.tasks(len(plan.arrays)), len(array)), end="\n\n")
     print(request_text(requests.report(["<tasks>"]), 1), end="\n\n")
-    print(plan)
+    print(*plan.contents(), plan, sep="\n")
 
 
-def _plan(campaign: Campaign, options: Options) -> Plan | None:
-    """What is neither done nor queued, packed; None, having said so, where there is nothing."""
+def _plan(campaign: Campaign, options: Options, dry: bool = False) -> Plan | None:
+    """What is neither done nor queued, packed; None, having said so, where there is nothing.
+
+    Dry, it needs no SLURM, and says what could not be asked.
+    """
     profile = read_profile(campaign.root, options.cluster)
-    max_tasks = max_array_size()
-    queued = _queued_runs(campaign)
+    try:
+        max_tasks, queued = max_array_size(), _queued_runs(campaign)
+    except UserError as error:
+        if not dry:
+            raise
+        say(
+            f"{error}; so what is queued is not known, and MaxArraySize is taken to be {USUAL_SIZE}"
+        )
+        max_tasks, queued = USUAL_SIZE, set()
     state = campaign.look(thorough=True)
     left = [run for run in state.left(options.retry_failed) if run.id not in queued]
     if not left:

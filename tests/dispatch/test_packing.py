@@ -1,10 +1,14 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from replicate.dispatch.slurm import packing
-from replicate.dispatch.slurm.profile import Profile
+from replicate.dispatch.slurm.profile import Profile, read_profile
+from replicate.plan import forecast
+from replicate.plan import runs as plan
 from replicate.plan.runs import Run
+from replicate.specs import catalogue, resolve
 from replicate.specs.spec import Spec
 
 
@@ -33,16 +37,20 @@ def _packed(runs: list[Run], minutes: float, **profile: object) -> list[str]:
 
 
 def test_seeds_of_a_cell_share_a_task(runs: Callable[[str, int], list[Run]]) -> None:
-    assert _packed(runs("ab", 3), 10) == ["a0 a1 a2", "b0 b1 b2"]
+    assert _packed(runs("ab", 3), 10, parallel=2) == ["a0 a1 a2", "b0 b1 b2"]
 
 
-def test_a_cell_is_cut_below_the_time_limit(runs: Callable[[str, int], list[Run]]) -> None:
+def test_they_do_not_where_that_would_take_longer(runs: Callable[[str, int], list[Run]]) -> None:
+    assert _packed(runs("ab", 2), 10, parallel=4) == ["a0", "a1", "b0", "b1"]
+
+
+def test_tasks_are_cut_below_the_time_limit(runs: Callable[[str, int], list[Run]]) -> None:
     # 80 of 100 minutes hold two runs of 30
-    assert _packed(runs("a", 5), 30) == ["a0 a1", "a2 a3", "a4"]
+    assert _packed(runs("a", 5), 30, parallel=1) == ["a0 a1", "a2 a3", "a4"]
 
 
 def test_a_run_above_the_limit_is_a_task(runs: Callable[[str, int], list[Run]]) -> None:
-    assert _packed(runs("ab", 1), 1000) == ["a0", "b0"]
+    assert _packed(runs("ab", 1), 1000, parallel=1) == ["a0", "b0"]
 
 
 def test_small_cells_share_a_task_of_the_least_length(
@@ -50,8 +58,8 @@ def test_small_cells_share_a_task_of_the_least_length(
 ) -> None:
     assert _packed(runs("abcde", 2), 5, least_minutes=15.0) == [
         "a0 a1 b0 b1",
-        "c0 c1 d0 d1",
-        "e0 e1",
+        "c0 c1 d0",
+        "d1 e0 e1",
     ]
 
 
@@ -65,6 +73,27 @@ def test_every_run_is_in_exactly_one_task(runs: Callable[[str, int], list[Run]])
     for minutes in (0.1, 3, 17, 79, 81, 500):
         packed = " ".join(_packed(all_runs, minutes, parallel=4)).split()
         assert sorted(packed) == sorted(f"{run.cell}{run.seed}" for run in all_runs)
+
+
+@pytest.mark.parametrize("parallel", [1, 3, 4, 8, 16])
+@pytest.mark.parametrize("cluster", ["one-gpu", "cpu"])
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_hardly_a_slot_stands_empty(project: Path, parallel: int, cluster: str, seeds: int) -> None:
+    """All cells of the paper, whose runs differ in length by a factor of nine."""
+    cells = resolve.load(project, catalogue.offered(project, [], "paper"), "paper")
+    profile = read_profile(project, cluster).model_copy(update={"parallel": parallel})
+    speeds = forecast.assumed([cell.spec for cell in cells], 2000.0)
+
+    def seconds(run: Run) -> float:
+        return forecast.seconds(run.spec, speeds) * (3 if run.spec.model.sac else 1)
+
+    all_runs = plan.runs(cells, seeds)
+    tasks = packing.pack(all_runs, profile, seconds)
+    wall = forecast.total([sum(map(seconds, task)) for task in tasks], parallel)
+    least = max(sum(map(seconds, all_runs)) / parallel, *map(seconds, all_runs))
+    assert wall < 1.1 * least
+    limit = packing.SAFE_SHARE * profile.minutes * 60
+    assert all(len(task) == 1 or sum(map(seconds, task)) <= limit for task in tasks)
 
 
 def test_arrays_are_the_fewest_that_the_limit_allows(

@@ -115,6 +115,17 @@ def test_a_checkout_of_another_owner_names_its_commit(repository: Path) -> None:
     assert read_code(repository) == Code(now, dirty=False)
 
 
+def test_the_commit_is_this_checkouts_whatever_git_dir_is_set_to(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As inside a hook of another repository."""
+    now = git(repository, "rev-parse", "HEAD")
+    other = tmp_path_factory.mktemp("other")
+    git(other, "init", "--quiet")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    assert read_code(repository) == Code(now, dirty=False)
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A copy of the real one."""

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def test_the_pool_replaces_a_dead_worker_in_the_same_command(project: Path, comm
     os.kill(int(str(attempt["pid"])), signal.SIGKILL)
     code, output = running.end()
     assert code == 0, output
-    assert f"1 of 1 done: {CELL} seed 0 done, left 0:00:00" in output
+    assert re.search(
+        rf"^1 of 1 done: {CELL} seed 0 done, \d+\.\d\d %, left 0:00:00$", output, re.MULTILINE
+    )
 
 
 def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) -> None:
@@ -82,7 +85,15 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(
     first.interrupt()
     code, output = first.end()
     assert code == 130, output
+    assert (
+        "interrupted: workers end, then CSV files and report are written; again: leaves them"
+        in output
+    )
     assert "the same command resumes from here" in output
+    _, logs = command("logs", CELL).end()
+    assert "Traceback" not in logs
+    assert re.search(r"epoch \d+ of 60, \d+\.\d\d %, loss .*, \d+ images/s\n", logs)
+    assert re.search(r"^interrupted, epoch \d+ of 60", logs, re.MULTILINE)
     assert "interrupted, epoch" in output
     reached = max(progress(_runs(project)).values())
 
@@ -112,3 +123,16 @@ def test_a_campaign_keeps_its_protocol_and_settings(project: Path, command: Star
     )
     request = json.loads((project / "results" / "smoke" / "campaign.json").read_text())
     assert request["protocol"] == "smoke"
+
+
+def test_a_second_ctrl_c_says_what_it_leaves_behind(project: Path, command: Start) -> None:
+    running = command("run", CELL, *TINY, "--set", "training.epochs=60")
+    wait_for(lambda: progress(_runs(project)))
+    for _ in range(2):
+        os.kill(running.process.pid, signal.SIGINT)
+        time.sleep(0.5)
+    code, output = running.end()
+    assert code == 130
+    assert "Traceback" not in output
+    assert "CSV files and report are as they were; the same command resumes and writes" in output
+    assert not (project / "reports").exists()

@@ -29,7 +29,8 @@ class Programs:
         self.write("scontrol", "echo 'MaxArraySize = 3'")
         self.write(
             "sbatch",
-            f'cat "$1" >>{self.asked}; env | grep ^SLURM_ >>{self.asked}; echo 1 >>{folder}/count\n'
+            f'cat "$1" >>{self.asked}; env | grep -E "^(SLURM|SBATCH)_" >>{self.asked}\n'
+            f"echo 1 >>{folder}/count\n"
             f'echo "Submitted batch job $(wc -l <{folder}/count)"',
         )
 
@@ -91,6 +92,8 @@ def test_arrays_fit_the_limit_and_the_report_comes_last(
 ) -> None:
     for name in ("SLURM_JOB_ID", "SLURM_CONF"):  # as inside a job
         monkeypatch.setenv(name, "x")
+    for name in ("SBATCH_TIMELIMIT", "SBATCH_ACCOUNT"):  # which go before what a request says
+        monkeypatch.setenv(name, "y")
     code, output, errors = replicate("submit", *FOUR, "--cluster", profile)
     assert code == 0, errors
     assert "4 runs in 4 tasks, 2 jobs: " in output
@@ -101,6 +104,8 @@ def test_arrays_fit_the_limit_and_the_report_comes_last(
     text = programs.asked.read_text()
     assert "SLURM_CONF=x\n" in text
     assert "SLURM_JOB_ID" not in text
+    assert "SBATCH_TIMELIMIT" not in text
+    assert "SBATCH_ACCOUNT=y\n" in text, "the profile leaves it to the cluster"
     start = text.index("# setup\n")
     (code_folder,) = (project / "results" / "smoke" / "code").iterdir()
     setup = text[start : text.index("# command")].splitlines()[1:-1]
@@ -165,3 +170,20 @@ def test_a_machine_without_slurm(replicate: Replicate, monkeypatch: pytest.Monke
     code, _, errors = replicate("submit", *FOUR, "--cluster", "cpu")
     assert code == 2
     assert errors.startswith("error: scontrol show config: SLURM does not answer")
+
+
+def test_a_dry_run_needs_no_slurm(
+    project: Path, replicate: Replicate, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what it could not ask, and what each task holds."""
+    monkeypatch.setenv("PATH", "/nonesuch")
+    code, output, errors = replicate(
+        "submit", *FOUR, "--cluster", profile, "--dry-run", "--seeds=3"
+    )
+    assert code == 0, errors
+    assert "what is queued is not known, and MaxArraySize is taken to be 1001" in errors
+    assert "#SBATCH --array=0-11" in output
+    lines = [line for line in output.splitlines() if line.startswith("task ")]
+    assert len(lines) == 12
+    assert lines[1].startswith("task 1: table1/cifar10/avgpool seed 1: ")
+    assert not (project / "results").exists()

@@ -47,7 +47,7 @@ def read_profile(root: Path, name: str) -> Profile:
     """
     folder = root / "experiments" / "clusters"
     if name.endswith(".yaml"):
-        return read_yaml(Path(name), Profile)
+        return read_yaml(Path(name).expanduser(), Profile)
     known = sorted(path.stem for path in folder.glob("[!.]*.yaml"))
     if name not in known:
         raise UserError(

@@ -22,6 +22,8 @@ from replicate.machine import environment
 
 NOTICE_SECONDS = 120
 """Before the time limit, or a sixth of it; SLURM may be early or late by half a minute."""
+# submitit wants srun to be here even to write a request; a dry run has none, and all else asks scontrol first
+SlurmExecutor.affinity = classmethod(lambda cls: 1)  # type: ignore[method-assign,assignment]
 REPORT = {"timeout_min": 30, "mem_gb": 4, "cpus_per_task": 1}
 
 
@@ -74,14 +76,16 @@ class Requests:
         return executor
 
 
-def submit_jobs(executor: AutoExecutor, work: Sequence[Callable[[], None]]) -> list[str]:
+def submit_jobs(
+    executor: AutoExecutor, work: Sequence[Callable[[], None]], profile: Profile
+) -> list[str]:
     """Ids of the jobs, one for each piece of work; more than one make an array.
 
     Raises:
         Refused: by SLURM.
     """
     try:
-        with environment(**_inside_jobs()), redirect_stderr(StringIO()), executor.batch():
+        with environment(**_overriding(profile)), redirect_stderr(StringIO()), executor.batch():
             jobs = [executor.submit(one) for one in work]
     except FailedJobError as error:
         raise Refused(_errors(error)) from None
@@ -118,6 +122,10 @@ def _errors(error: FailedJobError) -> str:
     return said or str(error).replace("\n", " ")
 
 
-def _inside_jobs() -> dict[str, None]:
-    """What SLURM sets inside a job, which sbatch would take for wishes; SLURM_CONF stays."""
-    return {key: None for key in os.environ if key.startswith("SLURM_") and key != "SLURM_CONF"}
+def _overriding(profile: Profile) -> dict[str, None]:
+    """What sbatch would take for wishes that go before the request's: of a job around this process, and the
+    user's own, but for those that the profile leaves open."""
+    names = ("partition", "account", "qos", "constraint")
+    kept = {f"SBATCH_{name.upper()}" for name in names if getattr(profile, name) is None}
+    given = {key for key in os.environ if key.startswith(("SLURM_", "SBATCH_"))}
+    return dict.fromkeys(given - kept - {"SLURM_CONF"})

@@ -17,6 +17,14 @@ from replicate.errors import UserError
 from replicate.plan.campaign import Campaign
 
 
+def _user() -> str:
+    """As squeue knows it: by number, where it has no name, as in some containers."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def submit_plan(
     campaign: Campaign,
     plan: Plan,
@@ -32,7 +40,7 @@ def submit_plan(
     now = datetime.now(UTC)
     done = Submission(
         name=f"slurm-{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}",
-        user=pwd.getpwuid(os.getuid()).pw_name,
+        user=_user(),
         code=str(code),
         submitted=now.isoformat(timespec="seconds"),
         tasks=[],
@@ -46,14 +54,14 @@ def submit_plan(
     try:
         for array in plan.arrays:
             tasks = [Task(runs, context, code, plan.profile.minutes, logs) for runs in array]
-            taken = submit_jobs(requests.tasks(len(plan.arrays)), tasks)
+            taken = submit_jobs(requests.tasks(len(plan.arrays)), tasks, plan.profile)
             new = [
                 submission.Task(job=job, runs=[run.id for run in runs])
                 for job, runs in zip(taken, array, strict=True)
             ]
             done = done.model_copy(update={"tasks": [*done.tasks, *new]})
             write_submission(campaign, done)
-        (report,) = submit_jobs(requests.report(done.jobs), [last])
+        (report,) = submit_jobs(requests.report(done.jobs), [last], plan.profile)
     except Refused as refusal:
         before = f" ({', '.join(done.jobs)} had been submitted before)" if done.tasks else ""
         raise UserError(f"SLURM refuses the request: {refusal}{before}") from None

@@ -1,0 +1,43 @@
+"""Whether every spec is sound, and its network one that can be built."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from replicate.errors import UserError
+from replicate.specs import check as specs
+from replicate.specs.resolve import Cell
+from replicate.specs.spec import Spec
+
+
+def check(root: Path) -> str:
+    """All specs under all protocols; raises UserError with every problem, a line each."""
+    return specs.check(root, unbuildable)
+
+
+def unbuildable(cells: Iterable[Cell]) -> list[str]:
+    """A line for each cell whose network does not exist, or cannot take its images."""
+    problems: dict[object, str | None] = {}
+    lines = []
+    for cell in cells:
+        key = _shape(cell.spec)
+        if key not in problems:
+            problems[key] = _problem(cell.spec)
+        if problem := problems[key]:
+            lines.append(f"{cell.origins['model', 'network']}: model.network: {problem}")
+    return lines
+
+
+def _shape(spec: Spec) -> object:
+    """What decides the network; many cells share one."""
+    dataset = spec.dataset
+    return spec.model, dataset.size, dataset.channels, dataset.classes, spec.loss.head_weights
+
+
+def _problem(spec: Spec) -> str | None:
+    from replicate.models import build_model
+
+    try:
+        build_model(spec)
+    except UserError as error:
+        return str(error)
+    return None
