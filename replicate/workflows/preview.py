@@ -24,18 +24,19 @@ def preview(
     state = campaign.look()
     left = state.left(retry_failed)
     size = machine.share(len(left), machine.gpus(), workers, threads)
-    if left and calibrate:
-        from replicate.dispatch.calibration import calibrate as measure_speeds
-
-        speeds, source = measure_speeds([run.spec for run in left], *size), ""
-    else:
-        speeds, source = _known(campaign, left)
+    speeds, source = _measured(left, *size) if left and calibrate else _known(campaign, left)
     lines = [
         *forecast.lines(left, speeds),
         f"campaign {campaign.request.name}: {state.summary()}; {len(left)} to do.",
         forecast.cost(left, speeds, size[0]) + source,
     ]
     return "\n".join(lines)
+
+
+def _measured(left: Sequence[Run], workers: int, threads: int) -> tuple[Speeds, str]:
+    from replicate.dispatch.calibration import calibrate
+
+    return calibrate([run.spec for run in left], workers, threads), ""
 
 
 def _known(campaign: Campaign, left: Sequence[Run]) -> tuple[Speeds, str]:
