@@ -25,13 +25,7 @@ def preview(
     state = campaign.look()
     left = state.left(retry_failed)
     size = machine.share(len(left), machine.gpus(), workers, threads)
-    if left and calibrate:
-        from replicate.dispatch.calibration import calibrate as measure_speeds
-
-        speeds: Speeds
-        speeds, source = measure_speeds([run.spec for run in left], *size), ""
-    else:
-        speeds, source = _known(campaign, left)
+    speeds, source = _measured(left, *size) if left and calibrate else _known(campaign, left)
     lines = [
         *forecast.lines(left, speeds),
         f"campaign {campaign.name}: {state.summary()}; {len(left)} to do{_scope(campaign)}.",
@@ -44,6 +38,12 @@ def _scope(campaign: Campaign) -> str:
     """That more belongs to the campaign than this command would train."""
     more = len(campaign.whole.runs) - len(campaign.runs)
     return f", of those named here; the campaign has {many(more, 'other run')}" if more else ""
+
+
+def _measured(left: Sequence[Run], workers: int, threads: int) -> tuple[Speeds, str]:
+    from replicate.dispatch.calibration import calibrate
+
+    return calibrate([run.spec for run in left], workers, threads), ""
 
 
 def _known(campaign: Campaign, left: Sequence[Run]) -> tuple[Speeds, str]:
