@@ -57,10 +57,15 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
+def columns() -> int:
+    """Of the terminal; 80 where there is none."""
+    return get_terminal_size((WIDTH, 24)).columns
+
+
 def folded(line: str) -> str:
     """As wide as a table: what goes on is indented, and a path stays whole."""
     indent = line[: len(line) - len(line.lstrip())]
-    width = get_terminal_size((WIDTH, 24)).columns
+    width = columns()
     return fill(
         line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}    ",
         break_long_words=False, break_on_hyphens=False,
@@ -76,7 +81,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    width = width or get_terminal_size((WIDTH, 24)).columns
+    width = width or columns()
     body = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
     )

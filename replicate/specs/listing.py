@@ -8,7 +8,7 @@ from typing import Any
 from replicate.errors import UserError
 from replicate.specs import catalogue, resolve
 from replicate.specs.resolve import Cell, Origin
-from replicate.text import as_json, say
+from replicate.text import as_json, columns, folded, say
 from replicate.text import table as table_text
 
 KEYS = ("cell", "dataset", "method", "published")
@@ -68,8 +68,18 @@ def spec(
 
 
 def _as_text(cell: Cell, root: Path) -> str:
-    rows = [(f"  {key}", dumps(value), origin) for key, value, origin in _values(cell, root)]
-    return table_text(("key", "value", "from"), [(cell.name, "", ""), *rows])
+    rows = [_line(*row) for row in [("key", "value", "from"), (cell.name, "", "")]]
+    rows += [_line(f"  {key}", dumps(value), origin) for key, value, origin in _values(cell, root)]
+    return "\n".join(rows)
+
+
+def _line(key: str, value: str, origin: str) -> str:
+    """The place at the right, whole, so that it can be copied; a long value goes below."""
+    width = columns()
+    begin = f"{key:<28} {value}"
+    if len(begin) + 1 + len(origin) <= width:
+        return f"{begin}{origin:>{width - len(begin)}}".rstrip()
+    return f"{key}{f' {origin}':>{width - len(key)}}\n{folded(f'      {value}')}"
 
 
 def _values(cell: Cell, root: Path) -> Iterator[tuple[str, Any, str]]:
