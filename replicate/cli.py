@@ -261,6 +261,25 @@ def report(campaign: Annotated[str, typer.Argument(help="A campaign.")], root: R
 
 
 @app.command()
+def verify(
+    campaign: Annotated[str, typer.Argument(help="A campaign.")],
+    runs: Annotated[int, typer.Option(min=0, help="Train so many of its runs again.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="The first so many epochs of each.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Draws the runs. Default: another each time, printed.")
+    ] = None,
+    data_dir: DataDir = DATA,
+    cache_dir: CacheDir = CACHE,
+    root: Root = HERE,
+) -> None:
+    """Make CSV files, report and some epochs again, and compare: exit code 1 if anything differs."""
+    from replicate.workflows.retrain import Retraining
+    from replicate.workflows.verify import verify
+
+    sys.exit(verify(root, campaign, Retraining(runs, epochs, seed, data_dir, cache_dir)))
+
+
+@app.command()
 def audit(root: Root = HERE) -> None:
     """Hold the paper's claims against its own printed numbers. Trains nothing, writes nothing."""
     from replicate.workflows.audit import audit
