@@ -50,7 +50,7 @@ def verify(root: Path, name: str, retraining: Retraining) -> int:
     """
     campaign = open_campaign(root, name)
     count = 0
-    for number, step in enumerate(_steps(campaign, retraining), start=1):
+    for number, step in enumerate(steps(campaign, retraining), start=1):
         print(f"{number}. {step.title}: {'; '.join(step.compared) or 'nothing compared'}")
         for line in step.not_compared:
             print(f"   not compared: {line}")
@@ -61,7 +61,8 @@ def verify(root: Path, name: str, retraining: Retraining) -> int:
     return int(count > 0)
 
 
-def _steps(campaign: Campaign, retraining: Retraining) -> Iterator[Step]:
+def steps(campaign: Campaign, retraining: Retraining) -> Iterator[Step]:
+    """Every comparison, in order; raises as `verify`."""
     records, step = _checksums(campaign)
     yield step
     yield _made_again("CSV files from the records", campaign, _csv_files)
