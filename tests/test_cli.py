@@ -62,7 +62,7 @@ def test_help_answers_at_once() -> None:
     "command",
     [
         *("list", "show", "check", "schema", "plan", "run", "status", "aggregate", "report"),
-        *("audit", "power", "sensitivity", "export"),
+        *("verify", "audit", "power", "sensitivity", "export"),
         *("data list", "data prepare", "data verify"),
     ],
 )

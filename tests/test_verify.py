@@ -19,7 +19,7 @@ from replicate.files import checksums
 from replicate.plan.campaign import Campaign, open_campaign
 from replicate.records.record import Record, read_record, write_record
 from replicate.report import render as rendering
-from replicate.results import differences
+from replicate.results import discrepancies
 from replicate.results.aggregate import aggregate
 from replicate.workflows.retrain import Again, Retraining
 from replicate.workflows.verify import steps, verify
@@ -157,7 +157,7 @@ def in_report(name: str, number: int) -> Alter:
 
     def alter(root: Path) -> None:
         path = root / "reports" / "smoke" / name
-        text = differences.without_pictures(path.read_bytes()).decode()
+        text = discrepancies.without_pictures(path.read_bytes()).decode()
         places = [one.end() - 1 for one in re.finditer(r"\d\.\d", text)]
         path.write_text(altered(text, random.Random(number).choice(places)))
 
@@ -269,7 +269,8 @@ def forge(root: Path, factor: float, **origin: object) -> None:
     record = read_record(folder)
     assert record is not None
     first, *rest = record.epochs
-    epochs = [msgspec.structs.replace(first, loss=first.loss * factor), *rest]
+    losses = {"loss": first.loss * factor, "head_losses": (first.head_losses[0] * factor,)}
+    epochs = [msgspec.structs.replace(first, **losses), *rest]
     attempts = [
         msgspec.structs.replace(one, origin=msgspec.structs.replace(one.origin, **origin))
         for one in record.attempts
@@ -298,20 +299,19 @@ def test_epochs_trained_again_are_the_recorded_ones(copy: Path) -> None:
 def test_numbers_that_were_never_trained_are_found(copy: Path) -> None:
     """However well they are forged."""
     forge(copy, 1 + 1e-6)
-    _, (line,) = train_again(copy)
-    assert re.fullmatch(
-        r"table1/cifar10/flexpool seed 0: epoch 1: loss \S+ recorded, \S+ again", line
-    )
+    _, lines = train_again(copy)
+    found = r"table1/cifar10/flexpool seed 0: epoch 1: (loss|head_losses) \S+ recorded, \S+ again"
+    assert [bool(re.fullmatch(found, line)) for line in lines] == [True, True]
 
 
 @pytest.mark.usefixtures("drawn_once")
-@pytest.mark.parametrize(("factor", "count"), [(1.04, 0), (1.1, 1)])
+@pytest.mark.parametrize(("factor", "count"), [(1.08, 0), (1.2, 1)])
 def test_on_another_machine_losses_are_compared(copy: Path, factor: float, count: int) -> None:
     forge(copy, factor, device="Abacus", torch="0.1")
     compared, different = train_again(copy)
     (line,) = (line for line in compared if line.startswith(CELLS[1]))
     assert re.search(
-        r"1 epoch: losses within 5% due, since torch was 0\.1, is \S+; device was Abacus", line
+        r"1 epoch: losses within 10% due, since torch was 0\.1, is \S+; device was Abacus", line
     )
     assert len(different) == count
 
@@ -360,8 +360,8 @@ def test_a_campaign_that_is_none(replicate: Command) -> None:
 
 def test_a_long_list_of_differences_is_cut() -> None:
     old, new = (b"\n".join(b"%d,%d" % (row, row + add) for row in range(9)) for add in (0, 1))
-    found = differences.of_text("a.csv", old, new)
+    found = discrepancies.of_text("a.csv", old, new)
     assert found[0] == "a.csv: line 1: '0,0' there, '0,1' made again"
     assert found[5:] == ["a.csv: 4 more lines differ"]
-    assert differences.of_text("a.csv", b"1\r\n", b"1\n") == ["a.csv: its line ends differ"]
-    assert differences.of_text("a.csv", old, old) == []
+    assert discrepancies.of_text("a.csv", b"1\r\n", b"1\n") == ["a.csv: its line ends differ"]
+    assert discrepancies.of_text("a.csv", old, old) == []

@@ -15,7 +15,7 @@ from replicate.plan.runs import Run
 from replicate.records.epoch import Epoch
 from replicate.records.origin import Origin
 from replicate.records.record import Record
-from replicate.results import differences
+from replicate.results import discrepancies
 from replicate.text import many
 
 DECIDE_BITS = ("torch", "torchvision", "numpy", "device", "precision", "threads", "compiled")
@@ -106,9 +106,9 @@ def _held_against(
 ) -> Again:
     name = f"{record.cell} seed {record.seed}"
     other = _unlike(record, len(again), origin)
-    due = "the same bits" if not other else f"losses within {differences.LOSS_TOLERANCE:.0%}"
+    due = "the same bits" if not other else f"losses within {discrepancies.LOSS_TOLERANCE:.0%}"
     why = f", since {'; '.join(other)}" if other else ""
-    different = list(differences.of_epochs(record.epochs, again, exact=not other))
+    different = list(discrepancies.of_epochs(record.epochs, again, exact=not other))
     if fingerprint != record.fingerprint:
         different.insert(0, f"images {record.fingerprint} recorded, {fingerprint} here")
     if not again:

@@ -15,16 +15,13 @@ from replicate.plan.campaign import Campaign, open_campaign
 from replicate.plan.runs import Run
 from replicate.records import run_folder
 from replicate.records.record import CorruptRecord, Record, read_record, read_status
-from replicate.results import differences
+from replicate.results import discrepancies
 from replicate.specs.spec import Spec
 from replicate.text import many
 from replicate.workflows.retrain import Retraining, retrain
 
-FROM_RECORDS = (
-    *("runs.csv", "cells.csv", "provenance.csv", "oddities.csv"),
-    *("epochs.csv.gz", "pools.csv.gz", "maps.csv.gz"),
-)
-"""forecast.csv was written before the runs: nothing gives it again."""
+BEFORE_THE_RUNS = "forecast.csv"
+"""Nothing gives it again."""
 PAGES = ("report.md", "report.html", "tables.tex")
 
 
@@ -139,39 +136,39 @@ def _made_again(title: str, campaign: Campaign, compare: Comparison) -> Step:
 
 
 def _copy(campaign: Campaign, folder: Path) -> Campaign:
-    """With the campaign's specs, request and forecast, and nothing else."""
+    """With the campaign's specs and request, and nothing else."""
     name = campaign.request.name
     (folder / "experiments").symlink_to((campaign.root / "experiments").resolve())
     results = folder / "results" / name
     results.mkdir(parents=True)
-    for file in ("campaign.json", "forecast.csv"):
-        if (campaign.results / file).exists():
-            (results / file).write_bytes((campaign.results / file).read_bytes())
+    (results / "campaign.json").write_bytes((campaign.results / "campaign.json").read_bytes())
     return open_campaign(folder, name)
 
 
 def _csv_files(campaign: Campaign, copy: Campaign, step: Step) -> None:
     from replicate.results.aggregate import aggregate
+    from replicate.results.csv_files import COLUMNS
 
     copy.runs_folder.symlink_to(campaign.runs_folder.resolve())
     step.different += [
         line.replace(str(copy.runs_folder), str(campaign.runs_folder)) for line in aggregate(copy)
     ]
-    for name in FROM_RECORDS:
+    for name in (one for one in COLUMNS if one != BEFORE_THE_RUNS):
         _compare(campaign.results / name, copy.results / name, step, _plain)
-    step.not_compared.append("forecast.csv: it was made before the runs")
+    step.not_compared.append(f"{BEFORE_THE_RUNS}: it was made before the runs")
 
 
 def _report(campaign: Campaign, copy: Campaign, step: Step) -> None:
     from replicate.report.render import render
+    from replicate.results.csv_files import COLUMNS
 
-    for name in FROM_RECORDS:
+    for name in COLUMNS:
         if (campaign.results / name).exists():
             (copy.results / name).write_bytes((campaign.results / name).read_bytes())
     made = render(copy.root, copy.request.name).parent
     kept = campaign.root / "reports" / campaign.request.name
     for name in PAGES:
-        _compare(kept / name, made / name, step, differences.without_pictures)
+        _compare(kept / name, made / name, step, discrepancies.without_pictures)
     _figures(kept / "figures", made / "figures", step)
 
 
@@ -197,7 +194,7 @@ def _compare(kept: Path, made: Path, step: Step, content: Callable[[bytes], byte
             step.different.append(f"{kept}: {error}")
             return
         step.compared.append(kept.name)
-        step.different += differences.of_text(str(kept), old, new)
+        step.different += discrepancies.of_text(str(kept), old, new)
     elif kept.is_file() or made.is_file():
         step.different.append(
             f"{kept}: {'is not made again' if kept.is_file() else 'is not there'}"
