@@ -152,6 +152,19 @@ def in_csv(name: str, forged: bool = True) -> Alter:
     return alter
 
 
+def torn(name: str, *, middle: bool) -> Alter:
+    """A compressed file that cannot be read to its end."""
+
+    def alter(root: Path) -> None:
+        path = results(root) / name
+        content = path.read_bytes()
+        half = len(content) // 2
+        path.write_bytes(content[:half] + (bytes(8) + content[half + 8 :] if middle else b""))
+        note_again(path)
+
+    return alter
+
+
 def in_report(name: str, number: int) -> Alter:
     """Of the digits behind points, one of many."""
 
@@ -224,6 +237,8 @@ ALTERED: dict[str, Alter] = {
     "seeds": more_seeds,
     **{f"{name} and its checksum": in_csv(name) for name in TABLES},
     **{f"{name} alone": in_csv(name, forged=False) for name in TABLES},
+    "a table torn": torn("epochs.csv.gz", middle=False),
+    "a table holed": torn("pools.csv.gz", middle=True),
     "a table gone": without("results/smoke/epochs.csv.gz"),
     "no checksums, and a table gone": without("results/smoke/SHA256SUMS", "results/smoke/runs.csv"),
     **{f"report.md {number}": in_report("report.md", number) for number in range(6)},

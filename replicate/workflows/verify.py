@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,8 +102,10 @@ def _records(campaign: Campaign, step: Step) -> Iterator[Record]:
             missing += 1
             continue
         unnoted += record.pools is None and (folder / run_folder.POOLS).exists()
-        step.different += _problems(run, record, folder)
-        yield record
+        if problems := list(_problems(run, record, folder)):
+            step.different += problems
+        else:
+            yield record
     if missing:
         step.not_compared.append(f"{missing} of {many(len(campaign.runs), 'run')}: no record")
     if unnoted:
@@ -190,7 +193,7 @@ def _compare(kept: Path, made: Path, step: Step, content: Callable[[bytes], byte
     if kept.is_file() and made.is_file():
         try:
             old, new = (content(path.read_bytes()) for path in (kept, made))
-        except OSError as error:
+        except (OSError, EOFError, zlib.error) as error:
             step.different.append(f"{kept}: {error}")
             return
         step.compared.append(kept.name)
