@@ -254,16 +254,6 @@ def wait(
 
 
 @app.command()
-def cancel(campaign: Begun, root: Root = HERE) -> None:
-    """End a campaign's jobs on the cluster. Results and checkpoints stay."""
-    from replicate.dispatch.slurm.jobs import cancel_campaign
-    from replicate.plan.campaign import bare_campaign
-
-    ended = cancel_campaign(bare_campaign(root, campaign))
-    print(f"cancelled: {', '.join(ended) or 'nothing was queued or running'}")
-
-
-@app.command()
 def logs(
     cell: Annotated[str, typer.Argument(help="A cell, or a folder or glob of cells.")],
     campaign: Campaigns = None,
@@ -296,6 +286,25 @@ def report(campaign: Begun, root: Root = HERE) -> None:
     from replicate.report.render import render
 
     print(render(root, campaign))
+
+
+@app.command()
+def verify(
+    campaign: Begun,
+    runs: Annotated[int, typer.Option(min=0, help="Train so many of its runs again.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="The first so many epochs of each.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Draws the runs. Default: another each time, printed.")
+    ] = None,
+    data_dir: DataDir = DATA,
+    cache_dir: CacheDir = CACHE,
+    root: Root = HERE,
+) -> None:
+    """Make CSV files, report and some epochs again, and compare: exit code 1 if anything differs."""
+    from replicate.workflows.retrain import Retraining
+    from replicate.workflows.verify import verify
+
+    sys.exit(verify(root, campaign, Retraining(runs, epochs, seed, data_dir, cache_dir)))
 
 
 @app.command()

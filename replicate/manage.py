@@ -109,6 +109,16 @@ def remove(
 
 
 @app.command()
+def cancel(campaign: Begun, root: Root = HERE) -> None:
+    """End a campaign's jobs on the cluster. Results and checkpoints stay."""
+    from replicate.dispatch.slurm.jobs import cancel_campaign
+    from replicate.plan.campaign import bare_campaign
+
+    ended = cancel_campaign(bare_campaign(root, campaign))
+    print(f"cancelled: {', '.join(ended) or 'nothing was queued or running'}")
+
+
+@app.command()
 def export(
     campaign: Begun,
     output: Annotated[

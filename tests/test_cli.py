@@ -62,8 +62,8 @@ def test_help_answers_at_once() -> None:
     "command",
     [
         *("list", "show", "check", "schema", "plan", "run", "status", "aggregate", "report"),
-        *("audit", "power", "sensitivity", "export", "campaigns", "merge", "compare", "drop"),
-        *("archive", "remove", "wait", "cancel", "logs", "submit"),
+        *("verify", "audit", "power", "sensitivity", "export", "campaigns", "merge", "compare"),
+        *("drop", "archive", "remove", "wait", "cancel", "logs", "submit"),
         *("data list", "data prepare", "data verify"),
     ],
 )

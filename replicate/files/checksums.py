@@ -27,19 +27,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         new = file_sha256(Path(file.name))
-        _note(path, [*_noted(path.parent).get(path.name, ()), new])
+        _note(path, [*noted(path.parent).get(path.name, ()), new])
     _note(path, [new])
 
 
 def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
-    if path.name in _noted(path.parent):
+    if path.name in noted(path.parent):
         _note(path, [])
 
 
 def damaged(path: Path) -> bool:
     """Whether a file is not as it was written; False where nothing is noted of it."""
-    known = _noted(path.parent).get(path.name)
+    known = noted(path.parent).get(path.name)
     if known is None or not path.is_file() or file_sha256(path) in known:
         return False
     return path.suffix not in TEXT or _sha256_of_lines(path) not in known
@@ -55,7 +55,7 @@ def check(path: Path) -> None:
 
 def set_aside_damaged(folder: Path) -> None:
     """Take damaged files out of the way, and say so."""
-    for name in _noted(folder):
+    for name in noted(folder):
         if damaged(folder / name):
             set_aside(folder / name)
 
@@ -67,12 +67,12 @@ def set_aside(path: Path) -> None:
 
 
 def _note(path: Path, digests: Iterable[str]) -> None:
-    every = _noted(path.parent) | {path.name: list(dict.fromkeys(digests))}
+    every = noted(path.parent) | {path.name: list(dict.fromkeys(digests))}
     lines = (f"{digest}  {name}\n" for name in sorted(every) for digest in every[name])
     atomic.write_text(path.with_name(FILE), "".join(lines))
 
 
-def _noted(folder: Path) -> dict[str, list[str]]:
+def noted(folder: Path) -> dict[str, list[str]]:
     """The checksums of each file by its name."""
     found: dict[str, list[str]] = {}
     try:

@@ -12,6 +12,7 @@ from replicate.dispatch.code import PACKAGE, source_files
 from replicate.errors import UserError
 from replicate.files import atomic, checksums
 from replicate.plan.campaign import Campaign, open_campaign
+from replicate.workflows import crate
 from replicate.workflows.conclude import conclude
 
 ENVIRONMENT = ("requirements.lock", "environment.yml", "pyproject.toml")
@@ -26,6 +27,7 @@ README = """\
 | `reports/{name}/` | the report: report.md, report.html, tables.tex, figures |
 | `experiments/` | every spec, and the paper's tables, claims and open points |
 | `requirements.lock`, `environment.yml` | the environment |
+| `ro-crate-metadata.json` | what this is and holds, for machines (RO-Crate) |
 | `replicate/` | the code that reads all this |
 
 Every number again, from the records alone, in an environment with the pinned libraries
@@ -64,7 +66,7 @@ def export(root: Path, name: str, target: Path | None = None) -> Path:
     conclude(campaign)
     try:
         with atomic.replacing(target) as file:
-            file.write(_packed(name, dict(_files(campaign))))
+            file.write(_packed(name, _described(campaign, dict(_files(campaign)))))
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     return target
@@ -86,6 +88,15 @@ def _is_archive(path: Path, name: str) -> bool:
             return first is not None and first.name.startswith(f"{name}/")
     except (OSError, EOFError, tarfile.TarError, zlib.error):
         return False
+
+
+def _described(campaign: Campaign, files: dict[str, bytes]) -> dict[str, bytes]:
+    """With a file that says what they are."""
+    from replicate.results.csv_files import read_csv
+
+    begun = read_csv(campaign, "provenance.csv")["started"]
+    day = max(begun, default="1970-01-01")[:10]  # no run, no day
+    return {**files, crate.FILE: crate.metadata(campaign.request.name, day, files)}
 
 
 def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:

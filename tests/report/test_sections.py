@@ -286,3 +286,42 @@ def test_runs_recorded_before_costs_were_have_a_time_alone(make) -> None:
         cell = rows(root, COST, name)[0][1]
         assert cell == "10 min 0 s / 12,346 images/s"
         assert "FLOPs are" not in section(root, "Cost", name)
+
+
+LADDER = [
+    "table1/fashion-mnist/avgpool",
+    "table1/fashion-mnist/flexpool",
+    *(f"extensions/ladder/{name}" for name in ("flatten", "placebo", "shared")),
+]
+
+
+def test_the_ladder_has_its_rungs_in_order_with_gain_and_cost(make) -> None:
+    def edit(frames: dict[str, pd.DataFrame]) -> None:
+        runs = frames["runs.csv"]
+        runs["parameters"] = runs["cell"].map({cell: 1000 * n for n, cell in enumerate(LADDER)})
+        placebo, base = (runs["cell"] == cell for cell in (LADDER[3], LADDER[0]))
+        chance = pd.Series([0.3, -0.1, 0.1], index=runs.index[placebo])
+        runs.loc[placebo, "accuracy"] = chance + runs.loc[base, "accuracy"].to_numpy()
+
+    root = make(cells=LADDER, seeds=3, edit=edit)
+    found = rows(root, "The ladder")
+    names = ["AvgPool", "Placebo", "One map", "FlexPool", "No pool"]
+    assert [row[0].partition(":")[0].split(" for")[0] for row in found] == names
+    assert [row[3] for row in found] == ["0", "3,000", "4,000", "1,000", "2,000"]
+    assert [row[4] for row in found] == ["unknown"] * 5
+    assert found[0][2] == "baseline"
+    # mean 0.1, sd 0.2, and t(0.975, 2 degrees of freedom) = 4.303
+    assert found[1][2] == "+0.10 / −0.40 to +0.60 (3)"
+    mean = read_results(root, "paper").cells.loc[LADDER[4], "mean"]
+    assert found[2][1].startswith(f"{mean:.2f} ± ")
+
+
+def test_no_ladder_without_its_own_cells(make) -> None:
+    assert "The ladder" not in markdown(make(cells=LADDER[:2], seeds=3))
+
+
+def test_a_rung_of_one_seed_has_no_gain(make) -> None:
+    assert [row[2] for row in rows(make(cells=LADDER[::4], seeds=1), "The ladder")] == [
+        "baseline",
+        "fewer than 2 pairs",
+    ]
