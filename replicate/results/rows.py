@@ -21,7 +21,7 @@ from numpy.lib.format import read_array_header_1_0, read_magic
 from replicate import machine
 from replicate.files import atomic
 from replicate.records import run_folder
-from replicate.records.record import CorruptRecord, Record, read_record
+from replicate.records.record import Answers, CorruptRecord, Record, read_record
 
 _CHUNK = 250
 """Folders for a process at a time; fewer in all are read without a second process."""
@@ -50,6 +50,8 @@ class RunRows:
     """FlexPool's weights of each head, first stage first, mean over the channels: (H, W) float64."""
     oddities: dict[str, float]
     """Its accuracy measured in odd ways; empty where its spec asks for none."""
+    answers: Answers | None
+    """Which test images it got right; None where that was not noted."""
 
 
 def rows_of_runs(runs_folder: Path) -> Iterator[RunRows | CorruptRecord]:
@@ -102,6 +104,7 @@ def _rows(found: Record, weights: Sequence[np.ndarray]) -> RunRows:
         pools=member(_pools(weights), *key) if weights else b"",
         maps=[mean(head.astype(np.float64)) for head in weights],
         oddities=found.oddities,
+        answers=found.answers,
     )
 
 

@@ -39,10 +39,10 @@ def _table(same: list[Effect]) -> Table:
 
 def _row(effect: Effect) -> tuple[object, ...]:
     gain = effect.gain
-    between = interval(gain.low, gain.high) if gain.n > 1 else "needs 2 pairs"
+    between = interval(*gain.interval()) if effect.n > 1 else "needs 2 pairs"
     return (
         *(effect.alternative.title, _known(f"{effect.mean:.2f}"), _known(signed(gain.mean, 2))),
-        *(between, gain.n, _known(f"{effect.p:.2g}"), effect.verdict),
+        *(between, effect.n, _known(f"{effect.p:.2g}"), effect.verdict),
     )
 
 

@@ -1,7 +1,10 @@
 """The sections of a report, in the order a sceptical reader wants them."""
 
 import shlex
+from collections.abc import Iterator
 from functools import partial
+
+import pandas as pd
 
 from replicate.report import tables
 from replicate.report.document import (
@@ -26,8 +29,9 @@ from replicate.report.sections import (
     problems,
     provenance,
 )
-from replicate.results.read import Results
-from replicate.results.statistics import MARGIN, VERDICTS
+from replicate.results import rules, verdicts
+from replicate.results.read import Results, records
+from replicate.results.statistics import outside_by_chance
 from replicate.text import many
 
 
@@ -71,7 +75,7 @@ def _summary(results: Results) -> Section:
         )
     else:
         counts = cells["verdict"].str.partition(" (")[0].value_counts()
-        order = [word for word in VERDICTS if word in counts]
+        order = [word for word in verdicts.CELL if word in counts]
         sentences.append("Verdicts: " + ", ".join(f"{word} {counts[word]}" for word in order) + ".")
     measured = cells[inside & (cells["n"] > 0)]
     if len(measured) and not results.caveat:
@@ -81,19 +85,61 @@ def _summary(results: Results) -> Section:
             f"Replicated minus published accuracy goes from {low} points ({delta.idxmin()}) "
             f"to {high} ({delta.idxmax()})."
         )
-    return Section("Summary", (Text(" ".join(sentences)),))
+    sentences += _answers(results)
+    if not results.caveat:
+        sentences.append(_multiplicity(cells[inside]))
+    sentences.append(_rules(results))
+    return Section("Summary", (Text(" ".join(filter(None, sentences))),))
+
+
+def _answers(results: Results) -> Iterator[str]:
+    """Does it help, over all that is at hand?"""
+    wide = results.overall[results.overall["scope"].isin(["both", "all columns"])]
+    for one in records(wide):
+        low, high = one["low"], one["high"]
+        yield (
+            f"{one['question']}: {tables.signed(one['gain'], 2)} points over {many(one['rows'], 'pair')} of "
+            f"cells (95 % {tables.interval(low, high)}, p = {one['holm']:.2g}), {one['verdict']}; the paper "
+            f"prints {tables.signed(one['published'], 2)}."
+        )
+
+
+def _multiplicity(cells: pd.DataFrame) -> str:
+    seen = int(cells["verdict"].isin(["higher", "lower"]).sum())
+    of = seen + int(cells["verdict"].isin(["consistent", "inconclusive"]).sum())
+    if not of:
+        return ""
+    return (
+        f"Of {many(of, 'comparison')} {0.05 * of:.1f} are expected outside by chance; {seen} are, and so "
+        f"many or more have a chance of {outside_by_chance(seen, of):.2g}."
+    )
+
+
+def _rules(results: Results) -> str:
+    """Whether the rules are older than what they judge."""
+    ages = results.cells["rule"].value_counts()
+    date, commit = rules.WRITTEN
+    parts = [
+        f"{word} the first run of {many(ages[word], 'cell')}"
+        for word in ("before", "after")
+        if word in ages
+    ]
+    if not parts:
+        return ""
+    return f"The rules of judgement were fixed on {date[:10]} (commit {commit[:7]}), {', '.join(parts)}."
 
 
 def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
     key = (
         "Top-1 test accuracy in percent after the last epoch: mean ± standard deviation (finished seeds; "
-        "k/n where k of n seeds finished). Below it the published number, which is one run, and "
+        "k/n where k of n seeds finished). Below it the published number, taken as one run, and "
         "Δ = replicated − published. The verdict compares the published number with the 95 % prediction "
-        "interval for one more run."
+        "interval for one more run, by a spread that the cells of the data set share; a cell that keeps "
+        "its own is marked noisy."
     )
     used = {verdict.partition(" (")[0] for verdict in results.cells["verdict"]}
-    meanings = [(word, meaning) for word, meaning in VERDICTS.items() if word in used]
-    caption = f"What the verdicts mean (margin: {MARGIN:g} points)"
+    meanings = [(word, meaning) for word, meaning in verdicts.CELL.items() if word in used]
+    caption = f"What the verdicts mean (too wide: more than {verdicts.WIDEST} noise floors)"
     legend = Table(caption, ("Verdict", "Meaning"), plain_rows(meanings))
     return Section("Tables 1 and 2", (Text(key), *accuracies, *tables.others(results), legend))
 
