@@ -273,19 +273,22 @@ def power(
     campaign: Annotated[
         str | None, typer.Argument(help="A campaign. Default: all of them.")
     ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Plan the tables under this protocol, before any run.")
+    ] = None,
     root: Root = HERE,
 ) -> None:
-    """Show how many seeds each cell needs before its verdict can be anything but inconclusive."""
+    """Show how many seeds and hours each cell, gain, claim and the overall answer need."""
     from replicate.workflows.power import power
 
-    print(plain(power(root, campaign)))
+    print(plain(power(root, campaign, protocol)))
 
 
 @app.command()
 @grouped
 def sensitivity(
     training: TrainingOptions,
-    entry: Annotated[str, typer.Argument(help="A point that the paper leaves open: A01 to A18.")],
+    entry: Annotated[str, typer.Argument(help="A point that the paper leaves open: A01 to A19.")],
     cells: Annotated[
         list[str] | None,
         typer.Argument(help="Cells, folders or globs. Default: the cell that the ledger names."),
