@@ -27,7 +27,9 @@ def test_all_claims_with_source_finding_and_outcome(replicate: Replicate) -> Non
     assert outcomes(out) == {name: "holds" if name in held else "fails" for name in names}
     assert "25 claims on the printed numbers: fails 19, holds 6." in out.splitlines()
     assert "  4 give less, or another cell's number: C12, C15, C16, C17" in out.splitlines()
-    assert "  Table 1 CIFAR10 FlexPool + Reg: -0.04 over FlexPool: C03, C19, C25" in out.splitlines()
+    assert (
+        "  Table 1 CIFAR10 FlexPool + Reg: -0.04 over FlexPool: C03, C19, C25" in out.splitlines()
+    )
     assert out.splitlines()[-1].startswith("14 of the 24 printed gains are larger than chance")
     for words in ("Section 4.4.1", "+0.69", "Consistent improvement with FlexPool"):
         assert words in out
@@ -54,7 +56,9 @@ def test_tables_that_differ_from_the_specs_are_one_line(
     path.write_text(path.read_text().replace("91.87", "92.00"))
     code, out, err = replicate("audit")
     assert (code, out) == (2, "")
-    assert re.fullmatch(r"error: experiments/table1/cifar10/flexpool-reg\.yaml: published: .*\n", err)
+    assert re.fullmatch(
+        r"error: experiments/table1/cifar10/flexpool-reg\.yaml: published: .*\n", err
+    )
 
 
 def test_a_broken_claim_is_one_line(replicate: Replicate, project: Path) -> None:

@@ -131,7 +131,9 @@ class LargestGainRow(Comparison):
         others = [gain for row, gain in gains.items() if row != self.row]
         ranked = sorted(gains.items(), key=lambda item: -item[1])
         row, largest = ranked[0]
-        fact = f"Table {self.table} {row}: {_which(self.columns)} {_signed(largest)}, the largest gain"
+        fact = (
+            f"Table {self.table} {row}: {_which(self.columns)} {_signed(largest)}, the largest gain"
+        )
         facts = () if row == self.row else (fact,)
         outcome = _all(gain_here > gain for gain in others)
         return Check(outcome, f"largest first: {_listed(dict(ranked))}", facts)

@@ -17,6 +17,7 @@
 Accuracies are percent and nothing is rounded.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def _aggregate(campaign: Campaign) -> list[str]:
     for found in rows_of_runs(campaign.runs_folder):
         if isinstance(found, CorruptRecord):
             corrupt.append(str(found))
+        elif wrong := _contradiction(campaign, found):
+            corrupt.append(f"{found.folder}: {wrong}")
         else:
             sound.append(found)
     counted = one_per_seed(campaign, sound)
@@ -134,6 +137,26 @@ def _write_oddities(path: Path, runs: Iterable[RunRows]) -> None:
         write_csv(table_of(rows, path.name), path)
     else:
         sums.remove(path)
+
+
+def _contradiction(campaign: Campaign, found: RunRows) -> str:
+    """In what a record is not what it says that it is; empty where it is, or of another campaign."""
+    if found.cell not in campaign.specs:
+        return ""
+    asked = campaign.request.seeds
+    if found.seed >= asked:
+        return f"seed {found.seed}: {asked} {'was' if asked == 1 else 'were'} asked for"
+    today = json.loads(campaign.specs[found.cell].identity)
+    if not _is_stale(campaign, found) and not _agree(found.spec, today):
+        return "its spec is not that of its id"
+    return ""
+
+
+def _agree(recorded: Any, today: Any) -> bool:
+    """Whether a record's spec says what today's does, where it speaks of it at all."""
+    if isinstance(recorded, dict) and isinstance(today, dict):
+        return all(_agree(recorded[key], value) for key, value in today.items() if key in recorded)
+    return bool(recorded == today)
 
 
 def _is_stale(campaign: Campaign, found: RunRows) -> bool:

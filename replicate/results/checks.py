@@ -4,7 +4,7 @@ They can come from anybody, and a number that was changed in one of them must no
 contradiction is one line that names the file, the line, the value and what it should be.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +52,21 @@ def agreed(campaign: Campaign, frames: Frames) -> dict[str, pd.DataFrame]:
 def refuse_other_tables(campaign: Campaign) -> None:
     """Refuse specs that print other numbers than experiments/paper/tables.yaml."""
     tables = read_tables(campaign.root)
-    absent = set(tables.cell_names()) - campaign.specs.keys()
-    if lines := check.problems(tables, campaign.cells, absent):
+    printed = set(tables.cell_names())
+    own = [cell for cell in campaign.cells if cell.name in printed]
+    if lines := check.problems(tables, own, printed - campaign.specs.keys()):
         raise UserError(lines[0])
 
 
 def _check_runs(campaign: Campaign, frames: Frames) -> None:
     path, runs = campaign.results / "runs.csv", frames["runs.csv"]
-    twice = runs.duplicated(["cell", "seed"])
-    _refuse(path, runs["seed"], ~twice, lambda row: f"a second row of {row['cell']}", runs)
-    asked = campaign.request.seeds
-    _refuse(path, runs["seed"], runs["seed"] < asked, lambda _: f"{asked} were asked for", runs)
+    once, asked = ~runs.duplicated(["cell", "seed"]), campaign.request.seeds
+    _refuse(
+        path, runs["seed"], once, "there is one row of each seed, and a second row of", runs["cell"]
+    )
+    _refuse(path, runs["seed"], runs["seed"] < asked, f"{asked} were asked for")
     for name, right in _of_specs(campaign.specs, runs).items():
-        _refuse(
-            path, runs[name], runs[name].astype(str) == right, lambda row: right[row.name], runs
-        )
+        _refuse(path, runs[name], _text(runs[name]) == right, "by its spec it is", right)
 
 
 def _of_specs(specs: Mapping[str, Spec], runs: pd.DataFrame) -> dict[str, pd.Series]:
@@ -86,13 +86,11 @@ def _of_specs(specs: Mapping[str, Spec], runs: pd.DataFrame) -> dict[str, pd.Ser
 def _check_keys(path: Path, frame: pd.DataFrame, runs: pd.DataFrame) -> None:
     """A run's id stands for one cell and one seed, in every file."""
     places = dict(zip(runs["run_id"], zip(runs["cell"], runs["seed"], strict=True), strict=True))
-    own = list(zip(frame["run_id"], frame["cell"], frame["seed"], strict=True))
+    own = zip(frame["run_id"], zip(frame["cell"], frame["seed"], strict=True), strict=True)
     later = path.name == "forecast.csv"  # knows runs that are still to come
-    good = [
-        places.get(one, (cell, seed) if later else None) == (cell, seed) for one, cell, seed in own
-    ]
-    _refuse(path, frame["run_id"], pd.Series(good, frame.index, dtype=bool), lambda row: (
-        f"runs.csv has no such run of {row['cell']} seed {row['seed']}"), frame)  # fmt: skip
+    good = [places.get(run, place if later else None) == place for run, place in own]
+    said = "runs.csv has no such run of this seed and cell"
+    _refuse(path, frame["run_id"], pd.Series(good, frame.index, dtype=bool), said, frame["cell"])
 
 
 def _check_epochs(path: Path, runs: pd.DataFrame, epochs: pd.DataFrame) -> None:
@@ -100,27 +98,25 @@ def _check_epochs(path: Path, runs: pd.DataFrame, epochs: pd.DataFrame) -> None:
     trained = epochs[epochs["epoch"] > 0].sort_values("epoch", kind="stable")
     by_run = trained.groupby("run_id")["accuracy"]
     known = runs[(runs["status"] == "done") & runs["run_id"].isin(trained["run_id"])]
-    for name, right in (("accuracy", by_run.last()), ("best_accuracy", by_run.max())):
-        expected = known["run_id"].map(right).astype(float)
-        good = np.isclose(known[name].astype(float), expected, rtol=0, atol=CLOSE)
-        said = lambda row, right=expected: f"epochs.csv.gz says {right[row.name]:g}"  # noqa: E731
-        _refuse(path, known[name], pd.Series(good, known.index), said, known)
+    for name, found in (("accuracy", by_run.last()), ("best_accuracy", by_run.max())):
+        right = known["run_id"].map(found).astype(float)
+        _refuse(path, known[name], _close(known[name], right), "epochs.csv.gz says", right)
 
 
 def _check_answers(path: Path, runs: pd.DataFrame, specs: Mapping[str, Spec]) -> None:
     """The number of images that a network got right is its accuracy."""
     known = runs[runs["right"].notna() & (runs["status"] == "done")]
     images = known["cell"].map({name: spec.test_images for name, spec in specs.items()})
-    expected = 100 * known["right"].astype(float) / images.astype(float)
-    good = np.isclose(known["accuracy"].astype(float), expected, rtol=0, atol=CLOSE)
-    said = lambda row: f"its accuracy is {row['accuracy']:g}"  # noqa: E731
-    _refuse(path, known["right"], pd.Series(good, known.index), said, known)
+    right = (known["accuracy"] * images.astype(float) / 100).round(6)
+    _refuse(path, known["right"], _close(known["right"], right), "by its accuracy it is", right)
 
 
 def _compared(
     path: Path, read: pd.DataFrame, made: pd.DataFrame, unknown: set[str]
 ) -> pd.DataFrame:
     """The table as it was made, with what only records tell as it was read."""
+    texts = {name: _text(made[name]) for name, kind in COLUMNS[path.name].items() if kind == "str"}
+    made = made.assign(**texts)
     if not len(read) and path.name != "cells.csv":
         return made
     if len(read) != len(made):
@@ -130,9 +126,7 @@ def _compared(
         column = read[name]
         if name in FROM_RECORDS or name in unknown or (name in LATER and _is_blank(column)):
             continue
-        given = _text(made[name])
-        said = lambda row, given=given: f"runs.csv gives {given[row.name]!r}"  # noqa: E731
-        _refuse(path, column, _alike(column, made[name]), said, read)
+        _refuse(path, column, _alike(column, made[name]), "runs.csv gives", _text(made[name]))
     return made.assign(**{name: read[name] for name in FROM_RECORDS & set(made)})
 
 
@@ -141,12 +135,12 @@ def _is_blank(column: pd.Series) -> bool:
 
 
 def _alike(read: pd.Series, made: pd.Series) -> pd.Series:
-    if read.dtype.kind in "fi":
-        found = np.isclose(
-            read.astype(float), made.astype(float), rtol=CLOSE, atol=CLOSE, equal_nan=True
-        )
-        return pd.Series(found, read.index)
-    return _text(read) == _text(made)
+    return _close(read, made) if read.dtype.kind in "fi" else _text(read) == _text(made)
+
+
+def _close(read: pd.Series, right: pd.Series) -> pd.Series:
+    ends = (one.astype(float) for one in (read, right))
+    return pd.Series(np.isclose(*ends, rtol=CLOSE, atol=CLOSE, equal_nan=True), read.index)
 
 
 def _text(column: pd.Series) -> pd.Series:
@@ -155,14 +149,13 @@ def _text(column: pd.Series) -> pd.Series:
 
 
 def _refuse(
-    path: Path,
-    column: pd.Series,
-    good: pd.Series,
-    why: Callable[[pd.Series], str],
-    frame: pd.DataFrame,
+    path: Path, column: pd.Series, good: pd.Series, but: str, right: pd.Series | None = None
 ) -> None:
     bad = column[~good.to_numpy(dtype=bool)]
     if len(bad):
         place: Any = bad.index[0]
-        value, said = str(bad.iloc[0])[:80], why(frame.loc[place])
-        raise UserError(f"{path}: line {place + 2}: {column.name} {value!r}, but {said}: {AGAIN}")
+        expected = "" if right is None else f" {str(right.loc[place])!r}"
+        value = str(bad.iloc[0])[:80]
+        raise UserError(
+            f"{path}: line {place + 2}: {column.name} {value!r}, but {but}{expected}: {AGAIN}"
+        )

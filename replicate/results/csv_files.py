@@ -121,7 +121,8 @@ def _once(column: pd.Series) -> Any:
 
 TESTS: dict[str, dict[str, Test]] = {
     "cells.csv": {
-        "cell": _once, "table": _one_of([1, 2, np.nan]), "published": _printed, "verdict": _word_of(verdicts.CELL),
+        "cell": _once, "table": _one_of([1, 2, np.nan]), "published": _printed,
+        "verdict": _word_of(verdicts.CELL),
         **dict.fromkeys(("asked", "n", "failed", "diverged", "sd"), _natural),
         **dict.fromkeys(("mean", "best_mean"), _percent),
     },

@@ -36,9 +36,12 @@ _AFTER = attrgetter("penalty", "train_accuracy", "accuracy", "seconds", "images_
 class RunRows:
     """What the CSV files hold of a run."""
 
+    folder: Path
     cell: str
     seed: int
     id: str
+    spec: dict[str, Any]
+    """As the record has it."""
     run: dict[str, Any]
     """Its row of runs.csv, but for `stale`."""
     provenance: dict[str, Any]
@@ -89,15 +92,18 @@ def read_folders(folders: Sequence[Path]) -> list[RunRows | CorruptRecord]:
 def _of_folder(folder: Path) -> RunRows | CorruptRecord | None:
     try:
         found = read_record(folder)
-        return None if found is None else _rows(found, _weights(folder, found))
+        return None if found is None else _rows(folder, found)
     except CorruptRecord as error:
         return error
 
 
-def _rows(found: Record, weights: Sequence[np.ndarray]) -> RunRows:
+def _rows(folder: Path, found: Record) -> RunRows:
     key = found.cell, found.seed, found.id
+    weights = _weights(folder, found)
     return RunRows(
+        folder,
         *key,
+        found.spec,
         run=_run(found),
         provenance=_provenance(found),
         epochs=member(_epochs(found), *key) if found.epochs else b"",

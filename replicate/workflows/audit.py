@@ -46,7 +46,9 @@ def audit(root: Path) -> str:
 def _kinds(findings: Sequence[Finding]) -> Iterator[str]:
     yield "Of those that fail"
     for kind, what in FAILS.items():
-        ids = [one.claim.id for one in findings if one.outcome == "fails" and one.claim.fails == kind]
+        ids = [
+            one.claim.id for one in findings if one.outcome == "fails" and one.claim.fails == kind
+        ]
         yield f"  {len(ids)} {what}: {', '.join(ids)}"
 
 
@@ -61,9 +63,13 @@ def _noise(tables: Tables, cells: Sequence[Cell]) -> str:
     numbers = Numbers(tables, ())
     images = {cell.name: cell.spec.test_images for cell in cells}
     pairs = [
-        pair for table in tables.numbers() for pair in numbers.pairs(table, tables.columns(table)[1:])
+        pair
+        for table in tables.numbers()
+        for pair in numbers.pairs(table, tables.columns(table)[1:])
     ]
-    larger = [pair for pair in pairs if abs(numbers.difference(pair)) > _chance(pair, numbers, images)]
+    larger = [
+        pair for pair in pairs if abs(numbers.difference(pair)) > _chance(pair, numbers, images)
+    ]
     return (
         f"{len(larger)} of the {len(pairs)} printed gains are larger than chance makes the difference of "
         "two single runs (1.96 times the noise floor of a difference)."
@@ -72,6 +78,8 @@ def _noise(tables: Tables, cells: Sequence[Cell]) -> str:
 
 def _chance(pair: Pair, numbers: Numbers, images: dict[str, int]) -> float:
     """95 % of the differences of two runs of networks that are equally good lie within so many points."""
-    names = {Place(one.table, one.row, one.column): cell_name(one) for one in numbers.tables.cells()}
+    names = {
+        Place(one.table, one.row, one.column): cell_name(one) for one in numbers.tables.cells()
+    }
     floors = [sd_ref(float(numbers.printed(one)), images[names[one]]) for one in pair]
     return Z * sqrt(sum(floor**2 for floor in floors))

@@ -24,8 +24,8 @@ COLUMNS = ("what", "seeds", "hours to go", "then it says")
 LEGEND = f"""\
 Planned with the spread measured where two seeds tell of one, else with the noise floor times the factor
 that the trained cells of the table show. A cell is settled when the prediction interval is no wider than
-{WIDEST} noise floors; the others when they come out with a power of {POWER:.0%}, if the printed numbers are the
-truth. Never: not with {MOST_SEEDS} seeds either. Hours: the missing runs, one after the other."""
+{WIDEST} noise floors; the others when they come out with a power of {POWER:.0%}, if the printed numbers
+are the truth. Never: not with {MOST_SEEDS} seeds either. Hours: the missing runs, one after the other."""
 
 
 def power(root: Path, name: str | None = None, protocol: str | None = None) -> str:
@@ -61,7 +61,9 @@ def _of_protocol(root: Path, protocol: str) -> str:
     opened = [open_campaign(root, one) for one in campaign_names(root)]
     names = catalogue.offered(root, [], protocol)
     title = f"Protocol {protocol}, before any run"
-    return _text(root, title, resolve.load(root, names, protocol), list(filter(_has_results, opened)))
+    return _text(
+        root, title, resolve.load(root, names, protocol), list(filter(_has_results, opened))
+    )
 
 
 def _has_results(campaign: Campaign) -> bool:
@@ -88,7 +90,11 @@ def _text(
     )
     spread = ", ".join(f"{factor:.1f} in Table {table}" for table, factor in sorted(found.items()))
     line = f"{title}. Spread over the noise floor: {spread or 'not measured yet, taken as 1'}."
-    shown = [as_text(Table(name, COLUMNS, plain_rows([tuple(_row(n)) for n in needs]))) for name, needs in parts if needs]
+    shown = [
+        as_text(Table(name, COLUMNS, plain_rows([tuple(_row(n)) for n in needs])))
+        for name, needs in parts
+        if needs
+    ]
     return "\n\n".join([line, *shown])
 
 
@@ -122,7 +128,9 @@ def _plan(
         if one := printed.get(cell.name):
             row = rows.get(cell.name, {"n": 0, "sd": np.nan, "spread": np.nan})
             floor = noise.sd_ref(one.accuracy, cell.spec.test_images)
-            known = row["spread"] if np.isfinite(row["spread"]) else found.get(one.table, 1.0) * floor
+            known = (
+                row["spread"] if np.isfinite(row["spread"]) else found.get(one.table, 1.0) * floor
+            )
             seconds = forecast.seconds(cell.spec, speeds) if speeds else float("nan")
             planned[Place(one.table, one.row, one.column)] = Planned(
                 one, floor, float(known), int(row["n"]), seconds
