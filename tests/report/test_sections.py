@@ -13,6 +13,7 @@ from replicate.report.render import as_markdown
 from replicate.report.sections.overview import document
 from replicate.results import aggregate
 from replicate.results.read import read_results
+from tests.report.conftest import aged
 
 AVERAGE, FLEX, REG = (
     f"table1/cifar10/{method}" for method in ("avgpool", "flexpool", "flexpool-reg")
