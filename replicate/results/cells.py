@@ -45,7 +45,7 @@ class Seeds:
 
     def values(self, reading: str) -> np.ndarray:
         """Accuracies in percent."""
-        found: np.ndarray = self.done[reading].to_numpy(dtype=float)
+        found: np.ndarray = self.done[reading].dropna().to_numpy(dtype=float)
         return found
 
     def count(self, status: str) -> int:
@@ -172,7 +172,7 @@ def _judged(one: Seeds, last: Spread, best: Spread) -> dict[str, Any]:
         "sd_ref": digits(sd_ref(one.spec, float(_facts(one)["mean"]))),
         "spread": digits(last.sd),
         "df": digits(last.df),
-        "noisy": str(last.noisy),
+        "noisy": str(last.noisy or _is_wide(one.sample(LAST))),
         "predicted_low": digits(predicted.low),
         "predicted_high": digits(predicted.high),
         "plain_low": digits(plain.low),
@@ -180,6 +180,10 @@ def _judged(one: Seeds, last: Spread, best: Spread) -> dict[str, Any]:
         "best_verdict": _verdict(one, _predicted(one, BEST, best)),
         "calibration": digits(images.calibration(one.answers)),
     }
+
+
+def _is_wide(own: Sample) -> bool:
+    return own.sd > verdicts.NOISY * own.scale
 
 
 def sd_ref(spec: Spec, mean: float) -> float:

@@ -71,7 +71,10 @@ def _check_runs(campaign: Campaign, frames: Frames) -> None:
 
 def _of_specs(specs: Mapping[str, Spec], runs: pd.DataFrame) -> dict[str, pd.Series]:
     """What the specs say of each run, as text; of a stale one, what it says itself."""
-    rows = [(specs[row.cell], int(row.seed), row.run_id) for row in runs.itertuples()]
+    rows = [
+        (specs[cell], int(seed), str(run_id))
+        for cell, seed, run_id in zip(runs["cell"], runs["seed"], runs["run_id"], strict=True)
+    ]
     ids = [spec.run_id(seed) for spec, seed, _ in rows]
     stale = [str(own != right) for (*_, own), right in zip(rows, ids, strict=True)]
     found = {
@@ -139,8 +142,8 @@ def _alike(read: pd.Series, made: pd.Series) -> pd.Series:
 
 
 def _close(read: pd.Series, right: pd.Series) -> pd.Series:
-    ends = (one.astype(float) for one in (read, right))
-    return pd.Series(np.isclose(*ends, rtol=CLOSE, atol=CLOSE, equal_nan=True), read.index)
+    one, other = (column.to_numpy(dtype=float, na_value=np.nan) for column in (read, right))
+    return pd.Series(np.isclose(one, other, rtol=CLOSE, atol=CLOSE, equal_nan=True), read.index)
 
 
 def _text(column: pd.Series) -> pd.Series:

@@ -59,6 +59,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "question": "str", "scope": "str", "rows": "int", "cells": "str", "n": "int",
         "gain": "float", "df": "float", "low": "float", "high": "float", "p": "float",
         "holm": "float", "verdict": "str", "published": "float", "against": "str", "rule": "str",
+        "images_low": "float", "images_high": "float",
     },
     "claims.csv": {
         "claim": "str", "printed": "str", "verdict": "str", "why": "str", "rule": "str",

@@ -173,9 +173,11 @@ def factors(cells: pd.DataFrame, images: Mapping[str, int]) -> dict[int, float]:
         cells: rows of cells.csv; images: in the test set, by cell.
     """
     known = cells[(cells["n"] > 1) & cells["table"].notna()]
-    floors = [noise.sd_ref(row.mean, images[row.cell]) for row in known.itertuples(name="Row")]
-    ratios = known.assign(square=(known["sd"] / floors) ** 2, df=known["n"] - 1)
-    return {
-        int(table): float(np.sqrt(np.average(own["square"], weights=own["df"])))
-        for table, own in ratios.groupby("table")
-    }
+    floors = [
+        noise.sd_ref(mean, images[cell])
+        for cell, mean in zip(known["cell"], known["mean"], strict=True)
+    ]
+    squares = (known["sd"] / floors) ** 2 * (known["n"] - 1)
+    tables = known["table"].astype(int)
+    sums, dfs = squares.groupby(tables).sum(), (known["n"] - 1).groupby(tables).sum()
+    return {int(table): float(value) for table, value in np.sqrt(sums / dfs).to_dict().items()}
