@@ -88,7 +88,7 @@ FAULTS: dict[str, tuple[str, Callable[[Frame], Frame], str]] = {
     "an sd": ("cells.csv", put("sd", "0.01"), "sd '0.01'"),
     "an end of an interval": ("cells.csv", put("low", "90.0"), "low '90.0'"),
     "ends of an interval swapped": ("cells.csv", swap("low", "high"), "low"),
-    "a verdict": ("cells.csv", put("verdict", "consistent"), "verdict 'consistent', but runs.csv gives 'lower'"),
+    "a verdict": ("cells.csv", put("verdict", "consistent"), "'consistent', but runs.csv gives 'lower'"),
     "a published number": ("cells.csv", put("published", "91.64"), "'91.64', but runs.csv gives '91.63'"),
     "a count": ("cells.csv", put("n", "4"), "n '4', but runs.csv gives '3'"),
     "seeds asked for": ("cells.csv", put("asked", "2"), "asked '2'"),
