@@ -10,7 +10,7 @@ import pandas as pd
 
 from replicate.paper import noise
 from replicate.plan.campaign import Campaign
-from replicate.results import images, rules, statistics, verdicts
+from replicate.results import images, statistics, verdicts
 from replicate.results.csv_files import digits, table_of
 from replicate.results.images import Seen
 from replicate.results.origins import mixed
@@ -95,13 +95,11 @@ def cells_table(
     seeds = list(_seeds(campaign, runs, answers or {}))
     last, best = spreads(seeds, LAST), spreads(seeds, BEST)
     differ = mixed(runs, provenance)
-    began = first_runs(provenance)
     rows = [
         {
             **_facts(one),
             **_judged(one, last[one.cell.name], best[one.cell.name]),
             "mixed": "; ".join(differ.get(one.cell.name, ())) or None,
-            "rule": rules.age("cells", began.get(one.cell.name, "")),
         }
         for one in seeds
     ]

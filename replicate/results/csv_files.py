@@ -44,7 +44,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "high": "float", "best_mean": "float", "delta": "float", "verdict": "str", "mixed": "str",
         "sd_ref": "float", "spread": "float", "df": "float", "noisy": "str",
         "predicted_low": "float", "predicted_high": "float", "plain_low": "float",
-        "plain_high": "float", "best_verdict": "str", "calibration": "float", "rule": "str",
+        "plain_high": "float", "best_verdict": "str", "calibration": "float",
     },
     "gains.csv": {
         "cell": "str", "table": "int", "row": "str", "column": "str", "n": "int", "gain": "float",
@@ -86,7 +86,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
 }  # fmt: skip
 
 LATER = {
-    "parameters", "flops", "right", "code", "within", "sd_ref", "spread", "df", "noisy", "rule",
+    "parameters", "flops", "right", "code", "within", "sd_ref", "spread", "df", "noisy",
     "predicted_low", "predicted_high", "plain_low", "plain_high", "best_verdict", "calibration",
 }  # fmt: skip
 """Columns that files written before them lack: read as unknown."""

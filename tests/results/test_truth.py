@@ -82,7 +82,7 @@ def test_the_committed_campaign_has_the_answers_found_by_hand() -> None:
     assert list(found["gain"]) == pytest.approx([-0.50, -1.26, -2.02], abs=0.005)
     assert list(found["rows"]) == [4, 4, 4]
     assert list(found["verdict"]) == ["not settled", "not settled", "loss"]
-    assert set(results.cells["rule"]) == {"after"}
+    assert set(results.gains["rule"]) == {"after"}
 
 
 # --- what is said of single things

@@ -1,6 +1,7 @@
 """The sections of a report, in the order a sceptical reader wants them."""
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -30,6 +31,7 @@ from replicate.report.sections import (
     provenance,
 )
 from replicate.results import rules, verdicts
+from replicate.results.cells import first_runs
 from replicate.results.power import factors
 from replicate.results.read import Results, records
 from replicate.results.statistics import outside_by_chance
@@ -118,7 +120,8 @@ def _multiplicity(cells: pd.DataFrame) -> str:
 
 def _rules(results: Results) -> str:
     """Whether the rules are older than what they judge."""
-    ages = results.cells["rule"].value_counts()
+    began = first_runs(results.provenance)
+    ages = Counter(rules.age("cells", began.get(str(cell), "")) for cell in results.cells.index)
     date, commit = rules.WRITTEN
     parts = [
         f"{word} the first run of {many(ages[word], 'cell')}"
