@@ -191,4 +191,5 @@ def factors(cells: pd.DataFrame, images: Mapping[str, int]) -> dict[int, float]:
     squares = (known["sd"] / floors) ** 2 * (known["n"] - 1)
     tables = known["table"].astype(int)
     sums, dfs = squares.groupby(tables).sum(), (known["n"] - 1).groupby(tables).sum()
-    return {int(table): float(value) for table, value in np.sqrt(sums / dfs).to_dict().items()}
+    found = np.sqrt(sums / dfs)
+    return dict(zip(found.index.tolist(), found.tolist(), strict=True))
