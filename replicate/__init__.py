@@ -22,7 +22,8 @@ __all__ = ["plot", "read"]
 
 
 def read(campaign: str, root: str | Path = ".") -> "Results":
-    """The tables of a campaign as data frames: runs, cells, epochs, pools, maps, provenance.
+    """The tables of a campaign as data frames: runs, cells, gains, overall, claims, epochs, pools, maps,
+    provenance.
 
     Raises:
         UserError: no such campaign, or it has no results yet.

@@ -16,6 +16,7 @@ from replicate.options import (
     DATA,
     EVERY,
     HERE,
+    PROTOCOLS,
     Begun,
     CacheDir,
     CampaignOptions,
@@ -318,20 +319,26 @@ def audit(as_json: Json = False, root: Root = HERE) -> None:
 @app.command()
 def power(
     campaign: Campaigns = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=PROTOCOLS, help="Plan the tables under this protocol, before any run."
+        ),
+    ] = None,
     as_json: Json = False,
     root: Root = HERE,
 ) -> None:
-    """Show how many seeds each cell needs before its verdict can be anything but inconclusive."""
+    """Show how many seeds and hours each cell, gain, claim and the overall answer need."""
     from replicate.workflows.power import power
 
-    print(plain(power(root, campaign, as_json)))
+    print(plain(power(root, campaign, protocol, as_json)))
 
 
 @app.command()
 @grouped
 def sensitivity(
     training: TrainingOptions,
-    entry: Annotated[str, typer.Argument(help="A point that the paper leaves open: A01 to A18.")],
+    entry: Annotated[str, typer.Argument(help="A point that the paper leaves open: A01 to A19.")],
     cells: Annotated[
         list[str] | None,
         typer.Argument(help="Cells, folders or globs. Default: the cell that the ledger names."),

@@ -23,9 +23,14 @@ def test_all_claims_with_source_finding_and_outcome(replicate: Replicate) -> Non
     code, out, err = replicate("audit")
     assert (code, err) == (0, "")
     held = {"C02", "C04", "C05", "C10", "C11", "C21"}
-    names = [f"C{number:02}" for number in range(1, 24)]
+    names = [f"C{number:02}" for number in range(1, 26)]
     assert outcomes(out) == {name: "holds" if name in held else "fails" for name in names}
-    assert out.splitlines()[-1] == "23 claims on the printed numbers: fails 17, holds 6."
+    assert "25 claims on the printed numbers: fails 19, holds 6." in out.splitlines()
+    assert "  4 give less, or another cell's number: C12, C15, C16, C17" in out.splitlines()
+    assert (
+        "  Table 1 CIFAR10 FlexPool + Reg: -0.04 over FlexPool: C03, C19, C25" in out.splitlines()
+    )
+    assert out.splitlines()[-1].startswith("14 of the 24 printed gains are larger than chance")
     for words in ("Section 4.4.1", "+0.69", "Consistent improvement with FlexPool"):
         assert words in out
 
@@ -35,12 +40,25 @@ def test_a_wrong_printed_number_changes_the_right_claims(
 ) -> None:
     """Table 1, CIFAR10, FlexPool + Reg above FlexPool: the row rises, and nothing else turns."""
     before = outcomes(replicate("audit")[1])
-    path = project / "experiments/paper/tables.yaml"
-    assert path.read_text().count("91.87") == 1
-    path.write_text(path.read_text().replace("91.87", "92.00"))
+    spec = project / "experiments/table1/cifar10/flexpool-reg.yaml"
+    for path in (project / "experiments/paper/tables.yaml", spec):
+        assert path.read_text().count("91.87") == 1
+        path.write_text(path.read_text().replace("91.87", "92.00"))
     after = outcomes(replicate("audit")[1])
-    assert {name for name in after if after[name] != before[name]} == {"C03"}
+    assert {name for name in after if after[name] != before[name]} == {"C03", "C25"}
     assert after["C03"] == "holds"
+
+
+def test_tables_that_differ_from_the_specs_are_one_line(
+    replicate: Replicate, project: Path
+) -> None:
+    path = project / "experiments/paper/tables.yaml"
+    path.write_text(path.read_text().replace("91.87", "92.00"))
+    code, out, err = replicate("audit")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(
+        r"error: experiments/table1/cifar10/flexpool-reg\.yaml: published: .*\n", err
+    )
 
 
 def test_a_broken_claim_is_one_line(replicate: Replicate, project: Path) -> None:

@@ -1,7 +1,7 @@
-"""The paper's claims, and their audit on the printed tables or on replicated means."""
+"""The paper's claims, and their audit on the printed tables."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from replicate.files.typed import Part, read_yaml
-from replicate.paper.numbers import Figure, Many, Numbers, Pair, Place, Text
+from replicate.paper.numbers import Figure, Many, Numbers, Pair, Text
 from replicate.paper.rules import AnyRule, Check, Comparison, Outcome, Rule
 from replicate.paper.tables import Tables
 
@@ -25,16 +25,14 @@ class Claim(Part):
     """A short paraphrase."""
     combine: Literal["all", "any"] = "all"
     """Whether all rules must hold, or any one: then each is a way to read the claim."""
+    fails: Literal["more", "other", "editorial"] | None = None
+    """How it fails on the printed numbers; null where it holds."""
     rules: Many[AnyRule]
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
+        """The rules that speak of what the method does, not only of what is printed."""
         return tuple(rule for rule in self.rules if isinstance(rule, Comparison))
-
-    @property
-    def testable_on_runs(self) -> bool:
-        """Whether any rule speaks of what the method does, not only of what is printed."""
-        return bool(self.comparisons)
 
 
 class _ClaimsFile(Part):
@@ -84,10 +82,15 @@ def audit(tables: Tables, figures: Sequence[Figure], claims: Iterable[Claim]) ->
     return [_find(claim, claim.rules, numbers) for claim in claims]
 
 
-def retest(tables: Tables, means: Mapping[Place, float], claims: Iterable[Claim]) -> list[Finding]:
-    """The testable claims' comparisons against replicated means; places without one are unknown."""
-    numbers = Numbers(tables, (), means)
-    return [_find(claim, claim.comparisons, numbers) for claim in claims if claim.testable_on_runs]
+def shared_facts(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """What more than one claim fails by, and the claims, most of them first."""
+    found: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.outcome == "fails":
+            for fact in dict.fromkeys(fact for check in finding.checks for fact in check.facts):
+                found.setdefault(fact, []).append(finding.claim.id)
+    several = {fact: ids for fact, ids in found.items() if len(ids) > 1}
+    return dict(sorted(several.items(), key=lambda item: -len(item[1])))
 
 
 def compared(tables: Tables, claim: Claim) -> list[Pair]:

@@ -1,6 +1,6 @@
-"""What rules look at: the numbers as printed, as drawn and as replicated."""
+"""What rules look at: the numbers as printed and as drawn."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple, Self, TypeVar
@@ -65,11 +65,10 @@ class Figure(Part):
 
 @dataclass(frozen=True)
 class Numbers:
-    """What rules look at: the printed numbers, or replicated means in their places."""
+    """What rules look at."""
 
     tables: Tables
     figures: Sequence[Figure]
-    means: Mapping[Place, float] | None = None
 
     def printed(self, place: Place) -> Decimal:
         """Raises UserError where the paper has no such place: the rule is wrong."""
@@ -79,17 +78,8 @@ class Numbers:
             raise UserError(f"{place}: no such place; choose from {', '.join([*rows, *columns])}")
         return self.tables.value(table, row, column)
 
-    def value(self, place: Place) -> Decimal | None:
-        """The number to judge by; None where there is no replicated mean (yet)."""
-        printed = self.printed(place)
-        if self.means is None:
-            return printed
-        mean = Decimal(self.means.get(place, float("nan")))
-        return mean if mean.is_finite() else None
-
-    def difference(self, pair: Pair) -> Decimal | None:
-        of, over = self.value(pair.of), self.value(pair.over)
-        return None if of is None or over is None else of - over
+    def difference(self, pair: Pair) -> Decimal:
+        return self.printed(pair.of) - self.printed(pair.over)
 
     def pairs(self, table: int, columns: Sequence[str]) -> list[Pair]:
         """Row by row, each of `columns` with the table's first column, average pooling."""
@@ -100,15 +90,10 @@ class Numbers:
             for column in columns
         ]
 
-    def gains(self, table: int, columns: Sequence[str]) -> dict[str, Decimal | None]:
-        """Each row's largest of `columns` minus average pooling; None while one is unknown."""
-        gains: dict[str, list[Decimal | None]] = {}
+    def gains(self, table: int, columns: Sequence[str]) -> dict[str, Decimal]:
+        """Each row's largest of `columns` minus average pooling."""
+        gains: dict[str, Decimal] = {}
         for pair in self.pairs(table, columns):
-            gains.setdefault(pair.of.row, []).append(self.difference(pair))
-        return {row: _largest(values) for row, values in gains.items()}
-
-
-def _largest(values: Iterable[Decimal | None]) -> Decimal | None:
-    known = list(values)
-    present = [value for value in known if value is not None]
-    return max(present) if len(present) == len(known) else None
+            gain = self.difference(pair)
+            gains[pair.of.row] = max(gain, gains.get(pair.of.row, gain))
+        return gains

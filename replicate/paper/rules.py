@@ -1,7 +1,7 @@
-"""Typed rules: statements that the paper's numbers, or replicated means, can contradict."""
+"""Typed rules: statements that the paper's numbers can contradict."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
@@ -19,6 +19,8 @@ class Check(NamedTuple):
     outcome: Outcome
     says: str
     """What the numbers say."""
+    facts: tuple[str, ...] = ()
+    """Each number that stands against the rule, worded alike whichever rule it is."""
 
 
 class Rule(Part):
@@ -42,14 +44,15 @@ class Positive(Comparison):
     def check(self, numbers: Numbers) -> Check:
         gains = {pair: numbers.difference(pair) for pair in self.pairs(numbers)}
         against = [
-            f"{pair.over} {_percent(numbers.value(pair.over))}, "
-            f"{pair.of.column} {_percent(numbers.value(pair.of))}"
+            f"{pair.over} {_rounded(numbers.printed(pair.over))}, "
+            f"{pair.of.column} {_rounded(numbers.printed(pair.of))}"
             for pair, gain in gains.items()
-            if gain is not None and gain <= 0
+            if gain <= 0
         ]
         all_gains = [f"{pair.of.row} {_signed(gain)}" for pair, gain in gains.items()]
-        outcome = _all(None if gain is None else gain > 0 for gain in gains.values())
-        return Check(outcome, "; ".join(against) or ", ".join(all_gains))
+        facts = tuple(_fact(pair, gain) for pair, gain in gains.items() if gain <= 0)
+        says = "; ".join(against) or ", ".join(all_gains)
+        return Check(_all(gain > 0 for gain in gains.values()), says, facts)
 
 
 class BeatsBaseline(Positive):
@@ -97,11 +100,15 @@ class GainsInRange(Comparison):
         inside = [self._holds(gain) for gains in by_table.values() for gain in gains.values()]
         listed = "; ".join(f"Table {table}: {_listed(gains)}" for table, gains in by_table.items())
         count = f"{inside.count(False)} of {len(inside)} outside {self.low} to {self.high}"
-        return Check(_all(inside), f"{listed}: {count}")
+        facts = tuple(
+            f"Table {table} {row}: {_which(self.columns)} {_signed(gain)}"
+            for table, gains in by_table.items()
+            for row, gain in gains.items()
+            if not self._holds(gain)
+        )
+        return Check(_all(inside), f"{listed}: {count}", facts)
 
-    def _holds(self, gain: Decimal | None) -> bool | None:
-        if gain is None:
-            return None
+    def _holds(self, gain: Decimal) -> bool:
         return self.low - self.tolerance <= gain <= self.high + self.tolerance
 
 
@@ -122,10 +129,14 @@ class LargestGainRow(Comparison):
             raise UserError(f"Table {self.table} has no row {self.row!r}: {', '.join(gains)}")
         gain_here = gains[self.row]
         others = [gain for row, gain in gains.items() if row != self.row]
-        outcome = _all(
-            None if gain_here is None or gain is None else gain_here > gain for gain in others
+        ranked = sorted(gains.items(), key=lambda item: -item[1])
+        row, largest = ranked[0]
+        fact = (
+            f"Table {self.table} {row}: {_which(self.columns)} {_signed(largest)}, the largest gain"
         )
-        return Check(outcome, f"largest first: {_listed(_ranked(gains))}")
+        facts = () if row == self.row else (fact,)
+        outcome = _all(gain_here > gain for gain in others)
+        return Check(outcome, f"largest first: {_listed(dict(ranked))}", facts)
 
 
 class GainAbout(Comparison):
@@ -142,16 +153,18 @@ class GainAbout(Comparison):
         return [Pair(self.of, self.over)]
 
     def check(self, numbers: Numbers) -> Check:
-        gain = numbers.difference(Pair(self.of, self.over))
+        pair = Pair(self.of, self.over)
+        gain = numbers.difference(pair)
         holds = self._holds(gain)
         over = self.over.column if self.over.table == self.of.table else str(self.over)
         says = f"{self.of} over {over}: {_signed(gain)}"
-        if holds is False:
-            says += f", not {self.about:+}" + _elsewhere(self._found_in_other_table(numbers))
-        return Check(_all([holds]), says)
+        if holds:
+            return Check("holds", says)
+        says += f", not {self.about:+}" + _elsewhere(self._found_in_other_table(numbers))
+        return Check("fails", says, (_fact(pair, gain),))
 
-    def _holds(self, gain: Decimal | None) -> bool | None:
-        return None if gain is None else abs(gain - self.about) <= self.tolerance
+    def _holds(self, gain: Decimal) -> bool:
+        return abs(gain - self.about) <= self.tolerance
 
     def _found_in_other_table(self, numbers: Numbers) -> Iterator[str]:
         for table in numbers.tables.numbers():
@@ -180,8 +193,8 @@ class OrderingOfMeans(Comparison):
             column: (_mean(numbers, self.higher, column), _mean(numbers, self.lower, column))
             for column in numbers.tables.columns(self.higher)
         }
-        outcome = _all(None if a is None or b is None else a > b for a, b in means.values())
-        listed = ", ".join(f"{c} {_percent(b)} / {_percent(a)}" for c, (a, b) in means.items())
+        outcome = _all(a > b for a, b in means.values())
+        listed = ", ".join(f"{c} {_rounded(b)} / {_rounded(a)}" for c, (a, b) in means.items())
         return Check(outcome, f"column means, Table {self.lower} / Table {self.higher}: {listed}")
 
 
@@ -197,7 +210,8 @@ class Value(Rule):
         if self._holds(value):
             return Check("holds", f"{self.place}: {value}")
         elsewhere = _elsewhere(self._found_in_other_table(numbers))
-        return Check("fails", f"{self.place}: {value}, not {self.stated}{elsewhere}")
+        says = f"{self.place}: {value}, not {self.stated}{elsewhere}"
+        return Check("fails", says, (f"{self.place}: {value}",))
 
     def _holds(self, value: Decimal) -> bool:
         stated = Decimal(self.stated)
@@ -274,28 +288,22 @@ AnyRule = Annotated[
 ]
 
 
-def _all(results: Iterable[bool | None]) -> Outcome:
-    """One False is enough to fail; holds only if all are known and there is something to know."""
-    known = list(results)
-    if False in known:
-        return "fails"
-    return "holds" if known and None not in known else "cannot be checked"
+def _all(results: Iterable[bool]) -> Outcome:
+    return "holds" if all(results) else "fails"
 
 
-def _ranked(gains: Mapping[str, Decimal | None]) -> dict[str, Decimal | None]:
-    """Largest first, unknown last."""
-
-    def size(row: str) -> Decimal:
-        gain = gains[row]
-        return Decimal("-Infinity") if gain is None else gain
-
-    return {row: gains[row] for row in sorted(gains, key=size, reverse=True)}
+def _fact(pair: Pair, gain: Decimal) -> str:
+    over = pair.over.column if pair.over.table == pair.of.table else str(pair.over)
+    return f"{pair.of}: {_signed(gain)} over {over}"
 
 
-def _mean(numbers: Numbers, table: int, column: str) -> Decimal | None:
-    values = [numbers.value(Place(table, row, column)) for row in numbers.tables.rows(table)]
-    present = [value for value in values if value is not None]
-    return sum(present, Decimal()) / len(values) if len(present) == len(values) else None
+def _which(columns: Sequence[str]) -> str:
+    return columns[0] if len(columns) == 1 else "the best column"
+
+
+def _mean(numbers: Numbers, table: int, column: str) -> Decimal:
+    values = [numbers.printed(Place(table, row, column)) for row in numbers.tables.rows(table)]
+    return sum(values, Decimal()) / len(values)
 
 
 def _elsewhere(places: Iterable[str]) -> str:
@@ -303,16 +311,12 @@ def _elsewhere(places: Iterable[str]) -> str:
     return f" ({listed})" if listed else ""
 
 
-def _listed(gains: Mapping[str, Decimal | None]) -> str:
+def _listed(gains: Mapping[str, Decimal]) -> str:
     return ", ".join(f"{row} {_signed(gain)}" for row, gain in gains.items())
 
 
-def _percent(value: Decimal | None) -> str:
-    return "no number" if value is None else f"{_rounded(value)}"
-
-
-def _signed(value: Decimal | None) -> str:
-    return "no number" if value is None else f"{_rounded(value):+}"
+def _signed(value: Decimal) -> str:
+    return f"{_rounded(value):+}"
 
 
 def _rounded(value: Decimal) -> Decimal:

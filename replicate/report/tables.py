@@ -73,6 +73,7 @@ def accuracy(cell: Row, published: Published) -> Entry:
         second,
         _unfinished(cell),
         _mixed(cell),
+        _marks(cell),
         verdict,
         sort=cell.get("mean"),
         tone=verdict,
@@ -95,6 +96,14 @@ def _unfinished(cell: Row) -> str:
 
 def _mixed(cell: Row) -> str:
     return f"mixed {cell['mixed']}" if cell["mixed"] else ""
+
+
+def _marks(cell: Row) -> str:
+    """That its spread is its own, and that the other reading of the published number has another word."""
+    other = cell.get("best_verdict") or cell["verdict"]
+    marks = ["noisy"] if cell.get("noisy") == "True" else []
+    marks += [f"best epoch: {other}"] if other != cell["verdict"] else []
+    return ", ".join(marks)
 
 
 def best(cell: Row, published: Published) -> Entry:

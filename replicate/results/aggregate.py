@@ -3,6 +3,9 @@
     runs.csv        one row per run: what was measured, however often it was interrupted
     cells.csv       one row per cell: seeds, mean, spread, the published number, the verdict, and
                     what was not the same for all its seeds
+    gains.csv       one row per gain over average pooling: both intervals, p value, the published one
+    overall.csv     one row per question and scope: the mean gain over the data sets at hand
+    claims.csv      one row per claim of the paper and difference that it is about: the claim's verdict
     provenance.csv  one row per run: code, libraries, device, time
     epochs.csv.gz   one row per run and epoch
     pools.csv.gz    one row per run, head and channel: the sum of FlexPool's weights (Eq. 2)
@@ -14,12 +17,12 @@
 Accuracies are percent and nothing is rounded.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from replicate.errors import UserError
 from replicate.files import atomic
@@ -27,10 +30,11 @@ from replicate.files import checksums as sums
 from replicate.plan.campaign import Campaign
 from replicate.records import run_folder
 from replicate.records.record import CorruptRecord
-from replicate.results import statistics
+from replicate.results import images
 from replicate.results.csv_files import COLUMNS, read_csv, table_of, write_csv
-from replicate.results.origins import mixed
-from replicate.results.rows import RunRows, mean, member, rows_of_runs
+from replicate.results.judgement import judged
+from replicate.results.rows import RunRows, mean, member, names, rows_of_runs
+from replicate.text import series
 
 
 def aggregate(campaign: Campaign) -> list[str]:
@@ -50,15 +54,22 @@ def _aggregate(campaign: Campaign) -> list[str]:
     for found in rows_of_runs(campaign.runs_folder):
         if isinstance(found, CorruptRecord):
             corrupt.append(str(found))
+        elif wrong := _contradiction(campaign, found):
+            corrupt.append(f"{found.folder}: {wrong}")
         else:
             sound.append(found)
     counted = one_per_seed(campaign, sound)
-    runs = table_of(({**one.run, "stale": _is_stale(campaign, one)} for one in counted), "runs.csv")
+    runs = table_of((_run(campaign, one) for one in counted), "runs.csv")
     provenance = table_of((one.provenance for one in counted), "provenance.csv")
+    answers = {
+        (one.cell, one.seed): images.seen(one.answers, campaign.specs[one.cell].test_images)
+        for one in counted
+        if one.answers
+    }
     tables = {
         "runs.csv": runs,
-        "cells.csv": cells_table(campaign, runs, provenance),
         "provenance.csv": provenance,
+        **judged(campaign, runs, provenance, answers),
         "maps.csv.gz": table_of(_maps(counted), "maps.csv.gz"),
     }
     for name, table in tables.items():
@@ -67,6 +78,12 @@ def _aggregate(campaign: Campaign) -> list[str]:
     _join(campaign.results / "pools.csv.gz", (one.pools for one in counted))
     _write_oddities(campaign.results / "oddities.csv", counted)
     return corrupt
+
+
+def _run(campaign: Campaign, found: RunRows) -> dict[str, Any]:
+    """Its row of runs.csv."""
+    stale = _is_stale(campaign, found)
+    return {**found.run, "stale": stale, **({} if stale else names(campaign.specs[found.cell]))}
 
 
 def refuse_to_forget(campaign: Campaign) -> None:
@@ -109,21 +126,6 @@ def one_per_seed(campaign: Campaign, runs: Iterable[RunRows]) -> list[RunRows]:
     return list(first.values())
 
 
-def cells_table(campaign: Campaign, runs: pd.DataFrame, provenance: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell of the campaign, with or without runs.
-
-    Args:
-        runs: of runs.csv; provenance: of provenance.csv.
-    """
-    by_cell = dict(tuple(runs.groupby("cell")))
-    none = runs.iloc[:0]
-    rows = [_cell(campaign, cell, by_cell.get(cell.name, none)) for cell in campaign.cells]
-    differ = mixed(runs, provenance)
-    for row in rows:
-        row["mixed"] = "; ".join(differ.get(row["cell"], ())) or None
-    return table_of(rows, "cells.csv")
-
-
 def _join(path: Path, members: Iterable[bytes]) -> None:
     """Write compressed rows below the names of their columns."""
     with sums.replacing(path) as file:
@@ -144,42 +146,29 @@ def _write_oddities(path: Path, runs: Iterable[RunRows]) -> None:
         sums.remove(path)
 
 
+def _contradiction(campaign: Campaign, found: RunRows) -> str:
+    """In what a record is not what it says that it is; empty where it is, or of another campaign."""
+    if found.cell not in campaign.specs:
+        return ""
+    asked = campaign.request.seeds_of(found.cell)
+    if found.seed not in asked:
+        return f"{found.cell} seed {found.seed}: asked for is {series(asked)}"
+    today = json.loads(campaign.specs[found.cell].identity)
+    if not _is_stale(campaign, found) and not _agree(found.spec, today):
+        return "its spec is not that of its id"
+    return ""
+
+
+def _agree(recorded: Any, today: Any) -> bool:
+    """Whether a record's spec says what today's does, where it speaks of it at all."""
+    if isinstance(recorded, dict) and isinstance(today, dict):
+        return all(_agree(recorded[key], value) for key, value in today.items() if key in recorded)
+    return bool(recorded == today)
+
+
 def _is_stale(campaign: Campaign, found: RunRows) -> bool:
     """Whether the spec has changed since the run."""
     return found.id != campaign.specs[found.cell].run_id(found.seed)
-
-
-def _cell(campaign: Campaign, cell: Any, runs: pd.DataFrame) -> dict[str, Any]:
-    spec, asked = cell.spec, len(campaign.request.seeds_of(cell.name))
-    done = runs[runs["status"] == "done"]
-    values = done["accuracy"].to_numpy(dtype=float)
-    n, mean, sd = statistics.summary(values)
-    low, high = statistics.t_interval(values)
-    printed = spec.published
-    published = printed.value if printed else None
-    counts = {state: int((runs["status"] == state).sum()) for state in ("failed", "diverged")}
-    verdict = statistics.verdict(
-        values,
-        published,
-        asked=asked,
-        **counts,
-        stale=bool(runs["stale"].any()),
-        comparable=spec.comparable and "generated" not in set(runs["source"]),
-    )
-    return {
-        "cell": cell.name,
-        "table": printed.table if printed else None,
-        "row": printed.row if printed else spec.dataset.title,
-        "column": printed.column if printed else spec.method.title,
-        "dataset": spec.dataset.name,
-        "method": spec.method.name,
-        "protocol": spec.protocol.name,
-        "published": published,
-        **{"asked": asked, "n": n, **counts, "mean": mean, "sd": sd, "low": low, "high": high},
-        "best_mean": done["best_accuracy"].mean() if n else None,
-        "delta": mean - printed.accuracy if printed else None,
-        "verdict": verdict,
-    }
 
 
 def _maps(runs: Iterable[RunRows]) -> Iterator[dict[str, Any]]:

@@ -1,53 +1,257 @@
-"""The paper's claims put to the replicated numbers."""
+"""claims.csv: what the paper says its method does, put to the replicated numbers, in four words.
 
+Every kind of rule has a test of its own whose false support is at most 5 %.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
 
-import numpy as np
+import pandas as pd
 
-from replicate.paper import claims
-from replicate.paper import tables as paper
-from replicate.paper.claims import Finding
-from replicate.paper.numbers import Pair, Place
-from replicate.paper.tables import Published
-from replicate.results.read import Results
-from replicate.results.statistics import Gain, paired_gain
+from replicate.paper import claims as paper
+from replicate.paper.claims import Claim, Finding
+from replicate.paper.numbers import Numbers, Pair, Place
+from replicate.paper.rules import (
+    Comparison,
+    GainAbout,
+    GainsInRange,
+    LargestGainRow,
+    OrderingOfMeans,
+    Positive,
+)
+from replicate.paper.tables import Tables, cell_name
+from replicate.results import rules, statistics
+from replicate.results.contrasts import Contrasts
+from replicate.results.csv_files import digits, table_of
+from replicate.results.statistics import LEVEL, Estimate, Interval, combined
 
-JUDGED = ("agrees", "above", "below", "inconclusive")
-"""Verdicts of the cells whose means may decide a claim: comparable, and all seeds finished."""
+ALPHA = 1 - LEVEL
+ABOUT = 0.5
+"""An interval supports "about x" within so many points of x, or half of x where that is more."""
 
 
 @dataclass(frozen=True)
-class Retest:
-    """One claim on replicated numbers."""
+class Evidence:
+    """What is known of the differences between cells."""
 
-    finding: Finding
-    """By the means alone; `cannot be checked` while one that it needs may not be judged."""
-    gains: tuple[tuple[Pair, Gain], ...]
-    """The differences that the claim is about, paired by seed, with their intervals."""
+    numbers: Numbers
+    steadied: Mapping[Pair, Estimate]
+    """By moderated variances."""
+    plain: Mapping[Pair, Estimate]
 
     @property
-    def told_apart(self) -> int:
-        """Differences whose 95 % interval leaves out zero: the others may as well be chance."""
-        return sum(bool(gain.low > 0 or gain.high < 0) for _, gain in self.gains)
+    def tables(self) -> Tables:
+        return self.numbers.tables
+
+    def known(self, rule: Comparison) -> dict[Pair, Estimate]:
+        return {one: self.steadied[one] for one in rule.pairs(self.numbers) if one in self.steadied}
+
+    def lacks(self, rule: Comparison) -> list[Pair]:
+        return [one for one in rule.pairs(self.numbers) if one not in self.steadied]
 
 
-def claims_on_runs(results: Results) -> list[Retest]:
-    """Every claim about what the method does; those about the printed page are not among them."""
-    tables = results.paper
-    all_claims = claims.read_claims(results.campaign.root)
-    by_seed = results.accuracies
-    cells = {_place(one): paper.cell_name(one) for one in tables.cells()}
-    judged = results.cells[results.cells["verdict"].isin(JUDGED)]
-    means = {place: float(judged["mean"].get(cell, np.nan)) for place, cell in cells.items()}
+def word(claim: Claim, evidence: Evidence) -> str:
+    """supported, contradicted or not settled; nothing is supported while a difference is unknown.
 
-    def gain(pair: Pair) -> Gain:
-        return paired_gain(by_seed.get(cells[pair.of], {}), by_seed.get(cells[pair.over], {}))
+    Of rules of which any one will do, each is tested at its share of the level.
+    """
+    share = ALPHA / len(claim.comparisons) if claim.combine == "any" else ALPHA
+    words = [_word(rule, evidence, share) for rule in claim.comparisons]
+    decisive, other = ("contradicted", "supported")
+    if claim.combine == "any":
+        decisive, other = other, decisive
+    if decisive in words:
+        return decisive
+    return other if set(words) == {other} else "not settled"
 
-    return [
-        Retest(found, tuple((pair, gain(pair)) for pair in claims.compared(tables, found.claim)))
-        for found in claims.retest(tables, means, all_claims)
+
+def _word(rule: Comparison, evidence: Evidence, alpha: float) -> str:
+    supported, contradicted = judge(rule, evidence, alpha)
+    if contradicted:
+        return "contradicted"
+    return "supported" if supported and not evidence.lacks(rule) else "not settled"
+
+
+@singledispatch
+def judge(rule: Comparison, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
+    """Whether what is known supports the rule, if it is all there is, and whether it contradicts it."""
+    raise TypeError(f"no test of {type(rule).__name__}")
+
+
+@judge.register
+def _(rule: Positive, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
+    return _above_zero(
+        list(evidence.known(rule).values()), alpha, len(rule.pairs(evidence.numbers))
+    )
+
+
+@judge.register
+def _(rule: OrderingOfMeans, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
+    """The mean over the rows, column by column."""
+    columns: dict[str, list[Estimate | None]] = {}
+    for pair in rule.pairs(evidence.numbers):
+        columns.setdefault(pair.of.column, []).append(evidence.plain.get(pair))
+    means = [combined([e for e in own if e]) for own in columns.values() if None not in own]
+    return _above_zero(means, alpha, len(columns))
+
+
+def _above_zero(known: Sequence[Estimate], alpha: float, count: int) -> tuple[bool, bool]:
+    """Each by its one-sided bound (intersection-union); against it any, by Holm's first step."""
+    supported = all(one.mean - one.reach(alpha) > 0 for one in known)
+    contradicted = any(one.mean + one.reach(alpha / count) < 0 for one in known)
+    return supported and bool(known), contradicted
+
+
+@judge.register
+def _(rule: GainAbout, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
+    about, tolerance = float(rule.about), float(rule.tolerance)
+    wide = max(ABOUT, abs(about) / 2)
+    for found in evidence.known(rule).values():
+        low, high = found.interval(alpha)
+        out = low > about + tolerance or high < about - tolerance
+        return about - wide <= low and high <= about + wide and not out, out
+    return False, False
+
+
+@judge.register
+def _(rule: GainsInRange, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
+    low, high = float(rule.low - rule.tolerance), float(rule.high + rule.tolerance)
+    columns = len(rule.columns)
+    rows = len(rule.pairs(evidence.numbers)) // columns
+    inside = best_of_rows(rule, evidence, alpha / columns)
+    outside = best_of_rows(rule, evidence, alpha / columns / rows)
+    supported = all(low <= own.low and own.high <= high for own in inside.values())
+    contradicted = any(own.low > high or own.high < low for own in outside.values())
+    return supported and bool(inside), contradicted
+
+
+@judge.register
+def _(rule: LargestGainRow, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
+    """By simultaneous intervals of all gains that it speaks of."""
+    best = best_of_rows(rule, evidence, alpha / len(rule.pairs(evidence.numbers)))
+    here = best.pop((rule.table, rule.row), None)
+    if here is None or not best:
+        return False, False
+    supported = all(here.low > other.high for other in best.values())
+    return supported, any(here.high < other.low for other in best.values())
+
+
+def best_of_rows(
+    rule: Comparison, evidence: Evidence, alpha: float
+) -> dict[tuple[int, str], Interval]:
+    """For each row with all of its gains known, an interval for the largest of them."""
+    by_row: dict[tuple[int, str], list[Estimate | None]] = {}
+    for pair in rule.pairs(evidence.numbers):
+        row = pair.of.table, pair.of.row
+        by_row.setdefault(row, []).append(evidence.steadied.get(pair))
+    return {
+        row: _largest([e for e in own if e], alpha)
+        for row, own in by_row.items()
+        if None not in own
+    }
+
+
+def _largest(gains: Sequence[Estimate], alpha: float) -> Interval:
+    ends = [one.interval(alpha) for one in gains]
+    return Interval(max(end.low for end in ends), max(end.high for end in ends))
+
+
+# --- of a campaign
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A claim on replicated numbers."""
+
+    claim: Claim
+    verdict: str
+    why: str
+    """Why it cannot be tested, or what it waits for; empty where nothing is lacking."""
+
+
+def tested(contrasts: Contrasts, claim: Claim) -> Tested:
+    evidence = evidence_of(contrasts, claim)
+    if not contrasts.comparable:
+        return Tested(claim, "cannot be tested", "not trained as the paper did")
+    found = word(claim, evidence)
+    lacking = {pair for rule in claim.comparisons for pair in evidence.lacks(rule)}
+    unstable = {pair for pair in lacking if _is_unstable(contrasts, pair)}
+    said = _why(
+        len(lacking - unstable), len(unstable), len(paper.compared(contrasts.tables, claim))
+    )
+    untestable = found == "not settled" and lacking - unstable
+    return Tested(claim, "cannot be tested" if untestable else found, said)
+
+
+def evidence_of(contrasts: Contrasts, claim: Claim) -> Evidence:
+    """Of the differences between cells with all of their seeds."""
+    numbers = Numbers(contrasts.tables, ())
+    names = _names(contrasts.tables)
+    usable = [
+        pair
+        for pair in paper.compared(contrasts.tables, claim)
+        if not any(contrasts.states.get(names[place], "not run") for place in pair)
+        and contrasts.difference((names[pair.of], names[pair.over])).n >= 3
     ]
+    cells = {pair: (names[pair.of], names[pair.over]) for pair in usable}
+    return Evidence(
+        numbers,
+        {pair: contrasts.estimate(own) for pair, own in cells.items()},
+        {pair: contrasts.difference(own).plain for pair, own in cells.items()},
+    )
 
 
-def _place(published: Published) -> Place:
-    return Place(published.table, published.row, published.column)
+def claims_table(contrasts: Contrasts, audit: Sequence[Finding]) -> pd.DataFrame:
+    """One row per claim and difference that it is about; claims about the page alone have one row.
+
+    Args:
+        audit: every claim on the printed numbers.
+    """
+    rows = [row for finding in audit for row in _rows(contrasts, finding)]
+    return table_of(rows, "claims.csv")
+
+
+def _rows(contrasts: Contrasts, finding: Finding) -> Iterator[dict[str, Any]]:
+    claim = finding.claim
+    said = {"claim": claim.id, "printed": finding.outcome}
+    if not claim.comparisons:
+        page = "speaks of the printed page alone"
+        yield {**said, "verdict": "cannot be tested", "why": page, "n": 0}
+        return
+    found = tested(contrasts, claim)
+    names = _names(contrasts.tables)
+    pairs = paper.compared(contrasts.tables, claim)
+    cells = [(names[pair.of], names[pair.over]) for pair in pairs]
+    began = contrasts.began(*(cell for own in cells for cell in own))
+    said |= {"verdict": found.verdict, "why": found.why, "rule": rules.age("claims", began)}
+    adjusted = statistics.holm([contrasts.estimate(own).p for own in cells])
+    for own, p in zip(cells, adjusted, strict=True):
+        yield {**said, "of": own[0], "over": own[1], **_difference(contrasts, own, float(p))}
+
+
+def _difference(contrasts: Contrasts, pair: tuple[str, str], holm: float) -> dict[str, Any]:
+    found = contrasts.estimate(pair)
+    (low, high), plain = found.interval(), contrasts.difference(pair).plain.interval()
+    numbers = {
+        **{"gain": found.mean, "df": found.df, "low": low, "high": high},
+        **{"plain_low": plain.low, "plain_high": plain.high, "p": found.p, "holm": holm},
+    }
+    n = contrasts.difference(pair).n
+    return {"n": n, **{name: digits(float(value)) for name, value in numbers.items()}}
+
+
+def _is_unstable(contrasts: Contrasts, pair: Pair) -> bool:
+    names = _names(contrasts.tables)
+    return any(contrasts.states.get(names[place], "").startswith("unstable") for place in pair)
+
+
+def _why(missing: int, unstable: int, of: int) -> str:
+    parts = [f"{missing} of {of} differences are not there yet"] if missing else []
+    parts += [f"{unstable} of {of} touch an unstable cell"] if unstable else []
+    return "; ".join(parts)
+
+
+def _names(tables: Tables) -> dict[Place, str]:
+    return {Place(one.table, one.row, one.column): cell_name(one) for one in tables.cells()}

@@ -18,7 +18,7 @@ from replicate.files import atomic
 from replicate.files import checksums as sums
 from replicate.paper.tables import DATASETS, METHODS
 from replicate.plan.campaign import Campaign
-from replicate.results.statistics import VERDICTS
+from replicate.results import verdicts
 
 Kind = Literal["str", "int", "Int64", "float"]
 Test = Callable[[pd.Series], Any]
@@ -42,6 +42,29 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "method": "str", "protocol": "str", "published": "str", "asked": "int", "n": "int",
         "failed": "int", "diverged": "int", "mean": "float", "sd": "float", "low": "float",
         "high": "float", "best_mean": "float", "delta": "float", "verdict": "str", "mixed": "str",
+        "sd_ref": "float", "spread": "float", "df": "float", "noisy": "str",
+        "predicted_low": "float", "predicted_high": "float", "plain_low": "float",
+        "plain_high": "float", "best_verdict": "str", "calibration": "float",
+    },
+    "gains.csv": {
+        "cell": "str", "table": "int", "row": "str", "column": "str", "n": "int", "gain": "float",
+        "sd": "float", "spread": "float", "df": "float", "noisy": "str", "low": "float",
+        "high": "float", "p": "float", "holm": "float", "verdict": "str", "correlation": "float",
+        "plain_low": "float", "plain_high": "float", "welch_low": "float", "welch_high": "float",
+        "bound": "float", "published": "float", "next_low": "float", "next_high": "float",
+        "against": "str", "shrinkage": "float", "mixed": "str", "rule": "str",
+        "images_low": "float", "images_high": "float", "mcnemar": "float",
+    },
+    "overall.csv": {
+        "question": "str", "scope": "str", "rows": "int", "cells": "str", "n": "int",
+        "gain": "float", "df": "float", "low": "float", "high": "float", "p": "float",
+        "holm": "float", "verdict": "str", "published": "float", "against": "str", "rule": "str",
+        "images_low": "float", "images_high": "float",
+    },
+    "claims.csv": {
+        "claim": "str", "printed": "str", "verdict": "str", "why": "str", "rule": "str",
+        "of": "str", "over": "str", "n": "int", "gain": "float", "df": "float", "low": "float",
+        "high": "float", "plain_low": "float", "plain_high": "float", "p": "float", "holm": "float",
     },
     "provenance.csv": {
         **RUN, "started": "str", "seconds": "float", "images_per_second": "float",
@@ -62,7 +85,10 @@ COLUMNS: dict[str, dict[str, Kind]] = {
     "oddities.csv": {**RUN, "oddity": "str", "accuracy": "float", "odd_accuracy": "float"},
 }  # fmt: skip
 
-LATER = {"parameters", "flops", "right", "code", "within"}
+LATER = {
+    "parameters", "flops", "right", "code", "within", "sd_ref", "spread", "df", "noisy",
+    "predicted_low", "predicted_high", "plain_low", "plain_high", "best_verdict", "calibration",
+}  # fmt: skip
 """Columns that files written before them lack: read as unknown."""
 
 
@@ -74,8 +100,8 @@ def _printed(column: pd.Series) -> Any:
     return column.str.fullmatch(r"(\d{1,3}\.\d{1,4})?")
 
 
-def _verdict(column: pd.Series) -> Any:
-    return column.str.partition(" (")[0].isin(list(VERDICTS))
+def _word_of(words: Collection[str]) -> Test:
+    return lambda column: column.map(lambda text: str(text).partition(" (")[0] in words)
 
 
 def _percent(column: pd.Series) -> Any:
@@ -99,10 +125,14 @@ ONCE = ("runs.csv", "provenance.csv", "forecast.csv")
 
 TESTS: dict[str, dict[str, Test]] = {
     "cells.csv": {
-        "cell": _once, "table": _one_of([1, 2, np.nan]), "published": _printed, "verdict": _verdict,
+        "cell": _once, "table": _one_of([1, 2, np.nan]), "published": _printed,
+        "verdict": _word_of(verdicts.CELL),
         **dict.fromkeys(("asked", "n", "failed", "diverged", "sd"), _natural),
         **dict.fromkeys(("mean", "best_mean"), _percent),
     },
+    "gains.csv": {"cell": _once, "verdict": _word_of(verdicts.GAIN), "against": _word_of(verdicts.AGAINST)},
+    "overall.csv": {"verdict": _word_of(verdicts.GAIN), "against": _word_of(verdicts.AGAINST)},
+    "claims.csv": {"verdict": _word_of(verdicts.CLAIM)},
     "runs.csv": {
         "status": _one_of(["done", "diverged", "failed"]), "seed": _natural,
         **dict.fromkeys(("accuracy", "best_accuracy"), _percent),
@@ -164,6 +194,11 @@ def table_of(rows: Iterable[Mapping[str, Any]], file: str) -> pd.DataFrame:
     types = COLUMNS[file]
     counts: dict[str, Any] = {name: kind for name, kind in types.items() if kind == "Int64"}
     return pd.DataFrame(list(rows), columns=list(types)).astype(counts)
+
+
+def digits(number: float) -> float:
+    """Nine significant ones, which every processor and version of a library agrees on."""
+    return float(f"{number:.9g}")
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -11,6 +11,8 @@ from replicate.errors import UserError
 from replicate.paper import tables as paper
 from replicate.plan.campaign import Campaign, open_recorded
 from replicate.plan.request import Request
+from replicate.results.checks import agreed
+from replicate.results.contrasts import Contrasts
 from replicate.results.csv_files import COLUMNS, read_csv
 from replicate.specs import catalogue, resolve
 
@@ -28,6 +30,9 @@ class Results:
     epochs: pd.DataFrame
     pools: pd.DataFrame
     maps: pd.DataFrame
+    gains: pd.DataFrame
+    overall: pd.DataFrame
+    claims: pd.DataFrame
     forecast: pd.DataFrame
     oddities: pd.DataFrame
 
@@ -67,39 +72,33 @@ class Results:
         return self.runs[self.runs["status"] == "done"]
 
     @cached_property
-    def accuracies(self) -> dict[str, dict[int, float]]:
-        """By cell and seed, of the finished runs of every cell that is not stale."""
-        current = self.cells.loc[self.cells["verdict"] != "stale", "cell"]
-        done = self.done[self.done["cell"].isin(current)]
-        return {
-            str(cell): dict(
-                zip(own["seed"].astype(int), own["accuracy"].astype(float), strict=True)
-            )
-            for cell, own in done.groupby("cell", sort=False)
-        }
+    def contrasts(self) -> Contrasts:
+        """Any two cells beside each other."""
+        cells = self.cells.reset_index(drop=True)
+        return Contrasts(self.campaign, self.paper, self.runs, self.provenance, cells, {})
 
 
 def read_results(root: Path, name: str) -> Results:
-    """Read a campaign's results; CSV files other than cells.csv may be missing.
+    """Read a campaign's results, and hold its CSV files against each other.
+
+    What judges is made from runs.csv again. Files other than cells.csv may be missing, and cost their own
+    part of a report.
 
     Raises:
-        UserError: no such campaign, or a file that lacks a column.
+        UserError: no such campaign, a file that lacks a column, or one that contradicts another.
     """
     opened = open_recorded(root, name)
     if not (opened.results / "cells.csv").is_file():
         raise UserError(f"{opened.results / 'cells.csv'}: no such file: run `replicate run` first")
-    cells = read_csv(opened, "cells.csv")
-    names = set(cells["cell"])
-    others = {
-        file.partition(".")[0]: read_csv(opened, file, names)
-        for file in COLUMNS
-        if file != "cells.csv"
-    }
+    names = set(read_csv(opened, "cells.csv")["cell"])
+    frames = {file: read_csv(opened, file, names) for file in COLUMNS}
+    frames |= agreed(opened, frames)
+    cells = frames.pop("cells.csv")
     return Results(
         campaign=opened,
         paper=paper.read_tables(root),
         cells=cells.set_index("cell", drop=False).rename_axis(None),
-        **others,
+        **{file.partition(".")[0]: frame for file, frame in frames.items()},
     )
 
 

@@ -11,7 +11,7 @@ from itertools import count, repeat
 from multiprocessing import get_context
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -21,7 +21,10 @@ from numpy.lib.format import read_array_header_1_0, read_magic
 from replicate import machine
 from replicate.files import atomic
 from replicate.records import run_folder
-from replicate.records.record import CorruptRecord, Record, read_record
+from replicate.records.record import Answers, CorruptRecord, Record, read_record
+
+if TYPE_CHECKING:
+    from replicate.specs.spec import Spec
 
 _CHUNK = 250
 """Folders for a process at a time; fewer in all are read without a second process."""
@@ -36,9 +39,12 @@ _AFTER = attrgetter("penalty", "train_accuracy", "accuracy", "seconds", "images_
 class RunRows:
     """What the CSV files hold of a run."""
 
+    folder: Path
     cell: str
     seed: int
     id: str
+    spec: dict[str, Any]
+    """As the record has it."""
     run: dict[str, Any]
     """Its row of runs.csv, but for `stale`."""
     provenance: dict[str, Any]
@@ -50,6 +56,17 @@ class RunRows:
     """FlexPool's weights of each head, first stage first, mean over the channels: (H, W) float64."""
     oddities: dict[str, float]
     """Its accuracy measured in odd ways; empty where its spec asks for none."""
+    answers: Answers | None
+    """Which test images it got right; None where that was not noted."""
+
+
+NAMES = ("dataset", "method", "protocol")
+"""Of a spec, in runs.csv."""
+
+
+def names(spec: "Spec") -> dict[str, str]:
+    """What a spec calls its parts today: a name changes no run."""
+    return {part: getattr(spec, part).name for part in NAMES}
 
 
 def rows_of_runs(runs_folder: Path) -> Iterator[RunRows | CorruptRecord]:
@@ -87,21 +104,25 @@ def read_folders(folders: Sequence[Path]) -> list[RunRows | CorruptRecord]:
 def _of_folder(folder: Path) -> RunRows | CorruptRecord | None:
     try:
         found = read_record(folder)
-        return None if found is None else _rows(found, _weights(folder, found))
+        return None if found is None else _rows(folder, found)
     except CorruptRecord as error:
         return error
 
 
-def _rows(found: Record, weights: Sequence[np.ndarray]) -> RunRows:
+def _rows(folder: Path, found: Record) -> RunRows:
     key = found.cell, found.seed, found.id
+    weights = _weights(folder, found)
     return RunRows(
+        folder,
         *key,
+        found.spec,
         run=_run(found),
         provenance=_provenance(found),
         epochs=member(_epochs(found), *key) if found.epochs else b"",
         pools=member(_pools(weights), *key) if weights else b"",
         maps=[mean(head.astype(np.float64)) for head in weights],
         oddities=found.oddities,
+        answers=found.answers,
     )
 
 
@@ -112,9 +133,7 @@ def _run(found: Record) -> dict[str, Any]:
     return {
         **_key(found),
         "table": str(published["table"]) if published else None,
-        "dataset": found.spec["dataset"]["name"],
-        "method": found.spec["method"]["name"],
-        "protocol": found.spec["protocol"]["name"],
+        **{part: found.spec[part]["name"] for part in NAMES},
         "status": found.status,
         "accuracy": found.accuracy,
         "best_accuracy": best.accuracy if best else None,

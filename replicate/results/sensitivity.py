@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from replicate.paper.ambiguities import Alternative, Ambiguity, read_ambiguities
 from replicate.plan.readings import cell_name
-from replicate.results import statistics
+from replicate.results import statistics, verdicts
+from replicate.results.differences import estimate, family
 from replicate.results.read import Results
-from replicate.results.statistics import Gain
+from replicate.results.statistics import BySeed, Estimate
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Effect:
     cell: str
     """The cell with the alternative."""
     mean: float
-    gain: Gain
+    n: int
+    """Seeds that both have."""
+    gain: Estimate
     """Alternative minus default, paired by seed."""
     p: float
     """Corrected by Holm's method over all that the campaign holds of the entry."""
     verdict: str
-    """`gain`, `loss`, `no evidence`, `incomplete (k/n seeds)`, or `not comparable`."""
+    """Of `verdicts.GAIN`."""
 
 
 def effects(results: Results) -> list[Effect]:
@@ -45,28 +48,28 @@ def _of_entry(entry: Ambiguity, results: Results) -> Iterator[Effect]:
         for alternative in entry.alternatives
         if (cell := cell_name(entry, alternative, base)) in specs
     ]
-    comparable = all(specs[base].comparable for base, _, _ in pairs)
-    accuracies = [
-        (results.accuracies.get(cell, {}), results.accuracies.get(base, {}))
-        for base, _, cell in pairs
-    ]
-    asked = [results.request.pairs(base, cell) for base, _, cell in pairs]
-    found = statistics.changes(accuracies, asked)
-    for (base, alternative, cell), (own, default), (gain, p, verdict) in zip(
-        pairs, accuracies, found, strict=True
-    ):
+    contrasts = results.contrasts
+    found = [contrasts.difference((cell, base)) for base, _, cell in pairs]
+    shared = family(found)
+    gains = [estimate(one.mean, shared.spread(one.sample, one.least), one.n) for one in found]
+    corrected = statistics.holm([gain.p for gain in gains])
+    for (base, alternative, cell), one, gain, p in zip(pairs, found, gains, corrected, strict=True):
+        states = [contrasts.states[cell], contrasts.states[base]]
         yield Effect(
             entry=entry,
             alternative=alternative,
             base=base,
-            base_mean=_mean(default),
+            base_mean=_mean(contrasts.accuracies.get(base, {})),
             cell=cell,
-            mean=_mean(own),
+            mean=_mean(contrasts.accuracies.get(cell, {})),
+            n=one.n,
             gain=gain,
-            p=p,
-            verdict=verdict if comparable else "not comparable",
+            p=float(p),
+            verdict=verdicts.gain(
+                states, one.n, contrasts.asked((cell, base)), gain.mean, float(p)
+            ),
         )
 
 
-def _mean(by_seed: statistics.BySeed) -> float:
+def _mean(by_seed: BySeed) -> float:
     return float(statistics.summary(list(by_seed.values())).mean)

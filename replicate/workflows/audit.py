@@ -1,20 +1,43 @@
 """Holds the paper's claims against its own printed numbers."""
 
+from collections.abc import Iterator, Sequence
+from math import sqrt
 from pathlib import Path
 
+from replicate.errors import UserError
 from replicate.paper import claims
-from replicate.paper.tables import read_tables
+from replicate.paper.claims import Finding
+from replicate.paper.noise import sd_ref
+from replicate.paper.numbers import Numbers, Pair, Place
+from replicate.paper.tables import Tables, cell_name, read_tables
 from replicate.report.document import Table, plain_rows
 from replicate.report.text import as_text
+from replicate.specs import check
+from replicate.specs.resolve import Cell, load
 from replicate.text import as_json
 
 COLUMNS = ("claim", "source", "what the paper says", "what its numbers say", "outcome")
 KEYS = ("claim", "source", "text", "says", "outcome")
+FAILS = {
+    "more": "say more than the tables show",
+    "other": "give less, or another cell's number",
+    "editorial": "are editorial",
+}
+Z = 1.96
+"""Two-sided 95 % of a normal distribution."""
 
 
 def audit(root: Path, json: bool = False) -> str:
-    """One row per claim; raises UserError for mistakes in the files of experiments/paper."""
-    findings = claims.audit(read_tables(root), claims.read_figures(root), claims.read_claims(root))
+    """One row per claim, as text or JSON.
+
+    Raises:
+        UserError: mistakes in the files of experiments/paper, or tables and specs that differ.
+    """
+    tables = read_tables(root)
+    cells = load(root, tables.cell_names(), "paper")
+    if lines := check.problems(tables, cells):
+        raise UserError("\n".join(lines))
+    findings = claims.audit(tables, claims.read_figures(root), claims.read_claims(root))
     rows = [
         (found.claim.id, found.claim.where, found.claim.text, found.says, found.outcome)
         for found in findings
@@ -22,4 +45,47 @@ def audit(root: Path, json: bool = False) -> str:
     if json:
         return as_json(dict(zip(KEYS, row, strict=True)) for row in rows)
     table = as_text(Table("", COLUMNS, plain_rows(rows)))
-    return f"{table}\n{len(findings)} claims on the printed numbers: {claims.tally(findings)}."
+    count = f"{len(findings)} claims on the printed numbers: {claims.tally(findings)}."
+    return "\n".join([table, count, *_kinds(findings), *_facts(findings), _noise(tables, cells)])
+
+
+def _kinds(findings: Sequence[Finding]) -> Iterator[str]:
+    yield "Of those that fail"
+    for kind, what in FAILS.items():
+        ids = [
+            one.claim.id for one in findings if one.outcome == "fails" and one.claim.fails == kind
+        ]
+        yield f"  {len(ids)} {what}: {', '.join(ids)}"
+
+
+def _facts(findings: Sequence[Finding]) -> Iterator[str]:
+    yield "What several fail by:"
+    for fact, ids in claims.shared_facts(findings).items():
+        yield f"  {fact}: {', '.join(ids)}"
+
+
+def _noise(tables: Tables, cells: Sequence[Cell]) -> str:
+    """How many printed gains chance alone would not make of two single runs."""
+    numbers = Numbers(tables, ())
+    images = {cell.name: cell.spec.test_images for cell in cells}
+    pairs = [
+        pair
+        for table in tables.numbers()
+        for pair in numbers.pairs(table, tables.columns(table)[1:])
+    ]
+    larger = [
+        pair for pair in pairs if abs(numbers.difference(pair)) > _chance(pair, numbers, images)
+    ]
+    return (
+        f"{len(larger)} of the {len(pairs)} printed gains are larger than chance makes the difference of "
+        "two single runs (1.96 times the noise floor of a difference)."
+    )
+
+
+def _chance(pair: Pair, numbers: Numbers, images: dict[str, int]) -> float:
+    """95 % of the differences of two runs of networks that are equally good lie within so many points."""
+    names = {
+        Place(one.table, one.row, one.column): cell_name(one) for one in numbers.tables.cells()
+    }
+    floors = [sd_ref(float(numbers.printed(one)), images[names[one]]) for one in pair]
+    return Z * sqrt(sum(floor**2 for floor in floors))

@@ -12,10 +12,11 @@ import pandas as pd
 from replicate.report.sections.problems import ORIGINS
 from replicate.report.tables import interval, signed
 from replicate.results import statistics
-from replicate.results.gains import BASELINE
+from replicate.results.contrasts import BASELINE
+from replicate.results.differences import difference as paired
 from replicate.results.origins import origins
 from replicate.results.read import Results, read_results
-from replicate.results.statistics import BySeed, Gain
+from replicate.results.statistics import BySeed
 from replicate.text import as_json, table
 
 HEADINGS = ("here", "there", "change", "95 % interval", "pairs")
@@ -74,11 +75,11 @@ def compare(root: Path, here: str, there: str, json: bool = False) -> str:
 
 def differences(here: Results, there: Results) -> Iterator[Difference]:
     """Of each cell that both have, of each gain, and of all cells together."""
-    a, b = here.accuracies, there.accuracies
+    a, b = here.contrasts.accuracies, there.contrasts.accuracies
     shared = [cell for cell in a if cell in b]
     for cell in shared:
         yield _difference("cell", cell, a[cell], b[cell])
-    for cell, base in _bases(here, shared):
+    for cell, base in filter(set(shared).issuperset, here.contrasts.gains):
         yield _difference("gain", cell, _gains(a, cell, base), _gains(b, cell, base))
     if len(shared) > 1:
         yield _difference(
@@ -87,22 +88,9 @@ def differences(here: Results, there: Results) -> Iterator[Difference]:
 
 
 def _difference(kind: str, cell: str, here: BySeed, there: BySeed) -> Difference:
-    gain: Gain = statistics.paired_gain(there, here)
+    found = paired(there, here, scale=1.0, least=0.0)
     a, b = (float(statistics.summary(list(one.values())).mean) for one in (here, there))
-    return Difference(kind, cell, a, b, gain.mean, gain.low, gain.high, gain.n)
-
-
-def _bases(results: Results, shared: list[str]) -> Iterator[tuple[str, str]]:
-    """Cells with the AvgPool cell of their row."""
-    cells = results.cells.loc[[cell for cell in shared if cell in results.cells.index]]
-    cells = cells[cells["table"].notna()]
-    bases = {
-        (row["table"], row["row"]): row["cell"]
-        for _, row in cells[cells["column"] == BASELINE].iterrows()
-    }
-    for _, row in cells[cells["column"] != BASELINE].iterrows():
-        if base := bases.get((row["table"], row["row"])):
-            yield row["cell"], base
+    return Difference(kind, cell, a, b, found.mean, *found.plain.interval(), found.n)
 
 
 def _gains(accuracies: Mapping[str, BySeed], cell: str, base: str) -> BySeed:

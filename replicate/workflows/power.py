@@ -1,83 +1,179 @@
-"""Tells how many seeds the cells of campaigns need."""
+"""Tells how many seeds, and hours, it takes to settle what a campaign asks; also before any run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from replicate.errors import UserError
+from replicate.paper import claims, noise
+from replicate.paper.numbers import Place
+from replicate.paper.tables import Tables, cell_name, read_tables
+from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
 from replicate.report.document import Table, plain_rows
 from replicate.report.text import as_text
 from replicate.results.csv_files import read_csv
-from replicate.results.power import Need, largest_sd, needs
-from replicate.results.statistics import MARGIN
+from replicate.results.power import MOST_SEEDS, POWER, Need, Plan, Planned, factors
+from replicate.results.verdicts import WIDEST
+from replicate.specs import catalogue, resolve
+from replicate.specs.resolve import Cell
 from replicate.text import as_json
 from replicate.workflows.each import of_each
 
-COLUMNS = ("cell", "verdict", "n", "sd so far (95 %)", "seeds needed (95 %)", "hours to go")
+COLUMNS = ("what", "seeds", "hours to go", "then it says")
 LEGEND = f"""\
-Seeds needed: with so many, and this sd, the prediction interval is
-no wider than {MARGIN:g} points, so that the verdict is agrees, above or below.
-With fewer, only a discrepancy can be told. The sd is itself an estimate: in
-parentheses its 95 % interval, for normal accuracies, and the seeds that its
-ends need. Hours to go: one run after the other, at the cell's mean time."""
+Planned with the spread measured where two seeds tell of one, else with the noise floor times the factor
+that the trained cells of the table show. A cell is settled when the prediction interval is no wider than
+{WIDEST} noise floors; the others when they come out with a power of {POWER:.0%}, if the printed numbers
+are the truth. Never: not with {MOST_SEEDS} seeds either. Hours: the missing runs, one after the other."""
 
 
-def power(root: Path, name: str | None = None, json: bool = False) -> str:
-    """What the cells of a campaign, or of all of them, need, as text or as JSON; reads cells.csv and
-    provenance.csv."""
+@dataclass(frozen=True)
+class Outlook:
+    """What it takes to settle what a campaign, or a protocol, asks."""
 
-    def of(campaign: Campaign) -> list[tuple[str, list[Need]]]:
-        measured = name or (campaign.results / "cells.csv").exists()
-        return [(campaign.name, _needs(campaign))] if measured else []
+    name: str
+    title: str
+    factors: dict[int, float]
+    parts: dict[str, list[Need]]
+    """Of the overall answer, gains, claims and cells; empty without a cell of the tables."""
 
-    found = list(of_each(root, name, of))
+    def __str__(self) -> str:
+        if not self.parts:
+            return f"{self.title}: no cell of the paper's tables."
+        pooled = (f"{one:.1f} in Table {table}" for table, one in sorted(self.factors.items()))
+        spread = ", ".join(pooled) or "not measured yet, taken as 1"
+        tables = (
+            as_text(Table(part, COLUMNS, plain_rows([tuple(_row(need)) for need in needs])))
+            for part, needs in self.parts.items()
+            if needs
+        )
+        return "\n\n".join([f"{self.title}. Spread over the noise floor: {spread}.", *tables])
+
+    def values(self) -> Iterator[dict[str, object]]:
+        """For programs; seeds are null where no number of them is enough."""
+        for part, needs in self.parts.items():
+            for need in needs:
+                yield {
+                    **{"of": self.name, "part": part.lower(), "what": need.what},
+                    **{"seeds": need.seeds, "hours": need.hours, "says": need.word},
+                }
+
+
+def power(
+    root: Path, name: str | None = None, protocol: str | None = None, json: bool = False
+) -> str:
+    """Of a campaign, of the tables under a protocol, or of all campaigns with results; text or JSON.
+
+    Raises:
+        UserError: no such campaign or protocol, or a campaign without results.
+    """
+    if protocol is not None:
+        found = [_of_protocol(root, protocol)]
+    else:
+        found = list(of_each(root, name, lambda one: _of_campaign(one, asked=name is not None)))
     if json:
-        return as_json(_values(one, need) for one, needs in found for need in needs)
+        return as_json(row for one in found for row in one.values())
     if not found:
-        return "No campaign with results yet: begin one with `replicate run`."
-    return "\n\n".join([*(_table(*one) for one in found), LEGEND])
+        return (
+            "No campaign with results yet: begin one with `replicate run`, or plan one with "
+            "`replicate power --protocol paper`."
+        )
+    return "\n\n".join([*map(str, found), LEGEND])
 
 
-def _needs(campaign: Campaign) -> list[Need]:
-    if not (campaign.results / "cells.csv").exists():
+def _of_campaign(campaign: Campaign, asked: bool) -> list[Outlook]:
+    """Nothing for a campaign that has no results, unless it was `asked` for by name."""
+    if _has_results(campaign):
+        title = f"Campaign {campaign.name}"
+        cells = campaign.cells
+        return [_outlook(campaign.root, campaign.name, title, cells, [campaign], campaign)]
+    if asked:
         raise UserError(
             f"{campaign.results / 'cells.csv'}: not there; make it with `replicate aggregate`"
         )
-    cells, provenance = (read_csv(campaign, file) for file in ("cells.csv", "provenance.csv"))
-    return needs(cells, provenance)
+    return []
 
 
-def _table(name: str, found: list[Need]) -> str:
-    rows = [tuple(_row(need)) for need in found]
-    return as_text(Table(f"campaign {name}", COLUMNS, plain_rows(rows)))
+def _of_protocol(root: Path, protocol: str) -> Outlook:
+    """With the spreads of every campaign that has results."""
+    names = catalogue.offered(root, [], protocol)
+    measured = list(of_each(root, None, lambda one: [one] if _has_results(one) else []))
+    title = f"Protocol {protocol}, before any run"
+    return _outlook(root, protocol, title, resolve.load(root, names, protocol), measured)
 
 
-def _values(name: str, need: Need) -> dict[str, object]:
-    """For programs; seeds are null where two runs are not there yet, or no number is enough."""
-    values: dict[str, object] = {
-        **{"campaign": name, "cell": need.cell, "verdict": need.verdict, "n": need.n},
-        **{"sd": need.sd, "sd_low": need.range.low, "sd_high": need.range.high},
+def _has_results(campaign: Campaign) -> bool:
+    return (campaign.results / "cells.csv").exists()
+
+
+def _outlook(
+    root: Path,
+    name: str,
+    title: str,
+    cells: Sequence[Cell],
+    measured: Sequence[Campaign],
+    own: Campaign | None = None,
+) -> Outlook:
+    found = _factors(measured)
+    plan = _plan(read_tables(root), cells, found, _speeds(measured), own)
+    if not plan.cells:
+        return Outlook(name, title, found, {})
+    parts = {
+        "Overall": plan.overall_needs(),
+        "Gains": plan.gain_needs(),
+        "Claims": plan.claim_needs(claims.read_claims(root)),
+        "Cells": plan.cell_needs(),
     }
-    spreads = {"seeds": need.sd, "seeds_low": need.range.low, "seeds_high": need.range.high}
-    needed = {key: need.seeds(sd) if np.isfinite(sd) else None for key, sd in spreads.items()}
-    return {**values, **needed, "hours": need.hours}
+    return Outlook(name, title, found, {part: list(needs) for part, needs in parts.items()})
+
+
+def _factors(measured: Iterable[Campaign]) -> dict[int, float]:
+    """Pooled over campaigns."""
+    frames: list[pd.DataFrame] = []
+    images: dict[str, int] = {}
+    for campaign in measured:
+        frames.append(read_csv(campaign, "cells.csv"))
+        images |= {name: spec.test_images for name, spec in campaign.specs.items()}
+    return factors(pd.concat(frames), images) if frames else {}
+
+
+def _speeds(measured: Iterable[Campaign]) -> dict[forecast.Kind, float]:
+    found: dict[forecast.Kind, float] = {}
+    for campaign in measured:
+        found |= forecast.recorded(campaign.look().done, campaign.runs_folder)
+    return found
+
+
+def _plan(
+    tables: Tables,
+    cells: Sequence[Cell],
+    found: dict[int, float],
+    speeds: forecast.Speeds,
+    own: Campaign | None,
+) -> Plan:
+    rows = {} if own is None else read_csv(own, "cells.csv").set_index("cell").to_dict("index")
+    printed = {cell_name(one): one for one in tables.cells()}
+    planned: dict[Place, Planned] = {}
+    for cell in cells:
+        if one := printed.get(cell.name):
+            row = rows.get(cell.name, {"n": 0, "sd": np.nan, "spread": np.nan})
+            floor = noise.sd_ref(one.accuracy, cell.spec.test_images)
+            known = (
+                row["spread"] if np.isfinite(row["spread"]) else found.get(one.table, 1.0) * floor
+            )
+            seconds = forecast.seconds(cell.spec, speeds) if speeds else float("nan")
+            planned[Place(one.table, one.row, one.column)] = Planned(
+                one, floor, float(known), int(row["n"]), seconds
+            )
+    return Plan(tables, planned)
 
 
 def _row(need: Need) -> Iterator[object]:
-    yield from (need.cell, need.verdict, need.n)
-    if need.n < 2:
-        yield from ("two seeds tell", "", "")
-        return
-    low, high = need.range
-    yield f"{need.sd:.3f} ({low:.3f} to {high:.3f})"
-    yield f"{_count(need, need.sd)} ({_count(need, low)} to {_count(need, high)})"
+    yield need.what
+    yield "never" if need.seeds is None else need.seeds
     yield f"{need.hours:.1f}" if np.isfinite(need.hours) else ""
-
-
-def _count(need: Need, sd: float) -> str:
-    seeds = need.seeds(sd)
-    if seeds is not None:
-        return str(seeds)
-    return f"never: sd above {largest_sd(need.rounding):.3f}" if sd == need.sd else "never"
+    yield need.word

@@ -30,11 +30,11 @@ def run_sensitivity(campaign: Campaign, options: Options, json: bool = False) ->
 
 
 def _values(effect: Effect) -> dict[str, object]:
-    gain = effect.gain
+    low, high = effect.gain.interval()
     return {
         **{"entry": effect.entry.id, "base": effect.base, "base_accuracy": effect.base_mean},
         **{"cell": effect.cell, "reading": effect.alternative.title, "accuracy": effect.mean},
-        **{"change": gain.mean, "low": gain.low, "high": gain.high, "pairs": gain.n},
+        **{"change": effect.gain.mean, "low": low, "high": high, "pairs": effect.n},
         **{"p": effect.p, "verdict": effect.verdict},
     }
 
@@ -56,10 +56,10 @@ def _table(same: list[Effect]) -> Table:
 
 def _row(effect: Effect) -> tuple[object, ...]:
     gain = effect.gain
-    between = interval(gain.low, gain.high) if gain.n > 1 else "needs 2 pairs"
+    between = interval(*gain.interval()) if effect.n > 1 else "needs 2 pairs"
     return (
         *(effect.alternative.title, _known(f"{effect.mean:.2f}"), _known(signed(gain.mean, 2))),
-        *(between, gain.n, _known(f"{effect.p:.2g}"), effect.verdict),
+        *(between, effect.n, _known(f"{effect.p:.2g}"), effect.verdict),
     )
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ import pandas as pd
 import pytest
 
 from replicate.paper.tables import read_tables
-from replicate.results import read, statistics
-from replicate.results.csv_files import COLUMNS
+from replicate.plan.campaign import open_campaign
+from replicate.results import read
+from replicate.results.csv_files import COLUMNS, read_csv
+from replicate.results.judgement import judged
 from replicate.results.read import Results
 from replicate.specs import resolve
 
@@ -25,10 +26,22 @@ Rows = dict[str, list[dict[str, Any]]]
 Fate = tuple[str, str]
 """Status and error of a run; status "missing" leaves it out."""
 DONE = ("done", "")
+JUDGED = ("cells.csv", "gains.csv", "overall.csv", "claims.csv")
+"""Made of the others."""
+
+
+def aged(frames: dict[str, pd.DataFrame], cell: str) -> None:
+    """Make the runs of a cell those of an earlier spec."""
+    for name, frame in frames.items():
+        if "run_id" in frame and name != "forecast.csv":
+            own = frame["cell"] == cell
+            frame.loc[own, "run_id"] = "0" * 8 + frame.loc[own, "run_id"].str[-4:]
+    runs = frames["runs.csv"]
+    runs.loc[runs["cell"] == cell, "stale"] = True
 
 
 class Maker:
-    """Writes results/<name>/ below `root` and can be asked to damage it first."""
+    """Writes results/<name>/ below `root`, and can be asked to change what its verdicts are made from."""
 
     cells = CELLS
 
@@ -64,6 +77,10 @@ class Maker:
         (folder / "campaign.json").write_text(json.dumps(request))
         for file, frame in frames.items():
             frame.to_csv(folder / file, index=False)
+        opened = open_campaign(self.root, name)
+        read = [read_csv(opened, file) for file in ("runs.csv", "provenance.csv")]
+        for file, frame in judged(opened, *read).items():
+            frame.to_csv(folder / file, index=False)
         return self.root
 
 
@@ -86,19 +103,11 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def _frames(
     cells: list[resolve.Cell], seeds: int, fates: dict[tuple[str, int], Fate]
 ) -> dict[str, pd.DataFrame]:
-    rows: Rows = {name: [] for name in COLUMNS}
+    rows: Rows = {name: [] for name in COLUMNS if name not in JUDGED}
     for index, cell in enumerate(cells):
-        own = [
-            _add_run(
-                rows,
-                cell,
-                seed,
-                fates.get((cell.name, seed), DONE),
-                np.random.default_rng([index, seed]),
-            )
-            for seed in range(seeds)
-        ]
-        rows["cells.csv"].append(_cell(cell, seeds, [run for run in own if run]))
+        for seed in range(seeds):
+            rng = np.random.default_rng([index, seed])
+            _add_run(rows, cell, seed, fates.get((cell.name, seed), DONE), rng)
     frames = {
         name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()
     }
@@ -109,10 +118,10 @@ def _frames(
 
 def _add_run(
     rows: Rows, cell: resolve.Cell, seed: int, fate: Fate, rng: np.random.Generator
-) -> dict[str, Any]:
+) -> None:
     status, error = fate
     if status == "missing":
-        return {}
+        return
     spec = cell.spec
     key = {"cell": cell.name, "seed": seed, "run_id": spec.run_id(seed)}
     epochs = spec.training.epochs
@@ -155,7 +164,6 @@ def _add_run(
     ]  # fmt: skip
     if done and spec.model.pool == "flex":
         _add_pools(rows, key, cell, rng)
-    return run
 
 
 def _add_pools(
@@ -176,26 +184,3 @@ def _add_pools(
             {**key, "head": head, "row": r, "column": c, "weight": weights[r, c]}
             for r, c in np.ndindex(side, side)
         ]
-
-
-def _cell(cell: resolve.Cell, asked: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    spec = cell.spec
-    printed = spec.published.value if spec.published else None
-    counts = Counter(run["status"] for run in runs)
-    values = [run["accuracy"] for run in runs if run["status"] == "done"]
-    best = [run["best_accuracy"] for run in runs if run["status"] == "done"]
-    summary, interval = statistics.summary(values), statistics.t_interval(values)
-    verdict = statistics.verdict(
-        values, printed, asked=asked, failed=counts["failed"], diverged=counts["diverged"],
-        comparable=spec.comparable,
-    )  # fmt: skip
-    return {
-        "cell": cell.name, "table": spec.published.table if spec.published else None,
-        "row": spec.published.row if spec.published else None,
-        "column": spec.published.column if spec.published else None,
-        "dataset": spec.dataset.name, "method": spec.method.name, "protocol": spec.protocol.name,
-        "published": printed, "asked": asked, "n": counts["done"], "failed": counts["failed"],
-        "diverged": counts["diverged"], "mean": summary.mean, "sd": summary.sd, "low": interval.low,
-        "high": interval.high, "best_mean": np.mean(best) if best else None,
-        "delta": summary.mean - float(printed) if printed else None, "verdict": verdict, "mixed": None,
-    }  # fmt: skip

@@ -15,14 +15,14 @@ CELL = "table1/cifar10/flexpool"
 def test_files_that_are_missing_or_empty_have_no_rows(make) -> None:
     root = make(cells=[CELL], seeds=2)
     folder = root / "results" / "paper"
-    for name in ("pools.csv.gz", "runs.csv"):
+    for name in ("pools.csv.gz", "forecast.csv"):
         (folder / name).unlink()
     (folder / "provenance.csv").write_text("")
     with gzip.open(folder / "maps.csv.gz", "wt") as file:
         file.write("")
     results = read_results(root, "paper")
     for name, frame in (
-        ("runs.csv", results.runs),
+        ("forecast.csv", results.forecast),
         ("provenance.csv", results.provenance),
         ("pools.csv.gz", results.pools),
         ("maps.csv.gz", results.maps),
@@ -34,7 +34,10 @@ def test_files_that_are_missing_or_empty_have_no_rows(make) -> None:
 
 def test_text_stays_text(make) -> None:
     def edit(frames: dict[str, pd.DataFrame]) -> None:
-        frames["runs.csv"]["run_id"] = ["012345678901", "12345e678901"]
+        for name in ("runs.csv", "provenance.csv", "epochs.csv.gz", "pools.csv.gz"):
+            new = {0: "012345678901", 1: "12345e678901"}
+            frames[name]["run_id"] = frames[name]["seed"].map(new)
+        frames["runs.csv"]["stale"] = True
         frames["runs.csv"]["error"] = ["nan", "NA"]
 
     results = read_results(make(cells=[CELL], seeds=2, edit=edit), "paper")
@@ -45,10 +48,9 @@ def test_text_stays_text(make) -> None:
 
 
 def test_a_column_that_is_gone_is_named(make) -> None:
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        del frames["cells.csv"]["verdict"]
-
-    root = make(cells=[CELL], seeds=1, edit=edit)
+    root = make(cells=[CELL], seeds=1)
+    path = root / "results" / "paper" / "cells.csv"
+    pd.read_csv(path).drop(columns="verdict").to_csv(path, index=False)
     with pytest.raises(UserError, match=r"cells\.csv: has no column verdict"):
         read_results(root, "paper")
 

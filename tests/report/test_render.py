@@ -21,6 +21,7 @@ from replicate.report.render import (
 )
 from replicate.report.sections.overview import document
 from replicate.results.read import read_results
+from tests.report.conftest import aged
 
 EVIL = "CUDA error <script>alert(1)</script> | pipe `tick` *b* _i_ [l](x) $x$ ~~s~~\nsecond & line"
 FAILED, DIVERGED, MISSING = (
@@ -75,10 +76,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, maker) -> Path:
         runs.loc[runs["cell"].eq("table2/cifar10/avgpool") & runs["seed"].eq(0), "fingerprint"] = (
             "f" * 64
         )
-        cells = frames["cells.csv"].set_index("cell", drop=False)
-        cells.loc["table1/cifar10/avgpool", "mixed"] = "torch"
-        cells.loc["table1/cifar100/avgpool", "verdict"] = "stale"
-        frames["cells.csv"] = cells
+        aged(frames, "table1/cifar100/avgpool")
 
     return render(make("mixed", seeds=3, fates=fates, edit=edit), "mixed")
 
@@ -123,7 +121,7 @@ def test_both_tables_hold_32_cells(mixed: Path) -> None:
     assert first[1][2] == "failed<br>published 91.91<br>3 failed"
     assert first[1][1].endswith("<br>mixed torch<br>" + first[1][1].rpartition("<br>")[2])
     assert second[3][2].startswith("64.")
-    assert second[3][2].endswith("<br>1 failed, 1 diverged<br>incomplete")
+    assert second[3][2].endswith("<br>1 failed, 1 diverged<br>unstable")
     assert [text.partition("<br>")[0] for text in second[4][1:]] == ["not run"] * 4
 
 
@@ -201,7 +199,7 @@ def test_smoke_says_so_first_and_everywhere(smoke: Texts) -> None:
 def test_smoke_has_no_verdict(smoke: Texts) -> None:
     rows = [row for table in _tables(smoke.markdown) for row in table]
     words = {line for row in rows for entry in row for line in entry.split("<br>")}
-    assert not words & {"agrees", "above", "below", "inconclusive", "gain", "loss"}
+    assert not words & {"consistent", "higher", "lower", "inconclusive", "gain", "loss"}
     assert "Verdicts:" not in smoke.markdown
 
 

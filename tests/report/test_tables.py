@@ -7,14 +7,13 @@ from replicate.report import tables
 from replicate.report.sections import learned, problems
 from replicate.report.sections.gains import content
 from replicate.report.tables import accuracy, signed
-from replicate.results.gains import gains
 from replicate.results.read import Results, read_results
 from replicate.text import duration
 
 PRINTED = Published(table=1, row="CIFAR10", column="FlexPool", value="91.91")
 CELL = {
     "cell": "table1/cifar10/flexpool", "asked": 5, "n": 5, "failed": 0, "diverged": 0, "mean": 92.004,
-    "sd": 0.1251, "best_mean": 92.1, "verdict": "agrees", "mixed": "",
+    "sd": 0.1251, "best_mean": 92.1, "verdict": "consistent", "mixed": "",
 }  # fmt: skip
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -22,8 +21,8 @@ NBSP = "\N{NO-BREAK SPACE}"
 @pytest.mark.parametrize(
     ("changes", "lines"),
     [
-        ({}, ("92.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}+0.09", "agrees")),
-        ({"mean": 91.0, "verdict": "below"}, ("91.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}−0.91", "below")),
+        ({}, ("92.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}+0.09", "consistent")),
+        ({"mean": 91.0, "verdict": "lower"}, ("91.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}−0.91", "lower")),
         ({"n": 1, "asked": 1, "sd": float("nan"), "verdict": "not comparable"},
          ("92.00 (1)", f"published 91.91, Δ{NBSP}+0.09")),
         ({"n": 3, "failed": 1, "diverged": 1, "verdict": "incomplete (3/5 seeds)", "mixed": "torch"},
@@ -32,6 +31,10 @@ NBSP = "\N{NO-BREAK SPACE}"
         ({"n": 0, "diverged": 5, "verdict": "failed"}, ("diverged", "published 91.91", "5 diverged")),
         ({"n": 0, "failed": 5, "verdict": "failed"}, ("failed", "published 91.91", "5 failed")),
         ({"n": 0, "verdict": "not run"}, ("not run", "published 91.91")),
+        ({"noisy": "True", "best_verdict": "higher"},
+         ("92.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}+0.09", "noisy, best epoch: higher", "consistent")),
+        ({"noisy": "False", "best_verdict": "consistent"},
+         ("92.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}+0.09", "consistent")),
         ({"verdict": "stale"}, ("92.00 ± 0.13 (5)", f"published 91.91, Δ{NBSP}+0.09", "stale")),
     ],
 )  # fmt: skip
@@ -96,7 +99,7 @@ def test_gains_are_paired_by_seed(make) -> None:
     }
     cells = [f"table{t}/cifar10/{m}" for t in (1, 2) for m in ("avgpool", "flexpool-reg")]
     results = read_results(make(cells=cells, seeds=3, fates=fates), "paper")
-    found = gains(results).set_index("cell")
+    found = results.gains.set_index("cell")
     assert list(found.index) == ["table1/cifar10/flexpool-reg", "table2/cifar10/flexpool-reg"]
     assert list(found["n"]) == [2, 2]
     assert found["published"].tolist() == pytest.approx([0.24, 2.55])
@@ -108,16 +111,19 @@ def test_gains_are_paired_by_seed(make) -> None:
     assert found["gain"].iloc[0] == pytest.approx(sum(by_hand) / 2)
 
 
-def test_gains_of_what_is_not_comparable_have_no_verdict(full: Results) -> None:
-    found = gains(full)
-    cell = {"cell": "table1/cifar10/flexpool"}
-    assert "p = " in content(found, judged=True)(cell, PRINTED).lines[-1]
-    assert content(found, judged=False)(cell, PRINTED).lines[-1] == "published +0.28"
-    assert content(found, judged=False)(cell, PRINTED).tone == ""
+def test_a_gain_has_its_word_and_what_it_says_of_the_published_one(full: Results) -> None:
+    own = full.gains.set_index("cell").loc["table1/cifar10/flexpool"]
+    lines = content(full.gains)({"cell": "table1/cifar10/flexpool"}, PRINTED).lines
+    assert lines[2] == f"published +0.28, ours {own['against']}"
+    assert lines[3] == f"p = {own['holm']:.2g}, {own['verdict']}"
 
 
-def test_one_seed_has_no_gains(make) -> None:
-    assert gains(read_results(make("smoke", "smoke", seeds=1), "smoke")).empty
+def test_gains_of_what_is_not_comparable_have_their_word_alone(make) -> None:
+    cells = ["table1/cifar10/avgpool", "table1/cifar10/flexpool"]
+    results = read_results(make("short", "short", cells=cells, seeds=3), "short")
+    lines = content(results.gains)({"cell": cells[1]}, PRINTED).lines
+    assert lines[2] == "published +0.28"
+    assert lines[3].endswith((", gain", ", loss", ", not settled"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor as Pool
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,8 @@ from replicate.report.render import as_markdown
 from replicate.report.sections.overview import document
 from replicate.results import aggregate
 from replicate.results import rows as run_rows
-from replicate.results.read import Results, read_results
+from replicate.results.contrasts import by_seed
+from replicate.results.read import read_results
 
 CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
 
@@ -134,7 +134,7 @@ def test_the_same_records_give_the_same_bytes(whole: Campaign) -> None:
         return {path.name: path.read_bytes() for path in whole.results.glob("*.csv*")}
 
     assert contents() == contents()
-    assert len(contents()) == 6
+    assert len(contents()) == 9
 
 
 def test_runs_csv_knows_nothing_of_attempts_and_time(whole: Campaign, records: Any) -> None:
@@ -152,7 +152,7 @@ def test_failed_and_diverged_seeds_are_counted(records: Any) -> None:
     records.leave(campaign, CELL, 0, 91.8)
     records.leave(campaign, CELL, 1, 20.0, status="diverged", error="the loss was not finite")
     records.leave(campaign, CELL, 2, None)
-    assert verdict(campaign) == "incomplete (1/3 seeds)"
+    assert verdict(campaign) == "unstable (1 of 2 diverged)"
     (cell,) = rows(campaign, "cells.csv")
     assert (cell["n"], cell["failed"], cell["diverged"]) == ("1", "1", "1")
     runs = rows(campaign, "runs.csv")
@@ -198,7 +198,7 @@ def test_stale_runs_are_forgotten_once_they_are_run_again(whole: Campaign, recor
     changed = open_campaign(whole.root, "made")
     for seed, value in enumerate((80.0, 80.2)):
         records.leave(changed, CELL, seed, value)
-    assert verdict(changed) == "below"
+    assert verdict(changed) == "inconclusive", "two seeds have no word"
     assert verdict(changed, AVERAGE) == "stale"
     own = [run for run in rows(changed, "runs.csv") if run["cell"] == CELL]
     assert [(run["seed"], run["accuracy"], run["stale"]) for run in own] == [
@@ -229,7 +229,8 @@ def test_a_published_number_that_changes_makes_nothing_stale(whole: Campaign) ->
         file = whole.root / "experiments" / path
         assert "91.91" in file.read_text()
         file.write_text(file.read_text().replace("91.91", "95.91"))
-    assert verdict(open_campaign(whole.root, "made")) == "below"
+    assert verdict(open_campaign(whole.root, "made")) == "inconclusive"
+    assert rows(whole, "cells.csv")[1]["published"] == "95.91"
 
 
 def test_runs_whose_records_are_gone_are_not_forgotten(whole: Campaign) -> None:
@@ -392,13 +393,39 @@ def test_generated_images_never_reach_a_verdict(records: Any) -> None:
 
 
 def test_accuracies_leave_out_stale_cells_and_unfinished_runs() -> None:
-    cells = pd.DataFrame({"cell": ["a", "b"], "verdict": ["agrees", "stale"]})
+    cells = pd.DataFrame({"cell": ["a", "b"], "verdict": ["consistent", "stale"]})
     runs = pd.DataFrame(
         {
             **{"cell": ["a", "a", "b"], "seed": [0, 1, 0]},
             **{"status": ["done", "failed", "done"], "accuracy": [90.0, np.nan, 80.0]},
         }
     )
-    done = runs[runs["status"] == "done"]
-    results = SimpleNamespace(cells=cells, done=done)
-    assert Results.accuracies.func(results) == {"a": {0: 90.0}}
+    assert by_seed(runs, cells) == {"a": {0: 90.0}}
+
+
+def test_bits_give_intervals_on_new_images_and_mcnemars_p_value(records: Any) -> None:
+    """Of 10,000 images the method alone gets 300 right and the baseline alone 200, seed by seed."""
+    campaign = records.begin([AVERAGE, CELL], seeds=2)
+    base, better = np.arange(10_000) < 9000, np.arange(10_000) < 9300
+    better[:200] = False
+    for seed in range(2):
+        for cell, right in ((AVERAGE, base), (CELL, better)):
+            answers = Answers("f" * 64, np.packbits(right).tobytes())
+            records.leave(campaign, cell, seed, float(right.sum()) / 100, answers=answers)
+    aggregate.aggregate(campaign)
+    (gain,) = read_results(campaign.root, "made").gains.itertuples()
+    sd = 100 * np.sqrt((0.05 - 0.01**2) / 9_999)
+    assert gain.gain == pytest.approx(1.0)
+    assert (gain.images_low, gain.images_high) == pytest.approx(
+        (1 - 12.7062 * sd, 1 + 12.7062 * sd), rel=1e-4
+    )
+    assert np.isnan(gain.mcnemar), "two pairs have an interval"
+    assert read_results(campaign.root, "made").cells["calibration"].tolist() == [0.0, 0.0]
+    alone = records.begin([AVERAGE, CELL], seeds=1, name="alone")
+    for cell, right in ((AVERAGE, base), (CELL, better)):
+        answers = Answers("f" * 64, np.packbits(right).tobytes())
+        records.leave(alone, cell, 0, float(right.sum()) / 100, answers=answers)
+    aggregate.aggregate(alone)
+    (single,) = read_results(alone.root, "alone").gains.itertuples()
+    assert single.mcnemar == pytest.approx(8.9e-6, rel=0.05), "z = (300 - 200 - 1) / √500 = 4.43"
+    assert np.isnan(single.images_low)

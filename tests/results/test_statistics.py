@@ -5,29 +5,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replicate.results import images
+from replicate.results.differences import bound, difference
+from replicate.results.images import Seen
 from replicate.results.statistics import (
     LEVEL,
-    MARGIN,
-    VERDICTS,
-    Gain,
-    gain_verdict,
+    Estimate,
+    combined,
     half_unit,
     holm,
-    paired_gain,
+    outside_by_chance,
     prediction_interval,
-    seeds_needed,
     summary,
     t_interval,
-    verdict,
+    welch,
 )
 
 TRIALS = 20_000
 FOUR_STANDARD_ERRORS = 4 * (LEVEL * (1 - LEVEL) / TRIALS) ** 0.5
 TIGHT = [91.5, 91.6, 91.7]  # sd 0.1, prediction interval 91.6 ± 0.50
-WIDE = [88.0, 92.0, 95.0]  # sd 3.5, prediction interval 91.7 ± 17
-
-hundredths = st.integers(0, 10_000)
-accuracies = st.lists(hundredths, min_size=1, max_size=8).map(lambda n: [i / 100 for i in n])
+FIRST = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
+SECOND = dict(enumerate([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]))
 
 
 def test_summary_uses_the_sample_standard_deviation() -> None:
@@ -88,26 +86,115 @@ def test_coverage_of_one_more_rounded_run() -> None:
     assert _coverage(widened, published) > LEVEL - FOUR_STANDARD_ERRORS
 
 
-def test_paired_gain_on_students_sleep_data() -> None:
+def test_a_paired_difference_on_students_sleep_data() -> None:
     """Student (1908); the reference values are those of R's t.test on its `sleep` data."""
-    first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
-    second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
-    gain = paired_gain(dict(enumerate(second)), dict(enumerate(first)))
-    assert gain == pytest.approx((10, 1.58, 0.7001142, 2.4598858, 0.002832890), rel=1e-6)
+    found = difference(SECOND, FIRST, 1.0, 0.0)
+    low, high = found.plain.interval()
+    assert (found.n, found.mean, low, high, found.plain.p) == pytest.approx(
+        (10, 1.58, 0.7001142, 2.4598858, 0.002832890), rel=1e-6
+    )
+    assert found.correlation == pytest.approx(0.7951702, rel=1e-6)
 
 
-def test_gains_are_paired_by_seed_not_by_position() -> None:
-    gain = paired_gain({2: 93.0, 0: 91.0, 7: 50.0}, {0: 90.0, 1: 10.0, 2: 92.5})
-    assert gain[:2] == (2, pytest.approx(0.75))
+def test_welch_on_students_sleep_data() -> None:
+    """R's t.test(extra ~ group, data = sleep): t = 1.8608, df = 17.776, p = 0.07939."""
+    found = difference(SECOND, FIRST, 1.0, 0.0).welch
+    assert found.df == pytest.approx(17.776474, rel=1e-6)
+    assert found.p == pytest.approx(0.07939414, rel=1e-6)
+    assert found.interval() == pytest.approx((-0.2054832, 3.3654832), rel=1e-5)
+
+
+def test_differences_are_paired_by_seed_not_by_position() -> None:
+    found = difference({2: 93.0, 0: 91.0, 7: 50.0}, {0: 90.0, 1: 10.0, 2: 92.5}, 1.0, 0.0)
+    assert (found.n, found.mean) == (2, pytest.approx(0.75))
+
+
+def test_satterthwaite_by_hand() -> None:
+    """Squared standard errors 0.04 and 0.01 with 2 and 4 degrees of freedom."""
+    found = combined([Estimate(1.0, 0.2, 2), Estimate(3.0, 0.1, 4)])
+    assert found[:3] == pytest.approx((2.0, 0.05**0.5 / 2, 0.05**2 / (0.04**2 / 2 + 0.01**2 / 4)))
+
+
+def test_satterthwaite_of_two_is_welch() -> None:
+    of, over = list(SECOND.values()), list(FIRST.values())
+    parts = [
+        Estimate(float(np.mean(one)), float(np.std(one, ddof=1) / 10**0.5), 9) for one in (of, over)
+    ]
+    both = combined(parts)
+    assert (2 * both.se, both.df) == pytest.approx((welch(of, over).se, welch(of, over).df))
+
+
+def test_a_mean_on_new_images_of_one_data_set_averages_image_by_image() -> None:
+    """Two tables whose networks fail on the same images tell nothing more than one of them."""
+    over = np.zeros(10, bool)
+    both = [(np.arange(10) < 3, over), (np.arange(10) < 3, over)]
+    alone = images.on_new_images(both)
+    assert images.mean_on_new_images([[both, both]]) == pytest.approx(alone)
+    apart = images.mean_on_new_images([[both], [both]])
+    assert apart.se == pytest.approx(alone.se / 2**0.5)
+    uneven = images.mean_on_new_images([[both, both], [[(over, over)] * 2]])
+    assert uneven.mean == pytest.approx(alone.mean * 2 / 3)
+
+
+@pytest.mark.parametrize("differences", [[], [1.0]])
+def test_one_pair_has_no_p_value(differences: list[float]) -> None:
+    zero = dict.fromkeys(range(len(differences)), 90.0)
+    method = {seed: 90.0 + one for seed, one in enumerate(differences)}
+    found = difference(method, zero, 1.0, 0.003)
+    assert np.isnan(found.plain.p)
+    assert np.isnan(found.plain.interval()).all()
+
+
+def test_equal_differences_are_as_exact_as_the_images_let_them_be() -> None:
+    """Not known without error: a p value of zero would be none."""
+    found = difference(
+        {0: 91.0, 1: 91.0, 2: 91.0}, {0: 90.0, 1: 90.0, 2: 90.0}, 1.0, 0.01 / 12**0.5
+    )
+    assert found.plain.se == pytest.approx(0.01 / 12**0.5 / 3**0.5)
+    assert 0 < found.plain.p < 1e-5
+    nothing = difference({0: 90.0, 1: 90.0}, {0: 90.0, 1: 90.0}, 1.0, 0.01 / 12**0.5)
+    assert nothing.plain.p == 1
+
+
+def test_two_one_sided_tests_by_hand() -> None:
+    """0.1 ± 0.1 / √5 · 2.1318, the one-sided 95 % quantile at 4 degrees of freedom in any table."""
+    values = 0.1 + 0.1 * _standardised(5)
+    found = difference(dict(enumerate(values)), dict.fromkeys(range(5), 0.0), 1.0, 0.0)
+    assert bound(found.plain) == pytest.approx(0.1 + 2.1318 * 0.1 / 5**0.5, abs=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("differences", "p"), [([], np.nan), ([1.0], np.nan), ([0.0, 0.0], 1.0), ([1.0, 1.0], 0.0)]
+    ("seen", "of", "chance"), [(0, 24, 1.0), (1, 24, 0.7080), (3, 24, 0.1159), (24, 24, 0.05**24)]
 )
-def test_p_values_where_t_is_not_defined(differences: list[float], p: float) -> None:
-    baseline = dict.fromkeys(range(len(differences)), 90.0)
-    method = {seed: 90.0 + difference for seed, difference in enumerate(differences)}
-    assert paired_gain(method, baseline).p == pytest.approx(p, nan_ok=True)
+def test_how_many_lie_outside_by_chance(seen: int, of: int, chance: float) -> None:
+    """1 − 0.95²⁴ = 0.708; the rest by the binomial formula."""
+    assert outside_by_chance(seen, of) == pytest.approx(chance, abs=1e-4)
+
+
+def test_mcnemar_by_hand() -> None:
+    """Of 10 images that one network alone got right 9 are the first's: 2 · (1 + 10) / 2¹⁰."""
+    method = np.array([True] * 9 + [False] + [True] * 50)
+    baseline = np.array([False] * 9 + [True] + [True] * 50)
+    assert images.mcnemar(method, baseline) == pytest.approx(22 / 1024)
+    assert images.mcnemar(method, method) == 1
+
+
+def test_calibration_by_hand() -> None:
+    """Two seeds disagree on 2 of 10 images; each is wrong on 2: disagreement over error is 1."""
+    one = np.array([True] * 8 + [False] * 2)
+    other = np.array([True] * 7 + [False, True, False])
+    assert images.calibration([Seen("a", one), Seen("a", other)]) == pytest.approx(1.0)
+    assert np.isnan(images.calibration([Seen("a", one), Seen("b", other)]))
+
+
+def test_new_images_by_hand() -> None:
+    """Gains of 10 and 30 points on 10 images: over seeds (√200)² / 2 = 100, over images less."""
+    over = np.zeros(10, bool)
+    gains = [np.arange(10) < 1, np.arange(10) < 3]
+    found = images.on_new_images([(gain, over) for gain in gains])
+    each = np.array([1, 0.5, 0.5, *[0] * 7])
+    expected = max(100.0, 1e4 * each.var(ddof=1) / 10)
+    assert found == pytest.approx((20.0, expected**0.5, 1, 0))
 
 
 def test_holm_by_hand() -> None:
@@ -129,113 +216,6 @@ def test_holm_lies_between_no_correction_and_bonferroni(p: list[float]) -> None:
     assert (adjusted <= np.minimum(1, len(p) * np.array(p)) + 1e-15).all()
 
 
-@pytest.mark.parametrize(
-    ("gain", "adjusted_p", "expected"),
-    [
-        (Gain(5, 1.0, 0.5, 1.5, 0.01), 0.04, "gain"),
-        (Gain(5, -1.0, -1.5, -0.5, 0.01), 0.04, "loss"),
-        (Gain(5, 1.0, 0.5, 1.5, 0.01), 0.06, "no evidence"),
-        (Gain(5, 1.0, 0.5, 1.5, 0.01), 0.05000001, "no evidence"),
-        (Gain(5, 0.0, 0.0, 0.0, 1.0), 1.0, "no evidence"),
-        (Gain(4, 1.0, 0.5, 1.5, 0.001), 0.001, "incomplete (4/5 seeds)"),
-    ],
-)
-def test_gain_verdicts(gain: Gain, adjusted_p: float, expected: str) -> None:
-    assert gain_verdict(gain, adjusted_p, asked=5) == expected
-
-
-def test_a_single_pair_is_no_evidence() -> None:
-    gain = paired_gain({0: 95.0}, {0: 90.0})
-    assert gain_verdict(gain, gain.p, asked=1) == "no evidence"
-
-
-@pytest.mark.parametrize(
-    ("values", "published", "state", "expected"),
-    [
-        # each line takes away what decided the line above; all that follows is still wrong
-        (WIDE, "50.00", {"asked": 9, "failed": 1, "stale": True, "comparable": False}, "stale"),
-        ([], "50.00", {"asked": 9, "stale": True, "comparable": False}, "stale"),
-        ([], "50.00", {"asked": 9, "comparable": False}, "not run"),
-        ([], "50.00", {"asked": 2, "failed": 2, "comparable": False}, "failed"),
-        ([], "50.00", {"asked": 2, "diverged": 2}, "failed"),
-        (WIDE, "50.00", {"asked": 9, "failed": 1, "comparable": False}, "not comparable"),
-        (WIDE, None, {"asked": 9, "failed": 1}, "not comparable"),
-        (WIDE, "50.00", {"asked": 9, "failed": 1}, "incomplete (3/9 seeds)"),
-        (WIDE, "50.00", {"asked": 3, "failed": 1}, "incomplete (3/4 seeds)"),
-        (WIDE, "50.00", {"asked": 3, "diverged": 2}, "incomplete (3/5 seeds)"),
-        ([], "50.00", {"asked": 5, "failed": 1}, "incomplete (0/5 seeds)"),
-        (WIDE, "50.00", {"asked": 3}, "above"),
-        (WIDE, "99.99", {"asked": 3}, "inconclusive"),
-        ([91.63], "91.63", {"asked": 1}, "inconclusive"),
-        ([20.0], "91.63", {"asked": 1}, "inconclusive"),
-        (TIGHT, "91.63", {"asked": 3}, "agrees"),
-        (TIGHT, "91.63", {"asked": 2}, "agrees"),
-        (TIGHT, "92.20", {"asked": 3}, "below"),
-        (TIGHT, "91.00", {"asked": 3}, "above"),
-    ],
-)
-def test_precedence_of_verdicts(
-    values: list[float], published: str | None, state: dict[str, int], expected: str
-) -> None:
-    assert verdict(values, published, **state) == expected  # type: ignore[arg-type]
-    assert expected.split(" (")[0] in VERDICTS
-
-
-def test_every_word_of_the_vocabulary_can_be_reached() -> None:
-    words = {case[3].split(" (")[0] for case in _cases(test_precedence_of_verdicts)}
-    assert words == VERDICTS.keys()
-
-
-def test_rounding_can_decide_a_verdict() -> None:
-    same = [91.6, 91.6]  # no spread at all: only the rounding of the published number is left
-    assert verdict(same, "91.6", asked=2) == "agrees"
-    assert verdict([91.64, 91.64], "91.6", asked=2) == "agrees"
-    assert verdict([91.64, 91.64], "91.60", asked=2) == "above"
-
-
-@given(accuracies, hundredths)
-def test_verdicts_are_symmetric(values: list[float], published: int) -> None:
-    reflected = [round(100 - value, 2) for value in values]
-    there = verdict(values, f"{published / 100:.2f}", asked=len(values))
-    back = verdict(reflected, f"{(10_000 - published) / 100:.2f}", asked=len(values))
-    assert back == {"above": "below", "below": "above"}.get(there, there)
-
-
-@given(accuracies, st.integers(-150, 150))
-def test_agreement_means_at_most_half_the_margin_apart(values: list[float], off: int) -> None:
-    published = max(0.0, round(summary(values).mean + off / 100, 2))
-    if verdict(values, f"{published:.2f}", asked=len(values)) == "agrees":
-        assert abs(summary(values).mean - published) <= MARGIN / 2 + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("sd", "seeds"), [(0.0, 2), (0.05, 2), (0.1, 3), (0.52, None), (9.0, None)]
-)
-def test_seeds_needed_by_hand(sd: float, seeds: int | None) -> None:
-    # widths at n = 2: 2 (12.706 · 1.2247 · sd + 0.005); at n = 3: 2 (4.303 · 1.1547 · sd + 0.005)
-    assert seeds_needed(sd) == seeds
-
-
-@pytest.mark.parametrize("sd", [0.1, 0.2, 0.35, 0.45, 0.5])
-def test_seeds_needed_is_the_smallest_number_that_can_agree(sd: float) -> None:
-    n = seeds_needed(sd)
-    assert n is not None
-    assert verdict(91.6 + sd * _standardised(n), "91.60", asked=n) == "agrees"
-    assert verdict(91.6 + sd * _standardised(n - 1), "91.60", asked=n - 1) == "inconclusive"
-
-
-@given(st.floats(0, 2), st.floats(0, 2), st.floats(0.1, 4))
-def test_seeds_needed_rises_with_the_spread(a: float, b: float, margin: float) -> None:
-    low, high = (seeds_needed(sd, margin) for sd in sorted([a, b]))
-    assert (low or np.inf) <= (high or np.inf)
-
-
-@pytest.mark.parametrize("sd", [-0.1, np.nan, np.inf])
-def test_seeds_needed_asks_for_a_spread(sd: float) -> None:
-    with pytest.raises(ValueError, match="sd must be"):
-        seeds_needed(sd)
-
-
 def _standardised(n: int) -> np.ndarray:
     """n values of mean 0 and sample standard deviation 1."""
     values = np.arange(n) - (n - 1) / 2
@@ -245,7 +225,3 @@ def _standardised(n: int) -> np.ndarray:
 def _coverage(interval: tuple[np.ndarray, np.ndarray], truth: np.ndarray | float) -> float:
     low, high = interval
     return float(((low <= truth) & (truth <= high)).mean())
-
-
-def _cases(test: object) -> list[tuple[object, ...]]:
-    return test.pytestmark[0].args[1]  # type: ignore[attr-defined]

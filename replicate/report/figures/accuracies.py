@@ -25,7 +25,6 @@ from replicate.report.figures.style import (
     styled,
     title,
 )
-from replicate.results.gains import gains
 from replicate.results.read import Results, records
 
 GROUPS: tuple[Row, ...] = ("Fashion-MNIST", "CIFAR10", "CIFAR100", "ImageNet")
@@ -46,16 +45,18 @@ def bars(results: Results, table: int) -> Figure:
     heading = f"Figure {2 * table} redrawn from Table {table}: {printed[table].title}"
     title(figure, heading, results.caveat)
     hollow = Patch(facecolor="white", edgecolor=INK, hatch="////", label="published (one run)")
-    filled = Patch(facecolor=INK, label="replicated (mean, 95 % interval)")
+    filled = Patch(facecolor=INK, label="replicated (mean, 95 % interval for one more run)")
     none = Line2D([], [], color=INK, marker="x", linestyle="", label="no finished run")
     figure.legend(handles=[hollow, filled, none], loc="outside lower center", ncols=3)
     return figure
 
 
 def in_columns(table: Table, row: str, cells: pd.DataFrame) -> pd.DataFrame:
-    """One row of a table: mean, low and high per column in the paper's order, NaN where there is nothing."""
-    found = cells[(cells["table"] == table.table) & (cells["row"] == row)]
-    return found.set_index("column")[["mean", "low", "high"]].astype(float).reindex(table.columns)
+    """One row of a table: the mean and the interval that verdicts use, low and high, per column in the
+    paper's order, NaN where there is nothing."""
+    found = cells[(cells["table"] == table.table) & (cells["row"] == row)].set_index("column")
+    ends = {"predicted_low": "low", "predicted_high": "high"}
+    return found[["mean", *ends]].rename(columns=ends).astype(float).reindex(table.columns)
 
 
 def _bar_panel(panel: Axes, table: Table, group: Row, ours: pd.DataFrame) -> None:
@@ -105,7 +106,9 @@ def trend(results: Results) -> Figure:
     title(figure, "Accuracy across the columns of Tables 1 and 2", results.caveat)
     look: dict[str, Any] = {"color": FAINT, "linestyle": "--", "markerfacecolor": "white"}
     hollow = Line2D([], [], marker="D", label="published", **look)
-    filled = Line2D([], [], color=INK, marker="o", label="replicated (mean, 95 % interval)")
+    filled = Line2D(
+        [], [], color=INK, marker="o", label="replicated (mean, 95 % interval for one more run)"
+    )
     figure.legend(handles=[hollow, filled], loc="outside lower center", ncols=2)
     return figure
 
@@ -128,7 +131,7 @@ def _trend_panel(panel: Axes, table: Table, published: list[float], ours: pd.Dat
 @styled
 def forest(results: Results) -> Figure:
     """Gains over AvgPool with their intervals, a panel per table."""
-    found = gains(results)
+    found = results.gains[results.gains["n"] > 1]
     require(found, "no gain has two paired seeds yet")
     numbers = sorted(found["table"].unique())
     tallest = max((found["table"] == number).sum() for number in numbers)

@@ -40,15 +40,14 @@ def _effects(results: Results) -> Iterator[Block]:
 
 
 def _row(effect: sensitivity.Effect) -> tuple[Entry, ...]:
-    gain = effect.gain
+    gain, n = effect.gain, effect.n
+    low, high = gain.interval()
     return (
         entry(effect.entry.id, effect.base),
         entry(effect.alternative.title),
         entry(f"{_number(effect.mean)} instead of {_number(effect.base_mean)}"),
-        entry(signed(gain.mean, 2) if gain.n else "unknown", sort=gain.mean if gain.n else None),
-        entry(
-            f"{interval(gain.low, gain.high)} ({gain.n} pairs)" if gain.n > 1 else "needs 2 pairs"
-        ),
+        entry(signed(gain.mean, 2) if n else "unknown", sort=gain.mean if n else None),
+        entry(f"{interval(low, high)} ({n} pairs)" if n > 1 else "needs 2 pairs"),
         entry(effect.verdict, tone=effect.verdict.split()[0]),
     )
 

@@ -1,7 +1,11 @@
 """The sections of a report, in the order a sceptical reader wants them."""
 
 import shlex
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
+
+import pandas as pd
 
 from replicate.plan.request import seeds_text
 from replicate.report import tables
@@ -28,8 +32,11 @@ from replicate.report.sections import (
     problems,
     provenance,
 )
-from replicate.results.read import Results
-from replicate.results.statistics import MARGIN, VERDICTS
+from replicate.results import rules, verdicts
+from replicate.results.cells import first_runs
+from replicate.results.power import factors
+from replicate.results.read import Results, records
+from replicate.results.statistics import outside_by_chance
 from replicate.text import many
 
 
@@ -74,7 +81,7 @@ def _summary(results: Results) -> Section:
         )
     else:
         counts = cells["verdict"].str.partition(" (")[0].value_counts()
-        order = [word for word in VERDICTS if word in counts]
+        order = [word for word in verdicts.CELL if word in counts]
         sentences.append("Verdicts: " + ", ".join(f"{word} {counts[word]}" for word in order) + ".")
     measured = cells[inside & (cells["n"] > 0)]
     if len(measured) and not results.caveat:
@@ -84,7 +91,49 @@ def _summary(results: Results) -> Section:
             f"Replicated minus published accuracy goes from {low} points ({delta.idxmin()}) "
             f"to {high} ({delta.idxmax()})."
         )
-    return Section("Summary", (Text(" ".join(sentences)),))
+    sentences += _answers(results)
+    if not results.caveat:
+        sentences.append(_multiplicity(cells[inside]))
+    sentences.append(_rules(results))
+    return Section("Summary", (Text(" ".join(filter(None, sentences))),))
+
+
+def _answers(results: Results) -> Iterator[str]:
+    """Does it help, over all that is at hand?"""
+    wide = results.overall[results.overall["scope"].isin(["both", "all columns"])]
+    for one in records(wide):
+        low, high = one["low"], one["high"]
+        yield (
+            f"{one['question']}: {tables.signed(one['gain'], 2)} points over {many(one['rows'], 'pair')} of "
+            f"cells (95 % {tables.interval(low, high)}, p = {one['holm']:.2g}), {one['verdict']}; the paper "
+            f"prints {tables.signed(one['published'], 2)}."
+        )
+
+
+def _multiplicity(cells: pd.DataFrame) -> str:
+    seen = int(cells["verdict"].isin(["higher", "lower"]).sum())
+    of = seen + int(cells["verdict"].isin(["consistent", "inconclusive"]).sum())
+    if not of:
+        return ""
+    return (
+        f"Of {many(of, 'comparison')} {0.05 * of:.1f} are expected outside by chance; {seen} are, and so "
+        f"many or more have a chance of {outside_by_chance(seen, of):.2g}."
+    )
+
+
+def _rules(results: Results) -> str:
+    """Whether the rules are older than what they judge."""
+    began = first_runs(results.provenance)
+    ages = Counter(rules.age("cells", began.get(str(cell), "")) for cell in results.cells.index)
+    date, commit = rules.WRITTEN
+    parts = [
+        f"{word} the first run of {many(ages[word], 'cell')}"
+        for word in ("before", "after")
+        if word in ages
+    ]
+    if not parts:
+        return ""
+    return f"The rules of judgement were fixed on {date[:10]} (commit {commit[:7]}), {', '.join(parts)}."
 
 
 def _seeds(results: Results) -> str:
@@ -96,13 +145,18 @@ def _seeds(results: Results) -> str:
 def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
     key = (
         "Top-1 test accuracy in percent after the last epoch: mean ± standard deviation (finished seeds; "
-        "k/n where k of n seeds finished). Below it the published number, which is one run, and "
+        "k/n where k of n seeds finished). Below it the published number, taken as one run, and "
         "Δ = replicated − published. The verdict compares the published number with the 95 % prediction "
-        "interval for one more run."
+        "interval for one more run, by a spread that the cells of the data set share. Noisy are cells whose "
+        f"seeds lie more than {verdicts.NOISY} noise floors apart, or that keep a spread of their own."
     )
+    images = {name: spec.test_images for name, spec in results.campaign.specs.items()}
+    if found := factors(results.cells, images):
+        apart = " and ".join(f"{one:.1f} in Table {table}" for table, one in found.items())
+        key += f" Measured in noise floors, seeds lie apart by {apart} (root mean square)."
     used = {verdict.partition(" (")[0] for verdict in results.cells["verdict"]}
-    meanings = [(word, meaning) for word, meaning in VERDICTS.items() if word in used]
-    caption = f"What the verdicts mean (margin: {MARGIN:g} points)"
+    meanings = [(word, meaning) for word, meaning in verdicts.CELL.items() if word in used]
+    caption = f"What the verdicts mean (too wide: more than {verdicts.WIDEST} noise floors)"
     legend = Table(caption, ("Verdict", "Meaning"), plain_rows(meanings))
     return Section("Tables 1 and 2", (Text(key), *accuracies, *tables.others(results), legend))
 

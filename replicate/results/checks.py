@@ -1,0 +1,160 @@
+"""Whether the CSV files of a campaign contradict each other, its specs or the paper's tables.
+
+They can come from anybody, and a number that was changed in one of them must not reach a report. Each
+contradiction is one line that names the file, the line, the value and what it should be.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from replicate.errors import UserError
+from replicate.paper.tables import read_tables
+from replicate.plan.campaign import Campaign
+from replicate.results.csv_files import COLUMNS, LATER
+from replicate.results.judgement import judged
+from replicate.results.rows import NAMES, names
+from replicate.specs import check
+from replicate.specs.spec import Spec
+from replicate.text import series
+
+Frames = Mapping[str, pd.DataFrame]
+"""By file name."""
+FROM_RECORDS = {"calibration", "images_low", "images_high", "mcnemar"}
+"""Columns that no CSV file gives again."""
+FROM_PROVENANCE = {"mixed", "rule"}
+CLOSE = 1e-6
+"""In points: what libraries may differ by, and below what anybody would print."""
+AGAIN = "make it again with `replicate aggregate`"
+
+
+def agreed(campaign: Campaign, frames: Frames) -> dict[str, pd.DataFrame]:
+    """The tables that judge, made from runs.csv, after everything that is there was held against it.
+
+    Raises:
+        UserError: the first contradiction.
+    """
+    refuse_other_tables(campaign)
+    _check_runs(campaign, frames)
+    for file in ("provenance.csv", "epochs.csv.gz", "pools.csv.gz", "oddities.csv", "forecast.csv"):
+        _check_keys(campaign.results / file, frames[file], frames["runs.csv"])
+    _check_epochs(campaign.results / "runs.csv", frames["runs.csv"], frames["epochs.csv.gz"])
+    _check_answers(campaign.results / "runs.csv", frames["runs.csv"], campaign.specs)
+    found = judged(campaign, frames["runs.csv"], frames["provenance.csv"])
+    unknown = set() if len(frames["provenance.csv"]) else FROM_PROVENANCE
+    return {
+        file: _compared(campaign.results / file, frames[file], table, unknown)
+        for file, table in found.items()
+    }
+
+
+def refuse_other_tables(campaign: Campaign) -> None:
+    """Refuse specs that print other numbers than experiments/paper/tables.yaml."""
+    tables = read_tables(campaign.root)
+    printed = set(tables.cell_names())
+    own = [cell for cell in campaign.cells if cell.name in printed]
+    if lines := check.problems(tables, own, printed - campaign.specs.keys()):
+        raise UserError(lines[0])
+
+
+def _check_runs(campaign: Campaign, frames: Frames) -> None:
+    path, runs = campaign.results / "runs.csv", frames["runs.csv"]
+    once, wanted = ~runs.duplicated(["cell", "seed"]), campaign.request.seeds_of
+    _refuse(
+        path, runs["seed"], once, "there is one row of each seed, and a second row of", runs["cell"]
+    )
+    known = runs.apply(lambda run: run["seed"] in wanted(run["cell"]), axis=1, result_type="reduce")
+    asked = runs["cell"].map(lambda cell: series(wanted(cell)))
+    _refuse(path, runs["seed"], known, "the seeds asked for are", asked)
+    specs = campaign.specs
+    ids = [
+        specs[cell].run_id(int(seed)) for cell, seed in zip(runs["cell"], runs["seed"], strict=True)
+    ]
+    stale = (runs["run_id"] != pd.Series(ids, runs.index, dtype="str")).astype(str)
+    _refuse(path, runs["stale"], _text(runs["stale"]) == stale, "by its spec it is", stale)
+    current = runs[stale == "False"]
+    for name in NAMES:
+        right = current["cell"].map({cell: names(spec)[name] for cell, spec in specs.items()})
+        _refuse(path, current[name], current[name] == right, "by its spec it is", right)
+
+
+def _check_keys(path: Path, frame: pd.DataFrame, runs: pd.DataFrame) -> None:
+    """A run's id stands for one cell and one seed, in every file."""
+    places = dict(zip(runs["run_id"], zip(runs["cell"], runs["seed"], strict=True), strict=True))
+    own = zip(frame["run_id"], zip(frame["cell"], frame["seed"], strict=True), strict=True)
+    later = path.name == "forecast.csv"  # knows runs that are still to come
+    good = [places.get(run, place if later else None) == place for run, place in own]
+    said = "runs.csv has no such run of this seed and cell"
+    _refuse(path, frame["run_id"], pd.Series(good, frame.index, dtype=bool), said, frame["cell"])
+
+
+def _check_epochs(path: Path, runs: pd.DataFrame, epochs: pd.DataFrame) -> None:
+    """An accuracy is that of the last epoch, a best one the highest that is not of a pretraining."""
+    last = epochs.groupby("run_id")["accuracy"].last()
+    best = epochs[epochs["epoch"] > 0].groupby("run_id")["accuracy"].max()
+    known = runs[(runs["status"] == "done") & runs["run_id"].isin(last.index)]
+    for name, found in (("accuracy", last), ("best_accuracy", best)):
+        right = known["run_id"].map(found).astype(float)
+        _refuse(path, known[name], _close(known[name], right), "epochs.csv.gz says", right)
+
+
+def _check_answers(path: Path, runs: pd.DataFrame, specs: Mapping[str, Spec]) -> None:
+    """The number of images that a network got right is its accuracy."""
+    current = (runs["status"] == "done") & (_text(runs["stale"]) == "False")
+    known = runs[runs["right"].notna() & current]
+    images = known["cell"].map({name: spec.test_images for name, spec in specs.items()})
+    right = (known["accuracy"] * images.astype(float) / 100).round(6)
+    _refuse(path, known["right"], _close(known["right"], right), "by its accuracy it is", right)
+
+
+def _compared(
+    path: Path, read: pd.DataFrame, made: pd.DataFrame, unknown: set[str]
+) -> pd.DataFrame:
+    """The table as it was made, with what only records tell as it was read."""
+    texts = {name: _text(made[name]) for name, kind in COLUMNS[path.name].items() if kind == "str"}
+    made = made.assign(**texts)
+    if not len(read) and path.name != "cells.csv":
+        return made
+    if len(read) != len(made):
+        raise UserError(f"{path}: {len(read)} rows, but runs.csv gives {len(made)}: {AGAIN}")
+    made = made.set_axis(read.index)
+    for name in COLUMNS[path.name]:
+        column = read[name]
+        if name in FROM_RECORDS or name in unknown or (name in LATER and _is_blank(column)):
+            continue
+        _refuse(path, column, _alike(column, made[name]), "runs.csv gives", _text(made[name]))
+    return made.assign(**{name: read[name] for name in FROM_RECORDS & set(made)})
+
+
+def _is_blank(column: pd.Series) -> bool:
+    return bool((column.isna() | (column.astype(str) == "")).all())
+
+
+def _alike(read: pd.Series, made: pd.Series) -> pd.Series:
+    return _close(read, made) if read.dtype.kind in "fi" else _text(read) == _text(made)
+
+
+def _close(read: pd.Series, right: pd.Series) -> pd.Series:
+    one, other = (column.to_numpy(dtype=float, na_value=np.nan) for column in (read, right))
+    return pd.Series(np.isclose(one, other, rtol=CLOSE, atol=CLOSE, equal_nan=True), read.index)
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """Without anything where nothing is known."""
+    return column.astype(object).where(column.notna(), "").astype(str)
+
+
+def _refuse(
+    path: Path, column: pd.Series, good: pd.Series, but: str, right: pd.Series | None = None
+) -> None:
+    bad = column[~good.to_numpy(dtype=bool)]
+    if len(bad):
+        place: Any = bad.index[0]
+        expected = "" if right is None else f" {str(right.loc[place])!r}"
+        value = str(bad.iloc[0])[:80]
+        raise UserError(
+            f"{path}: line {place + 2}: {column.name} {value!r}, but {but}{expected}: {AGAIN}"
+        )
