@@ -107,6 +107,7 @@ def trend(results: Results) -> Figure:
         _trend_panel(panel, ours, seeds)
     for row in dict.fromkeys(row for row, _ in axes):
         _fit_row([panel for (own_row, _), panel in axes.items() if own_row == row])
+    figure.supylabel("Test accuracy (%)", fontsize="medium")
     below(figure, _legend_of_trend(bool(results.caveat)))
     return figure
 
