@@ -41,9 +41,7 @@ def curves(results: Results) -> Figure:
         for method in methods(own["column"]):
             _draw(panel, own[own["column"] == method], LOOKS[method].colour)
         _finish(panel, own)
-    for row in dict.fromkeys(row for row, _ in axes):
-        shown = late(history[history["row"] == row])
-        limit(axes[row, min(table for own, table in axes if own == row)], shown["accuracy"])
+        limit(panel, late(history[history["row"] == row])["accuracy"])
     looks = {method: LOOKS[method].colour for method in methods(history["column"])}
     below(figure, _legend(looks, history), "Epoch")
     figure.supylabel("Test accuracy (%)", fontsize="medium")

@@ -29,7 +29,7 @@ LOOKS = dict(
             Look("#7a7a7a", "Avg"),
             Look("#e69f00", "Flex"),
             Look("#009e73", "+ Reg"),
-            Look("#0072b2", "+ DO"),
+            Look("#0072b2", "+ Drop"),
         ),
         strict=True,
     )
