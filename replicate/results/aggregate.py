@@ -34,7 +34,7 @@ from replicate.records.record import CorruptRecord
 from replicate.results import images
 from replicate.results.csv_files import COLUMNS, read_csv, table_of, write_csv
 from replicate.results.judgement import judged
-from replicate.results.rows import RunRows, deviation, mean, member, rows_of_runs
+from replicate.results.rows import RunRows, deviation, mean, member, names, rows_of_runs
 
 
 def aggregate(campaign: Campaign) -> list[str]:
@@ -59,7 +59,7 @@ def _aggregate(campaign: Campaign) -> list[str]:
         else:
             sound.append(found)
     counted = one_per_seed(campaign, sound)
-    runs = table_of(({**one.run, "stale": _is_stale(campaign, one)} for one in counted), "runs.csv")
+    runs = table_of((_run(campaign, one) for one in counted), "runs.csv")
     provenance = table_of((one.provenance for one in counted), "provenance.csv")
     answers = {
         (one.cell, one.seed): images.seen(one.answers, campaign.specs[one.cell].test_images)
@@ -78,6 +78,12 @@ def _aggregate(campaign: Campaign) -> list[str]:
     _join(campaign.results / "pools.csv.gz", (one.pools for one in counted))
     _write_oddities(campaign.results / "oddities.csv", counted)
     return corrupt
+
+
+def _run(campaign: Campaign, found: RunRows) -> dict[str, Any]:
+    """Its row of runs.csv."""
+    stale = _is_stale(campaign, found)
+    return {**found.run, "stale": stale, **({} if stale else names(campaign.specs[found.cell]))}
 
 
 def refuse_to_forget(campaign: Campaign) -> None:

@@ -1,6 +1,7 @@
 """The sections of a report, in the order a sceptical reader wants them."""
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -30,6 +31,8 @@ from replicate.report.sections import (
     provenance,
 )
 from replicate.results import rules, verdicts
+from replicate.results.cells import first_runs
+from replicate.results.power import factors
 from replicate.results.read import Results, records
 from replicate.results.statistics import outside_by_chance
 from replicate.text import many
@@ -117,7 +120,8 @@ def _multiplicity(cells: pd.DataFrame) -> str:
 
 def _rules(results: Results) -> str:
     """Whether the rules are older than what they judge."""
-    ages = results.cells["rule"].value_counts()
+    began = first_runs(results.provenance)
+    ages = Counter(rules.age("cells", began.get(str(cell), "")) for cell in results.cells.index)
     date, commit = rules.WRITTEN
     parts = [
         f"{word} the first run of {many(ages[word], 'cell')}"
@@ -134,9 +138,13 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
         "Top-1 test accuracy in percent after the last epoch: mean ± standard deviation (finished seeds; "
         "k/n where k of n seeds finished). Below it the published number, taken as one run, and "
         "Δ = replicated − published. The verdict compares the published number with the 95 % prediction "
-        "interval for one more run, by a spread that the cells of the data set share; a cell that keeps "
-        "its own is marked noisy."
+        "interval for one more run, by a spread that the cells of the data set share. Noisy are cells whose "
+        f"seeds lie more than {verdicts.NOISY} noise floors apart, or that keep a spread of their own."
     )
+    images = {name: spec.test_images for name, spec in results.campaign.specs.items()}
+    if found := factors(results.cells, images):
+        apart = " and ".join(f"{one:.1f} in Table {table}" for table, one in found.items())
+        key += f" Measured in noise floors, seeds lie apart by {apart} (root mean square)."
     used = {verdict.partition(" (")[0] for verdict in results.cells["verdict"]}
     meanings = [(word, meaning) for word, meaning in verdicts.CELL.items() if word in used]
     caption = f"What the verdicts mean (too wide: more than {verdicts.WIDEST} noise floors)"
