@@ -53,7 +53,7 @@ def mixed(maker, tmp_path_factory: pytest.TempPathFactory) -> Results:
 def test_letters_are_legible_on_a_telephone(mixed: Results, name: str) -> None:
     """A figure is shown 360 pixels wide there."""
     drawn = FIGURES[name](mixed)
-    drawn.canvas.draw()
+    drawn.draw_without_rendering()
     texts = [text for text in drawn.findobj(Text) if text.get_text() and text.get_visible()]
     pixels = 360 / (72 * drawn.get_figwidth())
     assert drawn.get_figwidth() == WIDTH
@@ -69,7 +69,6 @@ def test_pictures_have_a_dark_side(mixed: Results, name: str) -> None:
     dark = svg.partition("prefers-color-scheme: dark")[2].partition("</style>")[0]
     assert f'[style*="fill: {INK}"] {{ fill: {DARK[INK]} !important }}' in dark
     left = svg.replace(dark, "")
-    assert set(re.findall(r"(?:fill|stroke): #ffffff", left)) <= {"fill: #ffffff"}
     known = {*DARK, *COLOURS, "#888888", "#cc79a7", "#000000"}
     assert set(re.findall(r"(?:fill|stroke): (#\w+)", left)) <= known
 
@@ -238,7 +237,7 @@ def test_curves_of_ones_own_stand_beside_average_pooling(mixed: Results) -> None
     }
     assert colours["networks/resnet18/flexpool"] == [COLOURS[0], "#cc79a7"]
     assert colours["networks/vgg16/flexpool"] == ["#cc79a7"]
-    assert len(shown) == 4
+    assert len(shown) == 3, "average pooling has no panel of its own"
 
 
 def test_stages_of_heads_wherever_their_count_begins(full: Results) -> None:

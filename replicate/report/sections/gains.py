@@ -39,7 +39,7 @@ def figures(results: Results) -> Iterator[Figure]:
     if forest.own_gains(results):
         caption = (
             "Gains of the cells that are in neither table over the AvgPool cell with the same data and "
-            "training. Intervals as above."
+            "training. Thick: the 95 % interval of the mean; thin: that for one more pair."
         )
         yield Figure("gains-own", caption, partial(forest.own, results))
 
