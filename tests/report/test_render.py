@@ -187,12 +187,14 @@ def test_smoke_says_so_first_and_everywhere(smoke: Texts) -> None:
     pictures = [index for index, line in enumerate(lines) if line.startswith("![")]
     assert len(pictures) == 9
     for index in pictures:
-        assert any(f"{SHORT}." in line for line in lines[index - 6 : index])
+        marked = any(f"{SHORT}." in line for line in lines[index - 6 : index])
+        assert marked is bool(re.search(r"figure2|figure4|trend", lines[index])), "beside the paper"
     page = smoke.html
     assert page.count(f"{SHORT}: {WHY}.") == 1
-    assert page.count(f"{SHORT}.") == page.count("<caption>") + page.count(
-        "<figcaption>"
-    ) + page.count("<summary>")
+    marks = page.count(f"{SHORT}.")
+    assert marks == page.count("<caption>") + page.count("<summary>") + 3, (
+        "Figures 2 and 4, the trend"
+    )
     assert smoke.tex.count("Not comparable") == 2
 
 
