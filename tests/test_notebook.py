@@ -48,11 +48,11 @@ def test_there_is_nothing_else() -> None:
 def test_figures_are_those_of_the_report_and_show_themselves(campaign: Campaign) -> None:
     assert r.plot.trend is figures.trend
     figure = r.plot.trend(r.read("made", campaign.root))
-    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert figure._repr_svg_().startswith("<?xml")
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("bars", (1,)), ("trend", ()), ("gains", ()), ("curves", ())]
+    ("name", "arguments"), [("bars", (1,)), ("trend", ()), ("forest", ()), ("curves", ())]
 )
 def test_every_figure_is_drawn(campaign: Campaign, name: str, arguments: tuple[Any, ...]) -> None:
     figure = getattr(r.plot, name)(r.read("made", campaign.root), *arguments)

@@ -36,11 +36,13 @@ class Table:
 class Figure:
     kind: ClassVar[str] = "figure"
     name: str
-    """File name without a suffix."""
+    """File name without a suffix: an SVG file."""
     caption: str
     draw: Callable[[], "Drawing"]
     """Called where the figure is written: whoever reads the text alone does not wait for it."""
     folded: bool = False
+    beside_paper: bool = False
+    """Whether it shows published numbers, which may not be comparable."""
 
     @property
     def alt(self) -> str:

@@ -43,9 +43,7 @@ def _render(report: Document, folder: Path) -> Path:
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for place in (folder, folder / "figures"):
         atomic.sweep(place)
-    files: dict[str, bytes] = {}
-    for figure in report.figures:
-        files |= _drawn(figure)
+    files = {f"{figure.name}.svg": _drawn(figure) for figure in report.figures}
     for name, content in files.items():
         _write(folder / "figures" / name, content)
     _write(folder / "report.html", as_html(report, files))
@@ -55,10 +53,8 @@ def _render(report: Document, folder: Path) -> Path:
     return folder / "report.md"
 
 
-def _drawn(figure: Figure) -> dict[str, bytes]:
-    """The files of a figure by their names."""
-    drawing = figure.draw()
-    return {f"{figure.name}.{kind}": picture(drawing, kind) for kind in ("svg", "png")}
+def _drawn(figure: Figure) -> bytes:
+    return picture(figure.draw())
 
 
 def as_markdown(report: Document) -> bytes:
@@ -118,7 +114,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
-    """Figures of an earlier report that this one no longer has."""
+    """Figures of an earlier report that this one no longer has; earlier versions drew PNG files too."""
     for path in folder.iterdir():
         if path.name not in names and path.suffix in (".png", ".svg"):
             path.unlink()

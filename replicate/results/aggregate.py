@@ -8,9 +8,10 @@
     claims.csv      one row per claim of the paper and difference that it is about: the claim's verdict
     provenance.csv  one row per run: code, libraries, device, time
     epochs.csv.gz   one row per run and epoch
-    pools.csv.gz    one row per run, head and channel: the sum of FlexPool's weights (Eq. 2)
+    pools.csv.gz    one row per run, head and channel: the sum of FlexPool's weights (Eq. 2), and the
+                    share of them that are negative
     maps.csv.gz     one row per cell, head and position: FlexPool's weights, mean over channels and
-                    seeds
+                    seeds, and how far the seeds' means over channels lie apart (standard deviation)
     oddities.csv    one row per finished run and oddity: its accuracy, and what the released code's
                     way to measure it gives; only where a spec asks for it
 
@@ -33,7 +34,7 @@ from replicate.records.record import CorruptRecord
 from replicate.results import images
 from replicate.results.csv_files import COLUMNS, read_csv, table_of, write_csv
 from replicate.results.judgement import judged
-from replicate.results.rows import RunRows, mean, member, names, rows_of_runs
+from replicate.results.rows import RunRows, deviation, mean, member, names, rows_of_runs
 from replicate.text import series
 
 
@@ -183,5 +184,7 @@ def _maps(runs: Iterable[RunRows]) -> Iterator[dict[str, Any]]:
                 f"{cell}: the weights of its runs differ in shape: remove what is not its"
             )
         for head, maps in enumerate(zip(*own, strict=True)):
+            apart = deviation(maps)
             for (row, column), weight in np.ndenumerate(mean(maps)):
-                yield {"cell": cell, "head": head, "row": row, "column": column, "weight": weight}
+                place = {"cell": cell, "head": head, "row": row, "column": column}
+                yield {**place, "weight": weight, "between_seeds": apart[row, column]}

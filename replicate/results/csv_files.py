@@ -77,10 +77,11 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "penalty": "float", "train_accuracy": "float", "accuracy": "float", "seconds": "float",
         "images_per_second": "float",
     },
-    "pools.csv.gz": {**RUN, "head": "int", "channel": "int", "sum": "float"},
+    "pools.csv.gz": {**RUN, "head": "int", "channel": "int", "sum": "float", "negative": "float"},
     "forecast.csv": {**RUN, "predicted": "float"},
     "maps.csv.gz": {
         "cell": "str", "head": "int", "row": "int", "column": "int", "weight": "float",
+        "between_seeds": "float",
     },
     "oddities.csv": {**RUN, "oddity": "str", "accuracy": "float", "odd_accuracy": "float"},
 }  # fmt: skip
@@ -88,6 +89,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
 LATER = {
     "parameters", "flops", "right", "code", "within", "sd_ref", "spread", "df", "noisy",
     "predicted_low", "predicted_high", "plain_low", "plain_high", "best_verdict", "calibration",
+    "negative", "between_seeds",
 }  # fmt: skip
 """Columns that files written before them lack: read as unknown."""
 
@@ -110,6 +112,10 @@ def _percent(column: pd.Series) -> Any:
 
 def _known_percent(column: pd.Series) -> Any:
     return column.between(0, 100)
+
+
+def _share(column: pd.Series) -> Any:
+    return column.isna() | column.between(0, 1)
 
 
 def _natural(column: pd.Series) -> Any:
@@ -139,8 +145,8 @@ TESTS: dict[str, dict[str, Test]] = {
     },
     "provenance.csv": {"seed": _natural, "seconds": _natural, "images_per_second": _natural},
     "epochs.csv.gz": {"seed": _natural, "accuracy": _percent, "train_accuracy": _percent},
-    "pools.csv.gz": dict.fromkeys(("seed", "head", "channel"), _natural),
-    "maps.csv.gz": dict.fromkeys(("head", "row", "column"), _natural),
+    "pools.csv.gz": {**dict.fromkeys(("seed", "head", "channel"), _natural), "negative": _share},
+    "maps.csv.gz": dict.fromkeys(("head", "row", "column", "between_seeds"), _natural),
     "forecast.csv": {"predicted": _natural},
     "oddities.csv": {"seed": _natural, **dict.fromkeys(("accuracy", "odd_accuracy"), _known_percent)},
 }  # fmt: skip

@@ -116,7 +116,15 @@ def placed(frame: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Rows of pools.csv.gz or maps.csv.gz with the cell's place in the tables, and the stage of each head."""
     places = cells[["cell", "table", "row", "column"]].reset_index(drop=True)
     places = places[places["table"].notna()].rename(columns={"row": "set", "column": "method"})
-    merged = frame.merge(places, on="cell")
-    # The last head sits on stage 3, however many heads there are and wherever their count begins.
-    merged["stage"] = 3 - (merged.groupby("cell")["head"].transform("max") - merged["head"])
-    return merged
+    return _staged(frame.merge(places, on="cell"))
+
+
+def outside(frame: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Those of the cells that are in neither table, with the stage of each head."""
+    return _staged(frame[frame["cell"].isin(cells.index[cells["table"].isna()])])
+
+
+def _staged(frame: pd.DataFrame) -> pd.DataFrame:
+    """The last head sits on stage 3, however many heads there are and wherever their count begins."""
+    last = frame.groupby("cell")["head"].transform("max")
+    return frame.assign(stage=3 - (last - frame["head"]))

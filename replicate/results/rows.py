@@ -169,12 +169,24 @@ def _epochs(found: Record) -> Iterator[tuple[object, ...]]:
 def _pools(weights: Sequence[np.ndarray]) -> Iterator[tuple[object, ...]]:
     """Rows of pools.csv.gz, without their key."""
     for head, own in enumerate(weights):
-        yield from zip(repeat(head), count(), _sums(own.reshape(len(own), -1)).tolist())
+        channels = own.reshape(len(own), -1)
+        negative = (channels < 0).mean(axis=1).tolist()
+        yield from zip(repeat(head), count(), _sums(channels).tolist(), negative)
 
 
 def mean(arrays: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Of arrays of one shape, added one after the other: every processor gives the same digits."""
     return reduce(np.add, arrays) / len(arrays)
+
+
+def deviation(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Sample standard deviation of arrays of one shape, as `mean`; nan of a single one."""
+    if len(arrays) < 2:
+        return np.full_like(arrays[0], np.nan)
+    middle = mean(arrays)
+    squares = mean([(one - middle) ** 2 for one in arrays])
+    found: np.ndarray = np.sqrt(squares * len(arrays) / (len(arrays) - 1))
+    return found
 
 
 def _sums(values: np.ndarray) -> np.ndarray:

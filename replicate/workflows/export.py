@@ -113,7 +113,7 @@ def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
     )
     yield from _below(campaign.runs_folder, f"{results}/runs", "record.json", "pools.npz")
     yield from _below(
-        root / "reports" / name, f"reports/{name}", "*.md", "*.html", "*.tex", "*.png", "*.svg"
+        root / "reports" / name, f"reports/{name}", "*.md", "*.html", "*.tex", "*.svg"
     )
 
 

@@ -112,8 +112,9 @@ def _frames(
         name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()
     }
     places = ["cell", "head", "row", "column"]
-    maps = frames["maps.csv.gz"].groupby(places, sort=False, as_index=False).mean()
-    return {**frames, "maps.csv.gz": maps}
+    found = frames["maps.csv.gz"].groupby(places, sort=False)["weight"]
+    maps = found.agg(weight="mean", between_seeds="std").reset_index()
+    return {**frames, "maps.csv.gz": maps[list(COLUMNS["maps.csv.gz"])]}
 
 
 def _add_run(
@@ -175,7 +176,8 @@ def _add_pools(
         channels = 8 * 2**stage
         sums = rng.normal(1, spread, channels)
         rows["pools.csv.gz"] += [
-            {**key, "head": head, "channel": c, "sum": s} for c, s in enumerate(sums)
+            {**key, "head": head, "channel": c, "sum": s, "negative": 0.25}
+            for c, s in enumerate(sums)
         ]
         y, x = np.mgrid[:side, :side] - (side - 1) / 2
         weights = np.exp(-(x**2 + y**2) / side**2 * 4) * (1 + 0.1 * rng.random((side, side)))

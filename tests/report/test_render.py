@@ -132,14 +132,14 @@ def test_every_cell_has_its_command(mixed: Path) -> None:
 
 
 def test_figures_are_there_and_linked(mixed: Path) -> None:
-    names = re.findall(r"!\[[^\]]+\]\((figures/[\w-]+\.png)\)", mixed.read_text())
+    names = re.findall(r"!\[[^\]]+\]\((figures/[\w-]+\.svg)\)", mixed.read_text())
     assert [Path(name).stem for name in names] == [
         "figure2", "figure4", "trend", "gains", "curves", "sums", "maps-table1-stage3",
         "maps-table2-stage1", "maps-table2-stage2", "maps-table2-stage3",
     ]  # fmt: skip
     for name in names:
         assert (mixed.parent / name).stat().st_size > 10_000
-        assert (mixed.parent / name).with_suffix(".svg").read_text().rstrip().endswith("</svg>")
+        assert (mixed.parent / name).read_text().rstrip().endswith("</svg>")
     assert mixed.with_name("report.html").read_text().count("data:image/svg+xml;base64,") == len(
         names
     )
@@ -187,12 +187,14 @@ def test_smoke_says_so_first_and_everywhere(smoke: Texts) -> None:
     pictures = [index for index, line in enumerate(lines) if line.startswith("![")]
     assert len(pictures) == 9
     for index in pictures:
-        assert any(f"{SHORT}." in line for line in lines[index - 6 : index])
+        marked = any(f"{SHORT}." in line for line in lines[index - 6 : index])
+        assert marked is bool(re.search(r"figure2|figure4|trend", lines[index])), "beside the paper"
     page = smoke.html
     assert page.count(f"{SHORT}: {WHY}.") == 1
-    assert page.count(f"{SHORT}.") == page.count("<caption>") + page.count(
-        "<figcaption>"
-    ) + page.count("<summary>")
+    marks = page.count(f"{SHORT}.")
+    assert marks == page.count("<caption>") + page.count("<summary>") + 3, (
+        "Figures 2 and 4, the trend"
+    )
     assert smoke.tex.count("Not comparable") == 2
 
 
@@ -219,11 +221,14 @@ def test_the_same_bytes_again_and_elsewhere(make, tmp_path: Path) -> None:
     figures = root / "reports" / "partial" / "figures"
     figures.mkdir(parents=True)
     (figures / "of-an-earlier-report.svg").touch()
+    (figures / "trend.png").touch()
     (figures / "notes.txt").touch()
     first = _bytes(render(root, "partial").parent)
     assert first.pop("figures/notes.txt") == b"", "only figures are cleared away"
-    assert "figures/of-an-earlier-report.svg" not in first
-    assert len(first) == 3 + 2 * 7
+    assert {name for name in first if name.startswith("figures")} == {
+        f"figures/{name}.svg"
+        for name in ("figure2", "trend", "gains", "curves", "sums", "maps-table1-stage3")
+    }
     assert _bytes(root / "results") == inputs
     assert {path.name for path in (root / "reports").iterdir()} == {"partial", "writing.lock"}
     elsewhere = tmp_path / "elsewhere"
@@ -249,7 +254,7 @@ def test_nothing_has_run_yet(make) -> None:
         "Of 2 runs 0 finished, 0 diverged, 0 failed and 2 are missing. 30 of the paper's 32" in text
     )
     assert "No run has finished." in text
-    assert "curves.png" not in text
+    assert "curves.svg" not in text
 
 
 def test_a_campaign_that_is_not_there(make) -> None:

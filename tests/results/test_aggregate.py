@@ -105,6 +105,7 @@ def test_a_row_a_run_epoch_channel_and_position(whole: Campaign) -> None:
         (CELL, "0", row, column) for row in "01" for column in "01"
     ]
     assert {row["weight"] for row in maps} == {"0.5"}
+    assert {row["between_seeds"] for row in maps} == {"0.0"}
 
 
 def test_a_map_is_the_mean_over_channels_and_seeds(records: Any) -> None:
@@ -112,7 +113,18 @@ def test_a_map_is_the_mean_over_channels_and_seeds(records: Any) -> None:
     records.leave(campaign, CELL, 0, pools=[np.array([[[1.0, 2.0]], [[3.0, 6.0]]])])
     records.leave(campaign, CELL, 1, pools=[np.array([[[4.0, 0.0]], [[4.0, 2.0]]])])
     aggregate.aggregate(campaign)
-    assert [row["weight"] for row in rows(campaign, "maps.csv.gz")] == ["3.0", "2.5"]
+    maps = rows(campaign, "maps.csv.gz")
+    assert [row["weight"] for row in maps] == ["3.0", "2.5"]
+    assert [float(row["between_seeds"]) for row in maps] == pytest.approx([2 / 2**0.5, 3 / 2**0.5])
+
+
+def test_the_share_of_negative_weights_is_that_of_each_channel(records: Any) -> None:
+    campaign = records.begin([CELL], seeds=1)
+    weights = np.array([[[1.0, -2.0], [-0.0, 3.0]], [[-1.0, -2.0], [-3.0, 0.5]]])
+    records.leave(campaign, CELL, 0, pools=[weights])
+    aggregate.aggregate(campaign)
+    assert [row["negative"] for row in rows(campaign, "pools.csv.gz")] == ["0.25", "0.75"]
+    assert {row["between_seeds"] for row in rows(campaign, "maps.csv.gz")} == {""}
 
 
 def test_many_records_are_read_in_several_processes(

@@ -1,10 +1,9 @@
-"""How every figure looks: one colour per method, and files that are the same each time."""
+"""How every figure looks: one look per method, light and dark, legible on a phone and in print."""
 
 import functools
 import io
-import textwrap
-from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, ParamSpec
 
 import matplotlib.style
 import numpy as np
@@ -14,49 +13,74 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from replicate.errors import UserError
+from replicate.paper.tables import METHODS
+
+
+class Look(NamedTuple):
+    colour: str
+    short: str
+
 
 # Okabe and Ito's palette, safe for colour-blind readers, as near as it comes to the paper's colours.
-COLOURS = {
-    "AvgPool": "#7a7a7a",
-    "FlexPool": "#e69f00",
-    "FlexPool + Reg": "#009e73",
-    "FlexPool + Reg + Dropout": "#0072b2",
-}
-SHORT = {
-    "AvgPool": "Avg",
-    "FlexPool": "Flex",
-    "FlexPool + Reg": "+ Reg",
-    "FlexPool + Reg + Dropout": "+ Reg\n+ DO",
-}
-INK = "#222222"
-FAINT = "#888888"
-NARROWEST = 5.5
-"""Inches: room for the legends of a figure with one panel."""
-LETTERS = 11
-"""Of a title, per inch."""
+LOOKS = dict(
+    zip(
+        METHODS,
+        (
+            Look("#7a7a7a", "Avg"),
+            Look("#e69f00", "Flex"),
+            Look("#009e73", "+ Reg"),
+            Look("#0072b2", "+ Drop"),
+        ),
+        strict=True,
+    )
+)
+OWN = "#cc79a7"
+"""Of cells that are in neither table."""
+PAGE, INK, FAINT, GRID, ALARM = "#ffffff", "#222222", "#888888", "#e4e4e4", "#d00000"
+DARK = {
+    PAGE: "#14181c", INK: "#e4e8ec", GRID: "#353d45", ALARM: "#ff7070",
+    "#7a7a7a": "#a8a8a8", "#0072b2": "#56a9e8", "#009e73": "#20c297",
+}  # fmt: skip
+"""What stands for a colour where the reader has chosen dark; the page's is that of the HTML report."""
+WIDTH = 5.0
+"""Inches, of every figure: 360 points, as many as a telephone of 390 pixels leaves between its margins.
+So a point is a pixel there."""
+LETTERS = 8.5
+"""Points: no letter is smaller."""
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.labelsize": 9,
+    "font.size": LETTERS,
+    "axes.titlesize": LETTERS,
+    "axes.titleweight": "bold",
+    "axes.labelsize": LETTERS,
+    "axes.facecolor": "none",
     "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
+    "axes.unicode_minus": True,
+    "figure.facecolor": PAGE,
+    "grid.color": GRID,
     "grid.linewidth": 0.7,
-    "hatch.linewidth": 0.8,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": LETTERS,
+    "legend.title_fontsize": LETTERS,
+    "legend.handlelength": 1.6,
+    "legend.columnspacing": 1.4,
+    "legend.labelspacing": 0.35,
+    "legend.borderpad": 0,
+    "lines.solid_capstyle": "butt",
     "text.color": INK,
     "axes.labelcolor": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "figure.titlesize": 10.5,
+    "xtick.labelsize": LETTERS,
+    "ytick.labelsize": LETTERS,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 0,
     "svg.hashsalt": "replicate",
     "text.parse_math": False,  # a $ in a name is a dollar
 }
@@ -72,7 +96,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with matplotlib.style.context(["default", STYLE]):
             figure = draw(*args, **kwargs)
-        figure._repr_png_ = lambda: picture(figure, "png")  # type: ignore[attr-defined]
+        figure._repr_svg_ = lambda: picture(figure).decode()  # type: ignore[attr-defined]
         return figure
 
     return wrapped
@@ -84,27 +108,67 @@ def require(found: pd.DataFrame, problem: str) -> None:
         raise UserError(problem)
 
 
+def methods(found: Iterable[str]) -> list[str]:
+    """Those of the tables' methods that are among `found`, in the tables' order."""
+    present = set(found)
+    return [method for method in LOOKS if method in present]
+
+
 def panels(
-    rows: int, columns: int, width: float, height: float, **options: Any
+    rows: int, columns: int, height: float, around: float = 0.9, **options: Any
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of `rows` x `columns` axes, each about `width` x `height` inches, without pyplot's state."""
-    size = (max(columns * width, NARROWEST), rows * height + 0.9)
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08))
+    """A figure of `rows` x `columns` axes, without pyplot's state.
+
+    Args:
+        height: of a row, in inches; around: of what stands above and below them.
+    """
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.04, wspace=0.03, hspace=0.03)
+    figure = Figure(figsize=(WIDTH, rows * height + around), layout=layout)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def title(figure: Figure, text: str, caveat: str) -> None:
-    """The figure's own title, and why it may not be compared: a picture is passed on without its report."""
-    lines = [*text.splitlines(), *([f"NOT COMPARABLE WITH THE PAPER: {caveat}"] if caveat else [])]
-    wide = int(figure.get_figwidth() * LETTERS)
-    figure.suptitle("\n".join(textwrap.fill(line, wide) for line in lines))
+def grid(
+    places: pd.DataFrame, rows: Sequence[str], height: float, **options: Any
+) -> tuple[Figure, dict[tuple[str, int], Axes]]:
+    """A figure with a row of panels per data set and a column per table, those that are in `places`.
+
+    Args:
+        places: with the columns `row` and `table`; rows: the tables' rows in order.
+
+    Returns:
+        The figure, and its axes by row and table.
+    """
+    tables, present = sorted(places["table"].astype(int).unique()), set(places["row"])
+    shown = [row for row in rows if row in present]
+    figure, axes = panels(len(shown), len(tables), height, sharey="row", **options)
+    for table, top in zip(tables, axes[0], strict=True):
+        top.set_title(f"Table {table}")
+    for row, left in zip(shown, axes[:, 0], strict=True):
+        left.set_ylabel(row, fontweight="bold")
+    places_of = [(row, table) for row in shown for table in tables]
+    return figure, dict(zip(places_of, axes.flat, strict=True))
 
 
-def absent(axes: Axes) -> None:
+def small_multiples(
+    names: Sequence[str], height: float, **options: Any
+) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with a panel per cell that is in neither table, three abreast, and its axes by cell."""
+    figure, axes = panels(-(-len(names) // 3), min(3, len(names)), height, **options)
+    for name, panel in zip(names, axes.flat, strict=False):
+        panel.set_title(label(name).replace("/", "/\n"), fontweight="normal")
+    for panel in axes.flat[len(names) :]:
+        panel.set_visible(False)
+    return figure, dict(zip(names, axes.flat, strict=False))
+
+
+def label(cell: str) -> str:
+    """A cell's name where there is little room."""
+    return cell.removeprefix("extensions/")
+
+
+def absent(axes: Axes, text: str = "no finished run") -> None:
     """Say that a panel has nothing to show."""
-    axes.text(
-        0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", va="center", fontsize=8
-    )
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
 
 
 def limit(axes: Axes, values: Iterable[float], least: float = 1.0) -> None:
@@ -115,10 +179,23 @@ def limit(axes: Axes, values: Iterable[float], least: float = 1.0) -> None:
     axes.set_ylim(0.0 if low < high / 2 else low - pad, min(high + pad, 100.5))
 
 
-def picture(figure: Figure, kind: str) -> bytes:
-    """The figure as "png" (150 dots an inch) or "svg", without dates or versions."""
+def below(figure: Figure, handles: Sequence[Any], name: str = "") -> None:
+    """The legend, below the name of the x axes where they share one: a figure's own would stand on it."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, title=name or None)
+
+
+def picture(figure: Figure) -> bytes:
+    """The figure as SVG, without dates or versions, in the colours that its reader has chosen."""
     buffer = io.BytesIO()
-    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
     with matplotlib.style.context(["default", STYLE]):
-        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-    return buffer.getvalue()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue().replace(b"</style>", f"{_dark()}</style>".encode(), 1)
+
+
+def _dark() -> str:
+    rules = (
+        f'[style*="{what}: {light}"] {{ {what}: {dark} !important }}'
+        for light, dark in DARK.items()
+        for what in ("fill", "stroke")
+    )
+    return "@media (prefers-color-scheme: dark) { " + " ".join(rules) + " }"

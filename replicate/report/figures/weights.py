@@ -1,54 +1,68 @@
 """What FlexPool learned: how far its channels' weights sum from 1 (Eq. 2), and where it looks."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
-import seaborn
+from matplotlib.artist import setp
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from replicate.report.figures.style import COLOURS, SHORT, absent, panels, require, styled, title
-from replicate.results.read import Results, placed
+from replicate.report.figures.style import (
+    FAINT,
+    LOOKS,
+    PAGE,
+    absent,
+    below,
+    grid,
+    methods,
+    panels,
+    require,
+    small_multiples,
+    styled,
+)
+from replicate.results.read import Results, outside, placed
 
 SMALLEST = 1e-6
 """Distances from 1 below this are drawn here: a sum of exactly 1 has no place on a logarithmic axis."""
-
-SCALE = "white: as average pooling; red: more; blue: less"
+# Without colour where a weight is average pooling's: so it has the page's, light or dark.
+MORE_OR_LESS = LinearSegmentedColormap.from_list(
+    "more or less",
+    [
+        (0, (0.1, 0.42, 0.85, 1)),
+        (0.5, (0.1, 0.42, 0.85, 0)),
+        (0.5, (0.9, 0.35, 0.05, 0)),
+        (1, (0.9, 0.35, 0.05, 1)),
+    ],
+)
+SCALE = SymLogNorm(linthresh=0.1, linscale=0.4, vmin=-100, vmax=100, clip=True)
+"""Of every map: differences to average pooling's weight, in its units, linear up to a tenth."""
+TICKS = {-100: "−100", -10: "−10", -1: "−1", 0: "0", 1: "+1", 10: "+10", 100: "+100"}
 
 
 @styled
 def sums(results: Results) -> Figure:
     """Distance of every channel's weight sum from 1, by stage and method: a panel per data set and table."""
-    found = placed(results.pools, results.cells)
+    found = _distances(placed(results.pools, results.cells))
     require(found, "no run with FlexPool has finished yet")
-    found["distance"] = (found["sum"] - 1).abs().clip(lower=SMALLEST)
-    tables, sets = sorted(found["table"].unique()), _present(results.cells, found)
-    figure, axes = panels(len(tables), len(sets), 2.4, 2.2, sharey=True)
-    for table, line in zip(tables, axes, strict=True):
-        line[0].set_ylabel(f"Table {table:g}\n|channel sum − 1|")
-        for name, panel in zip(sets, line, strict=True):
-            _box_panel(panel, found[(found["table"] == table) & (found["set"] == name)])
-    for name, panel in zip(sets, axes[0], strict=True):
-        panel.set_title(name)
-    title(
-        figure,
-        "Do a channel's weights sum to 1? Distance from 1 of every channel and seed",
-        results.caveat,
-    )
-    methods = _methods(found)
-    handles = [Patch(facecolor=COLOURS[method], label=method) for method in methods]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3 if len(sets) > 2 else 2)
+    rows = list(results.paper.tables[0].rows)
+    figure, axes = grid(found.assign(row=found["set"]), rows, 1.25)
+    for (row, table), panel in axes.items():
+        _box_panel(panel, found[(found["table"] == table) & (found["set"] == row)])
+    handles = [
+        Patch(facecolor=LOOKS[method].colour, label=method) for method in methods(found["method"])
+    ]
+    figure.supylabel("Distance of a channel's sum from 1", fontsize="medium")
+    below(figure, handles)
     return figure
 
 
-def _present(cells: pd.DataFrame, found: pd.DataFrame) -> list[str]:
-    present = set(found["set"].unique())
-    return [row for row in dict.fromkeys(cells["row"]) if row in present]
-
-
-def _methods(found: pd.DataFrame) -> list[str]:
-    present = set(found["method"].unique())
-    return [method for method in COLOURS if method in present]
+def _distances(found: pd.DataFrame) -> pd.DataFrame:
+    return found.assign(distance=(found["sum"] - 1).abs().clip(lower=SMALLEST))
 
 
 def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
@@ -56,57 +70,102 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
         panel.set_xticks([])
         absent(panel)
         return
-    methods = _methods(found)
-    stages = sorted(found["stage"].unique())
-    for offset, method in enumerate(methods):
+    order, stages = methods(found["method"]), sorted(found["stage"].unique())
+    for offset, method in enumerate(order):
         own = found[found["method"] == method]
         boxes = panel.boxplot(
-            [own[own["stage"] == stage]["distance"] for stage in stages],
-            positions=np.arange(len(stages)) + 0.26 * (offset - (len(methods) - 1) / 2),
-            widths=0.2, whis=(5, 95), showfliers=False, patch_artist=True, medianprops={"color": "white"},
+            [own.loc[own["stage"] == stage, "distance"] for stage in stages],
+            positions=np.arange(len(stages)) + 0.26 * (offset - (len(order) - 1) / 2),
+            widths=0.2, whis=(5, 95), showfliers=False, patch_artist=True, medianprops={"color": PAGE},
         )  # fmt: skip
         for line in [*boxes["boxes"], *boxes["whiskers"], *boxes["caps"]]:
-            line.set_color(COLOURS[method])
+            line.set_color(LOOKS[method].colour)
     panel.set_yscale("log")
-    # The usual one writes formulas: not in this style.
-    panel.yaxis.set_major_formatter(lambda value, _: np.format_float_positional(value, trim="-"))
     panel.set_xticks(range(len(stages)), [f"stage {stage}" for stage in stages])
     panel.set_xlim(-0.6, len(stages) - 0.4)
+    _plain_numbers(panel)
     panel.tick_params(axis="x", length=0)
+
+
+def _plain_numbers(panel: Axes) -> None:
+    """The usual formatter writes formulas: not in this style."""
+    panel.yaxis.set_major_formatter(lambda value, _: np.format_float_positional(value, trim="-"))
+    panel.minorticks_off()
 
 
 @styled
 def maps(results: Results, table: int, stage: int = 3) -> Figure:
-    """Mean weight at every position, in units of average pooling's 1/(H·W): methods by data sets."""
+    """Mean weight at every position beside average pooling's, on one scale for all maps: methods by
+    data sets, each with the agreement of its seeds and its share of negative weights."""
     found = placed(results.maps, results.cells)
     found = found[(found["table"] == table) & (found["stage"] == stage)]
     require(found, f"no FlexPool after stage {stage} in Table {table} has been trained yet")
-    methods = _methods(found)
-    sets = _present(results.cells, found)
-    figure, axes = panels(len(methods), len(sets), 1.7, 1.75)
-    for method, line in zip(methods, axes, strict=True):
-        line[0].set_ylabel(SHORT[method])
+    order, present = methods(found["method"]), set(found["set"])
+    sets = [row for row in results.paper.tables[0].rows if row in present]
+    figure, axes = panels(len(order), len(sets), 1.45, 1.0)
+    for method, line in zip(order, axes, strict=True):
+        line[0].set_ylabel(LOOKS[method].short, fontweight="bold")
         for name, panel in zip(sets, line, strict=True):
-            _map_panel(panel, found[(found["method"] == method) & (found["set"] == name)])
+            own = found[(found["method"] == method) & (found["set"] == name)]
+            _map_panel(panel, own, results.pools)
     for name, panel in zip(sets, axes[0], strict=True):
         panel.set_title(name)
-    title(figure, f"Where FlexPool looks: Table {table}, stage {stage}\n{SCALE}", results.caveat)
+    _scale(figure, list(axes.flat))
     return figure
 
 
-def _map_panel(panel: Axes, found: pd.DataFrame) -> None:
+@styled
+def own_maps(results: Results) -> Figure:
+    """The last map of each cell that is in neither table."""
+    found = outside(results.maps, results.cells)
+    found = found[found["stage"] == 3]
+    require(found, "no FlexPool outside the tables has been trained yet")
+    figure, axes = small_multiples(list(dict.fromkeys(found["cell"])), 1.75)
+    for name, panel in axes.items():
+        _map_panel(panel, found[found["cell"] == name], results.pools)
+    _scale(figure, list(axes.values()))
+    return figure
+
+
+def _map_panel(panel: Axes, found: pd.DataFrame, pools: pd.DataFrame) -> None:
+    panel.set(xticks=[], yticks=[])
+    panel.grid(visible=False)
     if found.empty:
-        panel.set(xticks=[], yticks=[])
-        panel.grid(visible=False)
         absent(panel)
         return
-    grid = found.pivot_table(index="row", columns="column", values="weight").to_numpy()
-    relative = grid * grid.size
-    label = panel.get_ylabel()  # heatmap takes the axes' labels away
-    reach = max(float(np.abs(relative - 1).max()), 1e-6)
-    seaborn.heatmap(
-        relative, cmap="RdBu_r", vmin=1 - reach, vmax=1 + reach, square=True, cbar=False,
-        xticklabels=False, yticklabels=False, rasterized=True, ax=panel,
-    )  # fmt: skip
-    panel.set_ylabel(label)
-    panel.set_xlabel(f"1 ± {reach:.2g}", fontsize=8)
+    weights = found.pivot_table(index="row", columns="column", values="weight").to_numpy()
+    panel.spines[:].set(visible=True, color=FAINT)
+    panel.set_xlabel("\n".join(_said(found, pools)))
+    look: dict[str, Any] = {"cmap": MORE_OR_LESS, "norm": SCALE, "interpolation": "none"}
+    panel.imshow(weights * weights.size - 1, **look)
+
+
+def _said(found: pd.DataFrame, pools: pd.DataFrame) -> list[str]:
+    own = pools[(pools["cell"] == found["cell"].iloc[0]) & (pools["head"] == found["head"].iloc[0])]
+    negative, agree = own["negative"].mean(), agreement(found, own["run_id"].nunique())
+    return [
+        *([f"agreement {agree:.2f}".replace("-", "−")] if np.isfinite(agree) else []),
+        *([f"{100 * negative:.0f} % negative"] if np.isfinite(negative) else []),
+    ]
+
+
+def agreement(found: pd.DataFrame, n: int) -> float:
+    """Intraclass correlation of the maps of n seeds: 1 where all are the same, 0 where they have no more
+    in common than chance gives them (Shrout and Fleiss 1979, ICC(1,1)).
+
+    Args:
+        found: rows of maps.csv.gz, of one cell and head.
+    """
+    between = n * found["weight"].var()
+    within = (found["between_seeds"] ** 2).mean()
+    return float((between - within) / (between + (n - 1) * within))
+
+
+def _scale(figure: Figure, axes: Sequence[Axes]) -> None:
+    colours = ScalarMappable(SCALE, MORE_OR_LESS)
+    bar = figure.colorbar(colours, ax=axes, location="bottom", aspect=45, pad=0.02)
+    bar.set_ticks(list(TICKS), labels=list(TICKS.values()), minor=False)
+    bar.minorticks_off()
+    bar.set_label("Weight − average pooling's, in units of the latter")
+    bar.outline.set(edgecolor=FAINT, linewidth=0.7)
+    setp(bar.solids, edgecolor="face", rasterized=True)

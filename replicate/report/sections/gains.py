@@ -1,13 +1,13 @@
 """Gains over AvgPool, and whether they are more than chance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pandas as pd
 
 from replicate.paper.tables import Published
 from replicate.report.document import Entry, Figure, Section, Text, entry
-from replicate.report.figures.accuracies import forest
+from replicate.report.figures import forest
 from replicate.report.tables import Row, grids, interval, signed
 from replicate.results.contrasts import BASELINE
 from replicate.results.read import Results, by_cell
@@ -15,7 +15,7 @@ from replicate.results.read import Results, by_cell
 
 def section(results: Results) -> Section:
     found = results.gains[results.gains["n"] > 1]
-    if found.empty:
+    if found.empty and not forest.own_gains(results):
         none = Text("No gain has two paired seeds yet: an interval needs two.")
         return Section("Gains over AvgPool", (none,))
     key = (
@@ -23,10 +23,25 @@ def section(results: Results) -> Section:
         "in percentage points, by a spread that the gains of a data set share. p values are corrected by "
         "Holm's method over the table."
     )
-    caption = "Gains over AvgPool. Means with 95 % intervals; hollow: the published gains, of one run each."
-    figure = Figure("gains", caption, partial(forest, results))
     tables = grids(results, "Gains, Table {}", content(found))
-    return Section("Gains over AvgPool", (Text(key), *tables, figure))
+    return Section("Gains over AvgPool", (Text(key), *tables, *figures(results)))
+
+
+def figures(results: Results) -> Iterator[Figure]:
+    if len(results.gains):
+        caption = (
+            "Gains over AvgPool, paired by seed. Thick: the 95 % interval of the mean, which tells gain from "
+            "loss; thin: that for one more pair, which the published gain, of one run each, is held against. "
+            "All panels share an axis; an arrow head marks an interval that goes on beyond it."
+        )
+        draw = partial(forest.forest, results)
+        yield Figure("gains", caption, draw, beside_paper=True)
+    if forest.own_gains(results):
+        caption = (
+            "Gains of the cells that are in neither table over the AvgPool cell with the same data and "
+            "training. Thick: the 95 % interval of the mean; thin: that for one more pair."
+        )
+        yield Figure("gains-own", caption, partial(forest.own, results))
 
 
 def content(found: pd.DataFrame) -> Callable[[Row, Published], Entry]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from replicate.report.document import Block, Figure, Section, Table, entry
 from replicate.report.figures import weights
-from replicate.results.read import Results, placed
+from replicate.results.read import Results, outside, placed
 
 
 def section(results: Results) -> Section:
@@ -28,14 +28,19 @@ def _sums(results: Results) -> Iterator[Block]:
 
 def _maps(results: Results) -> Iterator[Block]:
     found = placed(results.maps, results.cells)
+    said = (
+        "Mean over channels and seeds, as the difference to average pooling's weight, in its units, on one "
+        "scale for all maps. Below each: the agreement between its seeds (intraclass correlation, 1 is the "
+        "same map) and the share of negative weights."
+    )
     drawn = found[["table", "stage"]].astype(int).drop_duplicates()
     for table, stage in sorted(drawn.itertuples(index=False, name=None)):
-        caption = (
-            f"Weight maps, Table {table}, stage {stage}. Mean over channels and seeds, in units of average "
-            "pooling's weight: white is 1, red more and blue less, as far as the range below each map."
-        )
+        caption = f"Weight maps, Table {table}, stage {stage}. {said}"
         draw = partial(weights.maps, results, table, stage)
         yield Figure(f"maps-table{table}-stage{stage}", caption, draw, folded=stage < 3)
+    if len(outside(results.maps, results.cells)):
+        caption = f"Weight maps of the cells that are in neither table, last stage. {said}"
+        yield Figure("maps-own", caption, partial(weights.own_maps, results), folded=True)
 
 
 def channel_sums(results: Results) -> Table:

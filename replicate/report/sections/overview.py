@@ -19,8 +19,8 @@ from replicate.report.document import (
     Text,
     plain_rows,
 )
+from replicate.report.figures import curves
 from replicate.report.figures.accuracies import bars, trend
-from replicate.report.figures.curves import curves
 from replicate.report.sections import (
     ambiguities,
     claims,
@@ -166,28 +166,38 @@ def _figures(results: Results) -> Section:
     if results.cells["table"].isna().all():
         return Section(heading, ())
     blocks: list[Block] = []
-    for number, table in ((2, 1), (4, 2)):
+    for table in sorted(results.cells["table"].dropna().astype(int).unique()):
         caption = (
-            f"Figure {number} of the paper redrawn from Table {table}. Every panel has its own y axis, "
-            "fitted to its values, which need not start at zero."
+            f"Figure {2 * table} of the paper redrawn from Table {table}. Bars start at zero, which the "
+            "paper's do not; ticks: the heights that the paper draws. The trend below enlarges them."
         )
-        blocks.append(Figure(f"figure{number}", caption, partial(bars, results, table)))
+        draw = partial(bars, results, table)
+        blocks.append(Figure(f"figure{2 * table}", caption, draw, beside_paper=True))
     caption = (
-        "The trend across the columns. The panels of a data set share a y axis, fitted to them."
+        "The trend across the columns, every seed a dot. A data set's panels share a y axis, which is fitted "
+        "to them and does not start at zero."
     )
-    blocks.append(Figure("trend", caption, partial(trend, results)))
+    draw = partial(trend, results)
+    blocks.append(Figure("trend", caption, draw, beside_paper=True))
     return Section(heading, tuple(blocks))
 
 
 def _curves(results: Results) -> Section:
-    drawn = results.epochs["cell"].isin(results.paper.cell_names())
-    if not drawn.any():
-        return Section("Learning curves", ())
-    caption = (
-        "Learning curves. Mean test accuracy of the finished seeds, shaded from the lowest to the highest. "
-        "The panels of a data set share a y axis."
+    printed = results.epochs["cell"].isin(results.paper.cell_names())
+    said = (
+        "in the last third of the epochs: mean test accuracy of the finished seeds, shaded from the lowest "
+        "to the highest"
     )
-    return Section("Learning curves", (Figure("curves", caption, partial(curves, results)),))
+    figures = []
+    if printed.any():
+        caption = (
+            f"Learning curves {said}. A data set's panels share a y axis, which is fitted to them."
+        )
+        figures.append(Figure("curves", caption, partial(curves.curves, results)))
+    if not printed.all():
+        caption = f"Learning curves of the cells outside the tables {said}. Every panel has its own y axis."
+        figures.append(Figure("curves-own", caption, partial(curves.own, results)))
+    return Section("Learning curves", tuple(figures))
 
 
 def _best(results: Results) -> Section:

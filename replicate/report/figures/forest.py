@@ -1,0 +1,254 @@
+"""Gains over AvgPool: every seed a dot, two intervals, and what the paper prints."""
+
+import textwrap
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Polygon
+
+from replicate.report.figures.style import (
+    ALARM,
+    FAINT,
+    INK,
+    LOOKS,
+    OWN,
+    PAGE,
+    below,
+    label,
+    methods,
+    panels,
+    require,
+    styled,
+)
+from replicate.results.beside import baselines
+from replicate.results.contrasts import BASELINE, Contrasts, Pair
+from replicate.results.differences import one_more
+from replicate.results.read import Results, records
+
+OUTSIDE = ("smaller", "larger")
+"""Words for a published gain that lies outside the interval for one more pair."""
+LINE = 0.23
+"""Inches that a line takes."""
+
+
+class Gain(NamedTuple):
+    """A line of the plot, in points; nan for what is not known."""
+
+    values: np.ndarray
+    """Of each pair of seeds (n,)."""
+    mean: float
+    ends: tuple[float, float]
+    """Of the interval of the mean, which decides between gain and loss."""
+    more: tuple[float, float] = (np.nan, np.nan)
+    """Of the interval for one more pair, which the published gain is held against."""
+    published: float = np.nan
+    outside: bool = False
+
+
+@styled
+def forest(results: Results) -> Figure:
+    """A panel per method, a line per table and data set, the mean over all of them last."""
+    require(results.gains, "no gain has a pair of seeds yet")
+    columns = methods(results.gains["column"])
+    places, headings = _lines(results.gains)
+    lines = {column: list(_gains(results, column)) for column in columns}
+    means = {column: _overall(results.overall, column) for column in columns}
+    if any(means.values()):
+        headings[max(places.values()) + 1.5] = "Mean of the rows"
+    names = headings | {y: row for (_, row), y in places.items()}
+    figure, axes = panels(1, len(columns), LINE * max(names), 1.9, sharex=True, sharey=True)
+    shown = [gain for own in lines.values() for _, gain in own]
+    ends = _limits([*shown, *filter(None, means.values())])
+    for panel, column in zip(axes[0], columns, strict=True):
+        _begin(panel, *ends, textwrap.fill(column, 15))
+        for place, gain in lines[column]:
+            _draw(panel, places[place], gain, LOOKS[column].colour)
+        if mean := means[column]:
+            _draw_mean(panel, max(headings), mean, LOOKS[column].colour)
+    _name(axes[0, 0], names, headings)
+    legend = _legend(shown, bool(results.caveat), any(means.values()))
+    below(figure, legend, "Gain over AvgPool (points of accuracy)")
+    return figure
+
+
+def _lines(gains: pd.DataFrame) -> tuple[dict[tuple[int, str], float], dict[float, str]]:
+    """Where each table's data sets stand, and each table's heading."""
+    places: dict[tuple[int, str], float] = {}
+    headings: dict[float, str] = {}
+    y = 0.0
+    for table, own in gains.groupby("table"):
+        headings[y] = f"Table {table}"
+        for row in dict.fromkeys(own["row"]):
+            y += 1
+            places[int(str(table)), row] = y
+        y += 1.2
+    return places, headings
+
+
+def _gains(results: Results, column: str) -> Iterator[tuple[tuple[int, str], Gain]]:
+    contrasts = results.contrasts
+    baseline = {
+        pair[0]: pair
+        for table in results.paper.numbers()
+        for pair in contrasts.baseline_pairs(table)
+    }
+    for row in records(results.gains[results.gains["column"] == column]):
+        yield (
+            (row["table"], row["row"]),
+            Gain(
+                contrasts.difference(baseline[row["cell"]]).values,
+                row["gain"],
+                (row["low"], row["high"]),
+                (row["next_low"], row["next_high"]),
+                row["published"],
+                row["against"] in OUTSIDE,
+            ),
+        )
+
+
+def _overall(overall: pd.DataFrame, column: str) -> Gain | None:
+    """The mean over both tables: of the same question, the scope with the most rows."""
+    asked = overall[overall["question"] == f"{column} over {BASELINE}"]
+    if asked.empty:
+        return None
+    row = records(asked.sort_values("rows", kind="stable").tail(1))[0]
+    ends = row["low"], row["high"]
+    return Gain(
+        np.array([]),
+        row["gain"],
+        ends,
+        published=row["published"],
+        outside=row["against"] in OUTSIDE,
+    )
+
+
+@styled
+def own(results: Results) -> Figure:
+    """A line per cell that is in neither table and has an AvgPool cell beside it."""
+    found = own_gains(results)
+    if not found:
+        require(pd.DataFrame(), "no cell outside the tables has a pair of seeds with AvgPool yet")
+    figure, axes = panels(1, 1, LINE * len(found), 1.1)
+    panel = axes[0, 0]
+    _begin(panel, *_limits(found.values()), "")
+    for y, gain in enumerate(found.values()):
+        _draw(panel, y, gain, OWN)
+    _name(panel, {float(y): label(cell) for y, cell in enumerate(found)})
+    legend = _legend(list(found.values()), caveat=False, mean=False)
+    below(figure, legend, "Gain over the AvgPool cell beside it (points of accuracy)")
+    return figure
+
+
+def own_gains(results: Results) -> dict[str, Gain]:
+    """Of each cell outside the tables over the AvgPool cell beside it, where a seed has both."""
+    outside = results.cells.index[results.cells["table"].isna()]
+    pairs = {
+        cell: (cell, over)
+        for cell, over in baselines(results.campaign.specs).items()
+        if cell in outside and results.contrasts.difference((cell, over)).n
+    }
+    return {cell: _own_gain(results.contrasts, pair) for cell, pair in pairs.items()}
+
+
+def _own_gain(contrasts: Contrasts, pair: Pair) -> Gain:
+    found, moderated = contrasts.difference(pair), contrasts.estimate(pair).interval()
+    more = one_more(found.mean, contrasts.spread(pair), found.n, 0.0)
+    return Gain(found.values, found.mean, tuple(moderated), tuple(more))
+
+
+def _limits(gains: Iterable[Gain]) -> tuple[float, float]:
+    """Of the axis: all that was seen and printed, and intervals as far as that again on either side."""
+    own = list(gains)
+    seen = np.array(
+        [0.0, *(x for one in own for x in (*one.values, one.mean, one.published) if np.isfinite(x))]
+    )
+    ends = [x for one in own for x in (*one.ends, *one.more) if np.isfinite(x)]
+    low, high = seen.min(), seen.max()
+    room = max(high - low, 0.5)
+    low, high = (
+        max(min([low, *ends]), low - room),
+        min(max([high, *ends]), high + room),
+    )
+    return float(low - 0.06 * room), float(high + 0.06 * room)
+
+
+def _begin(panel: Axes, left: float, right: float, title: str) -> None:
+    panel.set_title(title)
+    panel.set_xlim(left, right)
+    panel.grid(axis="x")
+    panel.grid(visible=False, axis="y")
+    panel.spines["left"].set_visible(False)
+    panel.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    panel.locator_params(axis="x", nbins=4)
+
+
+def _draw(panel: Axes, y: float, gain: Gain, colour: str) -> None:
+    _span(panel, y, gain.more, colour, 1)
+    _span(panel, y, gain.ends, colour, 4)
+    panel.plot(gain.mean, y, "|", color=INK, markersize=7, markeredgewidth=1.4)
+    below_it = np.full(len(gain.values), y + 0.3)
+    panel.plot(gain.values, below_it, "o", color=colour, markersize=2.6, markeredgewidth=0)
+    _diamond(panel, y, gain, 5)
+
+
+def _span(panel: Axes, y: float, ends: tuple[float, float], colour: str, width: float) -> None:
+    """An interval; arrow heads where the axis ends before it does."""
+    if not np.isfinite(ends).all():
+        return
+    left, right = panel.get_xlim()
+    low, high = np.clip(ends, left, right)
+    panel.hlines(y, low, high, color=colour, linewidth=width)
+    for cut, place, head in ((ends[0] < left, left, "<"), (ends[1] > right, right, ">")):
+        if cut:
+            panel.plot(place, y, head, color=colour, markersize=4, clip_on=False)
+
+
+def _diamond(panel: Axes, y: float, gain: Gain, size: float) -> None:
+    edge = ALARM if gain.outside else INK
+    look: dict[str, Any] = {"markerfacecolor": PAGE, "markeredgecolor": edge}
+    panel.plot(gain.published, y, "D", markersize=size, **look, markeredgewidth=1.1, zorder=4)
+
+
+def _draw_mean(panel: Axes, y: float, gain: Gain, colour: str) -> None:
+    panel.axhline(y - 0.75, color=FAINT, linewidth=0.7)
+    low, high = gain.ends
+    corners = [(low, y), (gain.mean, y - 0.34), (high, y), (gain.mean, y + 0.34)]
+    panel.add_patch(Polygon(corners, facecolor=colour, edgecolor=colour, linewidth=0.5))
+    _diamond(panel, y, gain, 5)
+
+
+def _name(panel: Axes, names: dict[float, str], bold: Collection[float] = ()) -> None:
+    panel.set_yticks(list(names), list(names.values()))
+    for y, text in zip(names, panel.get_yticklabels(), strict=True):
+        text.set_fontweight("bold" if y in bold else "normal")
+    panel.set_ylim(max(names) + 0.7, min(names) - 0.5)
+
+
+def _legend(gains: list[Gain], caveat: bool, mean: bool) -> list[Line2D]:
+    def mark(text: str, **look: Any) -> Line2D:
+        return Line2D([], [], **{"color": FAINT, "label": text, **look})
+
+    hollow: dict[str, Any] = {"marker": "D", "linestyle": "", "markersize": 5, "color": INK}
+    hollow["markerfacecolor"] = PAGE
+    found = [
+        mark("a pair of seeds", marker="o", linestyle="", markersize=2.6),
+        mark("mean, 95 % interval", linewidth=4),
+        mark("95 % interval for one more pair", linewidth=1),
+    ]
+    if mean:
+        found.append(mark("mean of the rows, 95 %", marker="d", linestyle="", markersize=7))
+    if any(np.isfinite(one.published) for one in gains):
+        found.append(mark(published(caveat), **hollow))
+    if any(one.outside for one in gains):
+        found.append(mark("published, outside it", **{**hollow, "color": ALARM}))
+    return found
+
+
+def published(caveat: bool) -> str:
+    """How a legend names the paper's numbers: a picture is passed on without its report."""
+    return "published (not comparable)" if caveat else "published"
