@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import setp
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
@@ -168,4 +167,5 @@ def _scale(figure: Figure, axes: Sequence[Axes]) -> None:
     bar.minorticks_off()
     bar.set_label("Weight − average pooling's, in units of the latter")
     bar.outline.set(edgecolor=FAINT, linewidth=0.7)
-    setp(bar.solids, edgecolor="face", rasterized=True)
+    if bar.solids is not None:  # to mypy; without this there are seams between the colours
+        bar.solids.set(edgecolor="face", rasterized=True)
