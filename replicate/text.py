@@ -1,6 +1,7 @@
 """Numbers as people read them, and lines for them to read."""
 
 import sys
+from collections.abc import Iterable
 from math import isfinite
 
 from replicate.errors import plain
@@ -18,9 +19,15 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def many(number: int, noun: str) -> str:
+def many(number: int, noun: str, nouns: str = "") -> str:
     """`1 run`, `2 runs`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *others, last = list(parts) or [""]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def say(line: str) -> None:

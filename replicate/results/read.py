@@ -1,5 +1,6 @@
 """Reads the files of results/<campaign>/ that a report is made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 from replicate.errors import UserError
 from replicate.paper import tables as paper
 from replicate.plan.campaign import Campaign, Request, open_campaign
+from replicate.results.absent import UNFINISHED, progress
 from replicate.results.checks import agreed
 from replicate.results.contrasts import Contrasts
 from replicate.results.csv_files import COLUMNS, read_csv
@@ -23,7 +25,7 @@ class Results:
     campaign: Campaign
     paper: paper.Tables
     cells: pd.DataFrame
-    """Indexed by cell name."""
+    """Indexed by cell name; beside the file's columns `progress`, what absent.csv says of it."""
     runs: pd.DataFrame
     provenance: pd.DataFrame
     epochs: pd.DataFrame
@@ -34,6 +36,7 @@ class Results:
     claims: pd.DataFrame
     forecast: pd.DataFrame
     oddities: pd.DataFrame
+    absent: pd.DataFrame
 
     @property
     def request(self) -> Request:
@@ -87,13 +90,20 @@ def read_results(root: Path, name: str) -> Results:
     names = set(read_csv(opened, "cells.csv")["cell"])
     frames = {file: read_csv(opened, file, names) for file in COLUMNS}
     frames |= agreed(opened, frames)
-    cells = frames.pop("cells.csv")
+    cells = _under_way(frames.pop("cells.csv"), progress(frames["absent.csv"]))
     return Results(
         campaign=opened,
         paper=paper.read_tables(root),
         cells=cells.set_index("cell", drop=False).rename_axis(None),
         **{file.partition(".")[0]: frame for file, frame in frames.items()},
     )
+
+
+def _under_way(cells: pd.DataFrame, reached: Mapping[str, str]) -> pd.DataFrame:
+    """Of a cell without a run that ended, but with one that began, cells.csv says `not run`."""
+    own = cells["cell"].map(reached).fillna("")
+    began = (cells["verdict"] == "not run") & (own != "")
+    return cells.assign(progress=own, verdict=cells["verdict"].mask(began, UNFINISHED))
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

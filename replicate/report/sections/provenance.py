@@ -1,11 +1,14 @@
 """Where the numbers come from: one line while every run was made alike, the differences where not."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from replicate.report.document import Block, Section, Table, Text, plain_rows
 from replicate.report.sections.problems import ORIGINS
 from replicate.results.origins import UNKNOWN, origins
 from replicate.results.read import Results, records
+from replicate.text import many
 
 COMMON = {name: what for name, what in ORIGINS.items() if name != "fingerprint"} | {
     "threads": "threads"
@@ -51,25 +54,28 @@ def _answers(results: Results) -> str:
     return f" {which} of the {finished} records says which test images its network got right."
 
 
-def _differences(found: pd.DataFrame) -> list[Table]:
+def _differences(found: pd.DataFrame) -> list[Block]:
     rows = [
-        (what, value, len(own), own["cell"].nunique())
+        (what, "; ".join(_values(found, name)))
         for name, what in COMMON.items()
         if found[name].nunique() > 1
-        for value, own in found.groupby(name)
     ]
-    columns = ("What", "Value", "Runs", "Cells")
-    table = Table("What differs between the finished runs", columns, plain_rows(rows))
+    columns = ("What", "Value (runs, cells)")
+    table = Table("What differs between the finished runs", columns, plain_rows(rows), folded=True)
     return [table] if rows else []
 
 
-def _images(found: pd.DataFrame) -> Table:
+def _values(found: pd.DataFrame, name: str) -> Iterator[str]:
+    for value, own in found.groupby(name):
+        yield f"{value} ({many(len(own), 'run')}, {many(own['cell'].nunique(), 'cell')})"
+
+
+def _images(found: pd.DataFrame) -> Text:
     alike = (
         found.groupby(["dataset", "source", "fingerprint"], sort=False).size().reset_index(name="n")
     )
-    rows = [
-        (one["dataset"], one["source"], one["fingerprint"][:DIGITS], one["n"])
+    said = "; ".join(
+        f"{one['dataset']} from source {one['source']}, {one['fingerprint'][:DIGITS]} ({many(one['n'], 'run')})"
         for one in records(alike)
-    ]
-    columns = ("Data set", "Source", f"Fingerprint (first {DIGITS} digits of SHA-256)", "Runs")
-    return Table("Images", columns, plain_rows(rows))
+    )
+    return Text(f"Images, with the first {DIGITS} digits of their fingerprints (SHA-256): {said}.")
