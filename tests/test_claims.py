@@ -50,7 +50,7 @@ SAYS = {
     "C19": ["Table 1 CIFAR10", "Table 2 Fashion-MNIST"],
     "C20": ["73.92 / 72.95", "74.45 / 74.23", "75.05 / 74.63", "75.79 / 75.11"],
     "C21": ["0.1, 0.2, 0.7", "0.01, 0.11, 0.88"],
-    "C22": ["5 of 16", "CIFAR10 FlexPool + Reg +0.18", "CIFAR100 AvgPool -2.91", "Dropout -4.26"],
+    "C22": ["5 of 16", "CIFAR10 FlexPool + Reg +0.18", "CIFAR100 AvgPool −2.91", "Dropout −4.26"],
     "C23": ["there is no Table 3"],
     "C24": ["fails: Table 2 Fashion-MNIST AvgPool 93.55, FlexPool + Reg 93.48"],
     "C25": ["fails: Table 1 CIFAR10 FlexPool 91.91, FlexPool + Reg 91.87"],

@@ -88,9 +88,12 @@ class Fold:
     """Figures that are shown together, when they are asked for."""
 
     kind: ClassVar[str] = "fold"
-    caption: str
     blocks: tuple[Figure, ...]
     folded: bool = True
+
+    @property
+    def caption(self) -> str:
+        return f"More figures: {'; '.join(one.alt for one in self.blocks)}"
 
 
 Block = Table | Figure | Text | Commands | Facts | Fold

@@ -101,7 +101,7 @@ def read_results(root: Path, name: str) -> Results:
 
 def _under_way(cells: pd.DataFrame, reached: Mapping[str, str]) -> pd.DataFrame:
     """Of a cell without a run that ended, but with one that began, cells.csv says `not run`."""
-    own = cells["cell"].map(reached).fillna("")
+    own = cells["cell"].map(lambda name: reached.get(name, ""))
     began = (cells["verdict"] == "not run") & (own != "")
     return cells.assign(progress=own, verdict=cells["verdict"].mask(began, UNFINISHED))
 

@@ -44,8 +44,8 @@ def _gains(results: Results) -> Iterator[Block]:
 def _forest(results: Results) -> Iterator[Figure]:
     if len(results.gains):
         caption = (
-            "Gains over AvgPool, paired by seed. Every seed a dot; thick: the 95 % interval of the mean, which "
-            "tells gain from loss; thin: that for one more pair; diamond: the published gain, of one run each."
+            "Gains over AvgPool, paired by seed. Every seed a dot; thick: the 95 % interval of the mean, "
+            "which tells gain from loss; thin: that for one more pair; diamond: the published gain."
         )
         yield Figure("gains", caption, partial(forest.forest, results), beside_paper=True)
     elif forest.own_gains(results):
@@ -64,7 +64,7 @@ def _facts(results: Results) -> Iterator[Fact]:
     yield Fact("Deviations", _deviations(results))
     if aged := _rules(results):
         yield Fact("Rules", aged)
-    yield Fact("The authors", AUTHORS)
+    yield Fact("Authors", AUTHORS)
     yield Fact("The paper", POSTED_AGAIN)
 
 

@@ -108,8 +108,8 @@ def _forecast(results: Results, found: pd.DataFrame) -> str:
         return " No prediction was kept." if len(results.done) else ""
     before, spent = found["predicted"].sum(), found["seconds"].sum()
     return (
-        f" {len(found)} of {many(len(results.done), 'finished run')} have a prediction, which was made before "
-        f"they began: {duration(before)} in all. They took {duration(spent)}, {_times(spent, before)}."
+        f" {len(found)} of {many(len(results.done), 'finished run')} have a prediction, made before they "
+        f"began: {duration(before)} in all. They took {duration(spent)}, {_times(spent, before)}."
     )
 
 

@@ -21,6 +21,11 @@ KEY = (
     "table."
 )
 
+OVER_ROWS = (
+    "The mean over pairs of cells, at these data sets alone, in points, with its 95 % interval; p values "
+    "are corrected by Holm's method over what is asked of the same cells."
+)
+
 
 def section(results: Results) -> Section:
     found = results.gains[results.gains["n"] > 1]

@@ -49,7 +49,7 @@ def _maps(results: Results) -> Iterator[Block]:
         figures.append(Figure("maps-own", caption, partial(weights.own_maps, results)))
     yield from figures[:1]
     if others := tuple(figures[1:]):
-        yield Fold("Weight maps of the other table and stages, and of cells outside", others)
+        yield Fold(others)
 
 
 def channel_sums(results: Results) -> Table:
@@ -63,7 +63,7 @@ def channel_sums(results: Results) -> Table:
         )
         for (table, name), own in found.groupby(["table", "set"], sort=False)
     )
-    caption = "Sums of each channel's weights: median (5 % to 95 % of the channels), R of Eq. 2, mean over seeds"
+    caption = "Sums of each channel's weights: median (5 % to 95 % of channels), R of Eq. 2, mean over seeds"
     return Table(caption, ("Row", *methods), rows, folded=True)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from replicate.report import tables
-from replicate.report.document import Block, Document, Figure, Fold, Section, Table, Text
+from replicate.report.document import Document, Figure, Fold, Section, Table, Text
 from replicate.report.figures import curves
 from replicate.report.figures.accuracies import bars, trend
 from replicate.report.sections import (
@@ -23,6 +23,12 @@ from replicate.results import verdicts
 from replicate.results.read import Results
 from replicate.results.sheets import Sheets
 
+FIGURES = "Trend, learning curves, and Figures 2 and 4 redrawn"
+CURVES = (
+    "The last third of the epochs: mean test accuracy of the finished seeds, shaded from the lowest to the "
+    "highest."
+)
+
 
 def document(results: Results) -> Document:
     """Everything a report says."""
@@ -34,7 +40,6 @@ def document(results: Results) -> Document:
         _tables(results, accuracies),
         _figures(results),
         gains.section(results),
-        _curves(results),
         learned.section(results),
         claims.section(sheets),
         ambiguities.section(results),
@@ -60,9 +65,10 @@ def _appendix(results: Results, accuracies: tuple[Table, ...]) -> Iterator[Table
     )
     for table in accuracies:
         yield replace(table, caption=f"Replication of {table.caption}. {said}")
-    for block in gains.section(results).blocks:
-        if isinstance(block, Table):
-            yield replace(block, caption=f"{block.caption}. {gains.KEY}")
+    for table in tables.grids(results, "Gains, Table {}", gains.content(results.gains)):
+        yield replace(table, caption=f"{table.caption}. {gains.KEY}")
+    if len(results.overall):
+        yield gains.overall(results.overall, f"Mean gains. {gains.OVER_ROWS}")
 
 
 def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
@@ -77,50 +83,43 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
     meanings = [f"{word}: {meaning}" for word, meaning in verdicts.CELL.items() if word in used]
     legend = f"Words (too wide: more than {verdicts.WIDEST} noise floors): {'; '.join(meanings)}."
     own = gains.of_own_cells(results)
-    blocks = (Text(key), *accuracies, Text(legend), *own, *tables.best(results))
+    blocks = (Text(f"{key} {legend}"), *accuracies, *own, *tables.best(results))
     return Section("Tables 1 and 2", blocks)
 
 
 def _figures(results: Results) -> Section:
-    heading = "Figures 2 and 4, and the trend"
-    if results.cells["table"].isna().all():
-        return Section(heading, ())
-    caption = (
-        "The trend across the columns, every seed a dot. A data set's panels share a y axis, which is fitted "
-        "to them and does not start at zero."
-    )
-    whole = Figure("trend", caption, partial(trend, results), beside_paper=True)
-    redrawn = tuple(
-        _redrawn(results, table)
-        for table in sorted(results.cells["table"].dropna().astype(int).unique())
-    )
-    return Section(heading, (whole, Fold("The paper's Figures 2 and 4 redrawn", redrawn)))
+    """Those of the tables' cells; those of our own where there are no others."""
+    own, redrawn = tuple(_own_curves(results)), tuple(_redrawn(results))
+    shown = tuple(_shown(results))
+    if not shown:
+        return Section(FIGURES, own)
+    folded = (*redrawn, *own)
+    return Section(FIGURES, (*shown, *([Fold(folded)] if folded else [])))
 
 
-def _redrawn(results: Results, table: int) -> Figure:
-    caption = (
-        f"Figure {2 * table} of the paper redrawn from Table {table}. Bars start at zero, which the "
-        "paper's do not; ticks: the heights that the paper draws. The trend enlarges the differences."
-    )
-    draw = partial(bars, results, table)
-    return Figure(f"figure{2 * table}", caption, draw, beside_paper=True)
-
-
-def _curves(results: Results) -> Section:
-    printed = results.epochs["cell"].isin(results.paper.cell_names())
-    said = (
-        "in the last third of the epochs: mean test accuracy of the finished seeds, shaded from the lowest to "
-        "the highest"
-    )
-    blocks: list[Block] = []
-    if printed.any():
+def _shown(results: Results) -> Iterator[Figure]:
+    if results.cells["table"].notna().any():
         caption = (
-            f"Learning curves {said}. A data set's panels share a y axis, which is fitted to them."
+            "The trend across the columns, every seed a dot. A data set's panels share a y axis, which is "
+            "fitted to them and does not start at zero."
         )
-        blocks.append(Figure("curves", caption, partial(curves.curves, results)))
-    if not printed.all():
-        title = "Learning curves of the cells that are in neither table"
-        caption = f"{title} {said}. Every panel has its own y axis."
-        own = Figure("curves-own", caption, partial(curves.own, results))
-        blocks.append(Fold(title, (own,)) if blocks else own)
-    return Section("Learning curves", tuple(blocks))
+        yield Figure("trend", caption, partial(trend, results), beside_paper=True)
+    if results.epochs["cell"].isin(results.paper.cell_names()).any():
+        caption = f"Learning curves. {CURVES} A data set's panels share a y axis, which is fitted to them."
+        yield Figure("curves", caption, partial(curves.curves, results))
+
+
+def _redrawn(results: Results) -> Iterator[Figure]:
+    for table in sorted(results.cells["table"].dropna().astype(int).unique()):
+        caption = (
+            f"Figure {2 * table} of the paper redrawn from Table {table}. Bars start at zero, which the "
+            "paper's do not; ticks: the heights that the paper draws. The trend enlarges the differences."
+        )
+        draw = partial(bars, results, table)
+        yield Figure(f"figure{2 * table}", caption, draw, beside_paper=True)
+
+
+def _own_curves(results: Results) -> Iterator[Figure]:
+    if not results.epochs["cell"].isin(results.paper.cell_names()).all():
+        caption = f"Learning curves of the cells outside the tables. {CURVES} Every panel has its own y axis."
+        yield Figure("curves-own", caption, partial(curves.own, results))

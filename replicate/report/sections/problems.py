@@ -44,7 +44,7 @@ def section(results: Results) -> Section:
 def headline(results: Results) -> str:
     """In one line."""
     stale = int((results.cells["verdict"] == "stale").sum())
-    mixed = int((results.cells["mixed"].fillna("") != "").sum())
+    mixed = int((results.cells["mixed"] != "").sum())
     parts = [_counts(results)]
     parts += [f"The spec of {many(stale, 'cell')} changed after the runs."] if stale else []
     parts += [f"{many(mixed, 'cell')} with seeds of mixed origin."] if mixed else []
