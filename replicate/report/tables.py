@@ -27,6 +27,11 @@ def interval(low: float, high: float) -> str:
     return f"{signed(low, 2)} to {signed(high, 2)}"
 
 
+def chance(p: float) -> str:
+    """A p value, as p = 0.12 or p < 0.001."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def decimals(number: str) -> int:
     return len(number.partition(".")[2])
 

@@ -402,7 +402,7 @@ ANSWERS = (
 def test_the_first_sixty_lines_are_the_answer(make, protocol: str) -> None:
     first = "\n".join(markdown(make(protocol, protocol, seeds=3), protocol).splitlines()[:60])
     assert [title for title in ANSWERS if f"- **{title}:** " not in first] == []
-    assert "| FlexPool over AvgPool | both (8) |" in first
+    assert "| **FlexPool over AvgPool**<br>both, 8 pairs of cells |" in first
     assert "(figures/gains.svg)" in first
     assert "arXiv 2606.14926v1" in first
     assert "## What went wrong" in first
@@ -421,7 +421,7 @@ def test_a_campaign_that_is_not_comparable_gives_the_internal_answer(make) -> No
     root = make("short", "short", seeds=3)
     found = rows(root, "Mean gains over the data sets", "short")
     assert len(found) == 4
-    assert all(row[4].split(",")[0] in ("gain", "loss", "not settled") for row in found)
+    assert all(row[2].split(" / ")[0] in ("gain", "loss", "not settled") for row in found)
     assert "ours" not in str(found)
 
 

@@ -115,7 +115,7 @@ def test_a_gain_has_its_word_and_what_it_says_of_the_published_one(full: Results
     own = full.gains.set_index("cell").loc["table1/cifar10/flexpool"]
     lines = content(full.gains)({"cell": "table1/cifar10/flexpool"}, PRINTED).lines
     assert lines[2] == f"published +0.28, ours {own['against']}"
-    assert lines[3] == f"p = {own['holm']:.2g}, {own['verdict']}"
+    assert lines[3] == f"{tables.chance(own['holm'])}, {own['verdict']}"
 
 
 def test_gains_of_what_is_not_comparable_have_their_word_alone(make) -> None:

@@ -6,14 +6,15 @@ import pandas as pd
 
 from replicate.paper.tables import Published
 from replicate.report.document import Entry, Section, Table, Text, entry
-from replicate.report.tables import Row, grids, interval, ours, signed, unfinished
+from replicate.report.tables import Row, chance, grids, interval, ours, signed, unfinished
 from replicate.results import statistics, verdicts
 from replicate.results.beside import baselines
 from replicate.results.contrasts import BASELINE, Pair
 from replicate.results.read import Results, by_cell, records
+from replicate.text import many
 
 TITLE = "Gains over AvgPool"
-OVERALL = ("Question", "Scope (pairs of cells)", "Mean gain", "95 % interval", "Word", "Published")
+OVERALL = ("Question", "Mean gain (95 % interval)", "Word", "Published")
 OWN = ("Cell", "Accuracy (%)", "AvgPool cell beside it", "Gain (95 % interval, pairs)", "Word")
 KEY = (
     "Mean difference to AvgPool over the seeds that both have, with its 95 % interval (pairs), in points, "
@@ -52,11 +53,9 @@ def overall(found: pd.DataFrame, caption: str, folded: bool = False) -> Table:
 
 def _overall(one: Row) -> Iterator[Entry]:
     beside = "" if one["against"] == "not comparable" else f"ours {one['against']}"
-    yield entry(one["question"])
-    yield entry(f"{one['scope']} ({one['rows']})", sort=one["rows"])
-    yield entry(signed(one["gain"], 2), sort=one["gain"])
-    yield entry(interval(one["low"], one["high"]), sort=one["low"])
-    yield entry(f"{one['verdict']}, p = {one['holm']:.2g}", tone=one["verdict"].split()[0])
+    yield entry(one["question"], f"{one['scope']}, {many(one['rows'], 'pair')} of cells")
+    yield entry(signed(one["gain"], 2), interval(one["low"], one["high"]), sort=one["gain"])
+    yield entry(one["verdict"], chance(one["holm"]), tone=one["verdict"].split()[0])
     yield entry(signed(one["published"], 2), beside, sort=one["published"])
 
 
@@ -75,7 +74,7 @@ def content(found: pd.DataFrame) -> Callable[[Row, Published], Entry]:
             signed(own["gain"], 2),
             f"{interval(own['low'], own['high'])} ({own['n']})",
             f"published {signed(own['published'], 2)}{beside}",
-            f"p = {own['holm']:.2g}, {own['verdict']}",
+            f"{chance(own['holm'])}, {own['verdict']}",
             sort=own["gain"],
             tone=own["verdict"].split()[0],
         )
@@ -117,4 +116,4 @@ def _own(results: Results, pair: Pair, p: float) -> Iterator[Entry]:
     word = verdicts.gain(states, n, contrasts.asked, found.mean, p)
     yield entry(pair[1])
     yield entry(f"{signed(found.mean, 2)} ({interval(*found.interval())}, {n})", sort=found.mean)
-    yield entry(f"{word}, p = {p:.2g}", tone=word.split()[0])
+    yield entry(word, chance(p), tone=word.split()[0])
