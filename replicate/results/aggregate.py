@@ -37,6 +37,7 @@ from replicate.results import absent, images
 from replicate.results.csv_files import COLUMNS, read_csv, table_of, write_csv
 from replicate.results.judgement import judged
 from replicate.results.rows import RunRows, deviation, mean, member, rows_of_runs
+from replicate.text import many
 
 
 def aggregate(campaign: Campaign) -> list[str]:
@@ -94,7 +95,7 @@ def refuse_to_forget(campaign: Campaign) -> None:
     lost = [run_id for run_id in _run_ids(campaign) if run_id not in ids]
     if lost:
         raise UserError(
-            f"{path} holds {len(lost)} runs whose records are not in {campaign.runs_folder}: "
+            f"{path} holds {many(len(lost), 'run')} whose records are not in {campaign.runs_folder}: "
             "bring them back, or use another --campaign"
         )
 
