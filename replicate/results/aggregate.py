@@ -36,7 +36,7 @@ from replicate.records.record import CorruptRecord
 from replicate.results import absent, images
 from replicate.results.csv_files import COLUMNS, read_csv, table_of, write_csv
 from replicate.results.judgement import judged
-from replicate.results.rows import RunRows, deviation, mean, member, rows_of_runs
+from replicate.results.rows import RunRows, deviation, mean, member, names, rows_of_runs
 from replicate.text import many
 
 
@@ -63,7 +63,7 @@ def _aggregate(campaign: Campaign) -> list[str]:
         else:
             sound.append(found)
     counted = one_per_seed(campaign, sound)
-    runs = table_of(({**one.run, "stale": _is_stale(campaign, one)} for one in counted), "runs.csv")
+    runs = table_of((_run(campaign, one) for one in counted), "runs.csv")
     provenance = table_of((one.provenance for one in counted), "provenance.csv")
     answers = {
         (one.cell, one.seed): images.seen(one.answers, campaign.specs[one.cell].test_images)
@@ -84,6 +84,12 @@ def _aggregate(campaign: Campaign) -> list[str]:
     reasons = {path.parent.name: why for path, why in left_out.items()}
     _write_if_any(campaign.results / "absent.csv", absent.rows(campaign, reasons))
     return [f"{path}: {why}" for path, why in left_out.items()]
+
+
+def _run(campaign: Campaign, found: RunRows) -> dict[str, Any]:
+    """Its row of runs.csv."""
+    stale = _is_stale(campaign, found)
+    return {**found.run, "stale": stale, **({} if stale else names(campaign.specs[found.cell]))}
 
 
 def refuse_to_forget(campaign: Campaign) -> None:

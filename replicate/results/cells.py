@@ -10,7 +10,7 @@ import pandas as pd
 
 from replicate.paper import noise
 from replicate.plan.campaign import Campaign
-from replicate.results import images, rules, statistics, verdicts
+from replicate.results import images, statistics, verdicts
 from replicate.results.csv_files import digits, table_of
 from replicate.results.images import Seen
 from replicate.results.origins import mixed
@@ -45,7 +45,7 @@ class Seeds:
 
     def values(self, reading: str) -> np.ndarray:
         """Accuracies in percent."""
-        found: np.ndarray = self.done[reading].to_numpy(dtype=float)
+        found: np.ndarray = self.done[reading].dropna().to_numpy(dtype=float)
         return found
 
     def count(self, status: str) -> int:
@@ -95,13 +95,11 @@ def cells_table(
     seeds = list(_seeds(campaign, runs, answers or {}))
     last, best = spreads(seeds, LAST), spreads(seeds, BEST)
     differ = mixed(runs, provenance)
-    began = first_runs(provenance)
     rows = [
         {
             **_facts(one),
             **_judged(one, last[one.cell.name], best[one.cell.name]),
             "mixed": "; ".join(differ.get(one.cell.name, ())) or None,
-            "rule": rules.age("cells", began.get(one.cell.name, "")),
         }
         for one in seeds
     ]
@@ -172,7 +170,7 @@ def _judged(one: Seeds, last: Spread, best: Spread) -> dict[str, Any]:
         "sd_ref": digits(sd_ref(one.spec, float(_facts(one)["mean"]))),
         "spread": digits(last.sd),
         "df": digits(last.df),
-        "noisy": str(last.noisy),
+        "noisy": str(last.noisy or _is_wide(one.sample(LAST))),
         "predicted_low": digits(predicted.low),
         "predicted_high": digits(predicted.high),
         "plain_low": digits(plain.low),
@@ -180,6 +178,10 @@ def _judged(one: Seeds, last: Spread, best: Spread) -> dict[str, Any]:
         "best_verdict": _verdict(one, _predicted(one, BEST, best)),
         "calibration": digits(images.calibration(one.answers)),
     }
+
+
+def _is_wide(own: Sample) -> bool:
+    return own.sd > verdicts.NOISY * own.scale
 
 
 def sd_ref(spec: Spec, mean: float) -> float:

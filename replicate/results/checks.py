@@ -16,6 +16,7 @@ from replicate.paper.tables import read_tables
 from replicate.plan.campaign import Campaign
 from replicate.results.csv_files import COLUMNS, LATER
 from replicate.results.judgement import judged
+from replicate.results.rows import NAMES, names
 from replicate.specs import check
 from replicate.specs.spec import Spec
 
@@ -65,22 +66,16 @@ def _check_runs(campaign: Campaign, frames: Frames) -> None:
         path, runs["seed"], once, "there is one row of each seed, and a second row of", runs["cell"]
     )
     _refuse(path, runs["seed"], runs["seed"] < asked, f"{asked} were asked for")
-    for name, right in _of_specs(campaign.specs, runs).items():
-        _refuse(path, runs[name], _text(runs[name]) == right, "by its spec it is", right)
-
-
-def _of_specs(specs: Mapping[str, Spec], runs: pd.DataFrame) -> dict[str, pd.Series]:
-    """What the specs say of each run, as text; of a stale one, what it says itself."""
-    rows = [(specs[row.cell], int(row.seed), row.run_id) for row in runs.itertuples()]
-    ids = [spec.run_id(seed) for spec, seed, _ in rows]
-    stale = [str(own != right) for (*_, own), right in zip(rows, ids, strict=True)]
-    found = {
-        "stale": stale,
-        "dataset": [spec.dataset.name for spec, *_ in rows],
-        "method": [spec.method.name for spec, *_ in rows],
-        "protocol": [spec.protocol.name for spec, *_ in rows],
-    }
-    return {name: pd.Series(values, runs.index, dtype="str") for name, values in found.items()}
+    specs = campaign.specs
+    ids = [
+        specs[cell].run_id(int(seed)) for cell, seed in zip(runs["cell"], runs["seed"], strict=True)
+    ]
+    stale = (runs["run_id"] != pd.Series(ids, runs.index, dtype="str")).astype(str)
+    _refuse(path, runs["stale"], _text(runs["stale"]) == stale, "by its spec it is", stale)
+    current = runs[stale == "False"]
+    for name in NAMES:
+        right = current["cell"].map({cell: names(spec)[name] for cell, spec in specs.items()})
+        _refuse(path, current[name], current[name] == right, "by its spec it is", right)
 
 
 def _check_keys(path: Path, frame: pd.DataFrame, runs: pd.DataFrame) -> None:
@@ -94,18 +89,19 @@ def _check_keys(path: Path, frame: pd.DataFrame, runs: pd.DataFrame) -> None:
 
 
 def _check_epochs(path: Path, runs: pd.DataFrame, epochs: pd.DataFrame) -> None:
-    """An accuracy is that of the last epoch, a best one the highest."""
-    trained = epochs[epochs["epoch"] > 0].sort_values("epoch", kind="stable")
-    by_run = trained.groupby("run_id")["accuracy"]
-    known = runs[(runs["status"] == "done") & runs["run_id"].isin(trained["run_id"])]
-    for name, found in (("accuracy", by_run.last()), ("best_accuracy", by_run.max())):
+    """An accuracy is that of the last epoch, a best one the highest that is not of a pretraining."""
+    last = epochs.groupby("run_id")["accuracy"].last()
+    best = epochs[epochs["epoch"] > 0].groupby("run_id")["accuracy"].max()
+    known = runs[(runs["status"] == "done") & runs["run_id"].isin(last.index)]
+    for name, found in (("accuracy", last), ("best_accuracy", best)):
         right = known["run_id"].map(found).astype(float)
         _refuse(path, known[name], _close(known[name], right), "epochs.csv.gz says", right)
 
 
 def _check_answers(path: Path, runs: pd.DataFrame, specs: Mapping[str, Spec]) -> None:
     """The number of images that a network got right is its accuracy."""
-    known = runs[runs["right"].notna() & (runs["status"] == "done")]
+    current = (runs["status"] == "done") & (_text(runs["stale"]) == "False")
+    known = runs[runs["right"].notna() & current]
     images = known["cell"].map({name: spec.test_images for name, spec in specs.items()})
     right = (known["accuracy"] * images.astype(float) / 100).round(6)
     _refuse(path, known["right"], _close(known["right"], right), "by its accuracy it is", right)
@@ -139,8 +135,8 @@ def _alike(read: pd.Series, made: pd.Series) -> pd.Series:
 
 
 def _close(read: pd.Series, right: pd.Series) -> pd.Series:
-    ends = (one.astype(float) for one in (read, right))
-    return pd.Series(np.isclose(*ends, rtol=CLOSE, atol=CLOSE, equal_nan=True), read.index)
+    one, other = (column.to_numpy(dtype=float, na_value=np.nan) for column in (read, right))
+    return pd.Series(np.isclose(one, other, rtol=CLOSE, atol=CLOSE, equal_nan=True), read.index)
 
 
 def _text(column: pd.Series) -> pd.Series:

@@ -1,15 +1,16 @@
 """Any two cells of a campaign beside each other, with the spreads that data sets share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import hypot
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from replicate.paper import noise
-from replicate.paper.tables import METHODS, Tables, cell_name
+from replicate.paper.tables import Tables, cell_name
 from replicate.plan.campaign import Campaign
 from replicate.results import images, verdicts
 from replicate.results.cells import Answers, first_runs, scale
@@ -58,23 +59,14 @@ class Contrasts:
         return by_seed(self.runs, self.cells)
 
     @cached_property
-    def words(self) -> dict[str, str]:
-        """Of cells.csv, by cell."""
-        return dict(zip(self.cells["cell"], self.cells["verdict"], strict=True))
-
-    @cached_property
     def states(self) -> dict[str, str]:
         """Of the cells without all their runs: why."""
-        counts = self.cells[["cell", "n", "asked", "failed", "diverged", "verdict"]]
+        names = ["n", "asked", "failed", "diverged"]
         return {
-            str(row.cell): verdicts.state(
-                int(row.n),
-                int(row.asked),
-                int(row.failed),
-                int(row.diverged),
-                row.verdict == "stale",
+            row["cell"]: verdicts.state(
+                *(int(row[one]) for one in names), row["verdict"] == "stale"
             )
-            for row in counts.itertuples()
+            for row in self.cells.to_dict("records")
         }
 
     @cached_property
@@ -107,8 +99,8 @@ class Contrasts:
 
     def _difference(self, pair: Pair) -> Difference:
         of, over = (self.accuracies.get(cell, {}) for cell in pair)
-        floors = [self._floor(cell) for cell in pair]
-        return difference(of, over, float(np.hypot(*floors)), self._least(pair[0]))
+        floor = hypot(self._floor(pair[0]), self._floor(pair[1]))
+        return difference(of, over, floor, self._least(pair[0]))
 
     def spread(self, pair: Pair) -> Spread:
         """Of a difference, steadied by the gains over average pooling on its data set."""
@@ -122,13 +114,23 @@ class Contrasts:
 
     def on_new_images(self, pair: Pair) -> tuple[Estimate, float]:
         """The estimate for images that nobody has seen, and McNemar's p value of a single pair."""
+        both = self._answered(pair)
+        p = images.mcnemar(*both[0]) if len(both) == 1 else np.nan
+        return images.on_new_images(both), p
+
+    def mean_on_new_images(self, pairs: Sequence[Pair]) -> Estimate:
+        """The estimate of a mean over pairs of cells; those of one data set share their images."""
+        rows: dict[str, list[list[tuple[images.Bits, images.Bits]]]] = {}
+        for pair in pairs:
+            rows.setdefault(self._dataset(pair[0]), []).append(self._answered(pair))
+        return images.mean_on_new_images(list(rows.values()))
+
+    def _answered(self, pair: Pair) -> list[tuple[images.Bits, images.Bits]]:
         of, over = (
             {seed: seen for (cell, seed), seen in self.answers.items() if cell == one}
             for one in pair
         )
-        both = images.pairs(of, over)
-        p = images.mcnemar(*both[0]) if len(both) == 1 else np.nan
-        return images.on_new_images(both), p
+        return images.pairs(of, over)
 
     def mixed(self, pair: Pair) -> str:
         """In what the runs of the two cells differ that should have been made alike."""
@@ -172,8 +174,3 @@ class Contrasts:
 
     def _dataset(self, cell: str) -> str:
         return self.specs[cell].dataset.name if cell in self.specs else ""
-
-
-def printed_methods() -> list[str]:
-    """The columns that are set against average pooling."""
-    return [column for column in METHODS if column != BASELINE]

@@ -44,7 +44,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "high": "float", "best_mean": "float", "delta": "float", "verdict": "str", "mixed": "str",
         "sd_ref": "float", "spread": "float", "df": "float", "noisy": "str",
         "predicted_low": "float", "predicted_high": "float", "plain_low": "float",
-        "plain_high": "float", "best_verdict": "str", "calibration": "float", "rule": "str",
+        "plain_high": "float", "best_verdict": "str", "calibration": "float",
     },
     "gains.csv": {
         "cell": "str", "table": "int", "row": "str", "column": "str", "n": "int", "gain": "float",
@@ -59,6 +59,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "question": "str", "scope": "str", "rows": "int", "cells": "str", "n": "int",
         "gain": "float", "df": "float", "low": "float", "high": "float", "p": "float",
         "holm": "float", "verdict": "str", "published": "float", "against": "str", "rule": "str",
+        "images_low": "float", "images_high": "float",
     },
     "claims.csv": {
         "claim": "str", "printed": "str", "verdict": "str", "why": "str", "rule": "str",
@@ -87,7 +88,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
 }  # fmt: skip
 
 LATER = {
-    "parameters", "flops", "right", "code", "within", "sd_ref", "spread", "df", "noisy", "rule",
+    "parameters", "flops", "right", "code", "within", "sd_ref", "spread", "df", "noisy",
     "predicted_low", "predicted_high", "plain_low", "plain_high", "best_verdict", "calibration",
     "negative", "between_seeds",
 }  # fmt: skip

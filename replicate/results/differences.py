@@ -28,7 +28,7 @@ class Difference:
 
     @cached_property
     def values(self) -> np.ndarray:
-        return np.subtract(self.of, self.over)
+        return np.array(self.of) - np.array(self.over)
 
     @property
     def mean(self) -> float:
@@ -83,4 +83,5 @@ def family(parts: Sequence[Difference]) -> Family:
 
 def bound(found: Estimate) -> float:
     """The smallest bound that the true difference is shown to be under in size: two one-sided tests."""
-    return max(abs(end) for end in found.interval(0.1))
+    low, high = found.interval(0.1)
+    return max(abs(float(low)), abs(float(high)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from replicate.records.record import Answers
-from replicate.results.statistics import Estimate
+from replicate.results.statistics import Estimate, combined
 
 Bits = NDArray[np.bool_]
 """Which images of the test set (N,) were classified right."""
@@ -43,10 +43,27 @@ def pairs(method: BySeed, baseline: BySeed) -> list[tuple[Bits, Bits]]:
 def on_new_images(both: Sequence[tuple[Bits, Bits]]) -> Estimate:
     """The gain in points on images and seeds that nobody has seen: the larger of the two variances,
     that over seeds and that over images, with n - 1 degrees of freedom."""
-    n = len(both)
+    return _on_new_images(np.array([of.astype(float) - over for of, over in both]))
+
+
+def mean_on_new_images(rows: Sequence[Sequence[Sequence[tuple[Bits, Bits]]]]) -> Estimate:
+    """The mean gain over data sets, each with one or more pairs of cells on the same images."""
+    count = sum(len(pairs) for pairs in rows)
+    parts = []
+    for pairs in rows:
+        n = min(map(len, pairs))
+        differences = [[of.astype(float) - over for of, over in one[:n]] for one in pairs]
+        found = _on_new_images(np.mean(differences, axis=0))
+        weight = len(pairs) * len(rows) / count
+        parts.append(found._replace(mean=found.mean * weight, se=found.se * weight))
+    return combined(parts)
+
+
+def _on_new_images(differences: NDArray[np.float64]) -> Estimate:
+    """Args: differences: of each seed and image (n, N), -1 to 1."""
+    n = len(differences)
     if n < 2:
         return Estimate(np.nan, np.nan, 0.0)
-    differences = np.array([of.astype(float) - over for of, over in both])
     seeds = differences.mean(axis=1).var(ddof=1) / n
     each = differences.mean(axis=0)
     se = 100 * np.sqrt(max(seeds, each.var(ddof=1) / each.size))

@@ -103,6 +103,7 @@ def _row(
     published = float(np.mean([printed[of] - printed[over] for of, over in pairs]))
     n = min(contrasts.difference(pair).n for pair in pairs)
     low, high = found.interval()
+    images = contrasts.mean_on_new_images(pairs).interval()
     return {
         **{"question": one.asks, "scope": one.scope, "rows": len(pairs)},
         **{"cells": "; ".join(of for of, _ in pairs), "n": n, "gain": digits(found.mean)},
@@ -112,6 +113,8 @@ def _row(
         "published": digits(published),
         "against": _against(contrasts, pairs, n, found, published),
         "rule": rules.age("overall", contrasts.began(*(cell for pair in pairs for cell in pair))),
+        "images_low": digits(images.low),
+        "images_high": digits(images.high),
     }
 
 

@@ -7,6 +7,7 @@ power of 80 %, if the printed numbers are the truth.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +21,13 @@ from replicate.paper.tables import Published, Tables, cell_name
 from replicate.results import verdicts
 from replicate.results.claims import Evidence, word
 from replicate.results.contrasts import BASELINE
-from replicate.results.spread import MOST_PRIOR, WORTH, WORTH_OF_GAINS
+from replicate.results.spread import FEWEST, MOST_PRIOR, WORTH, WORTH_OF_GAINS
 from replicate.results.statistics import LEVEL, Estimate, combined, half_unit
 
 POWER = 0.8
 SLACK = float(special.ndtri(POWER))
 MOST_SEEDS = 1000
-CELLS_OF_A_DATASET, GAINS_OF_A_DATASET, GAINS_OF_A_TABLE = 8, 6, 12
+GAINS_OF_A_TABLE = 12
 
 
 class Planned(NamedTuple):
@@ -69,13 +70,13 @@ class Plan:
         """Until a gain as large as the published one is told from none, after Holm's correction."""
         return [
             self._settled(f"{pair.of} over {BASELINE}", [pair], self._tells(pair))
-            for pair in self._pairs(self.tables.numbers())
+            for pair in self._all_pairs
         ]
 
     def overall_needs(self) -> list[Need]:
         """Until the published mean gain over all rows at hand is told from none."""
         by_column: dict[str, list[Pair]] = {}
-        for pair in self._pairs(self.tables.numbers()):
+        for pair in self._all_pairs:
             by_column.setdefault(pair.of.column, []).append(pair)
         return [
             self._settled(f"{column} over {BASELINE}, overall", pairs, self._tells_mean(pairs))
@@ -91,11 +92,13 @@ class Plan:
             if pairs and all(place in self.cells for pair in pairs for place in pair)
         ]
 
-    def _pairs(self, tables: Sequence[int]) -> list[Pair]:
+    @cached_property
+    def _all_pairs(self) -> list[Pair]:
+        """Each cell with average pooling in its row."""
         numbers = Numbers(self.tables, ())
         return [
             pair
-            for table in tables
+            for table in self.tables.numbers()
             for pair in numbers.pairs(table, self.tables.columns(table)[1:])
             if pair.of in self.cells and pair.over in self.cells
         ]
@@ -103,9 +106,11 @@ class Plan:
     def _cell(self, one: Planned) -> Need:
         rounding = half_unit(one.published.value)
         widest = verdicts.WIDEST * one.floor
+        alike = [other for place, other in self.cells.items() if place.row == one.published.row]
+        prior = _prior(len(alike), WORTH)
 
         def tells(n: int) -> str:
-            df = (n - 1) * (1 + min(MOST_PRIOR, WORTH * (CELLS_OF_A_DATASET - 1)))
+            df = (n - 1) * (1 + prior)
             reach = special.stdtrit(df, (1 + LEVEL) / 2) * one.sd * np.sqrt(1 + 1 / n)
             return "told" if 2 * (reach + rounding) <= widest else ""
 
@@ -140,7 +145,8 @@ class Plan:
     def _estimate(self, pair: Pair, n: int, alone: bool = False) -> Estimate:
         """The printed difference, known as well as n seeds let it be."""
         of, over = self.cells[pair.of], self.cells[pair.over]
-        prior = 0 if alone else min(MOST_PRIOR, WORTH_OF_GAINS * (GAINS_OF_A_DATASET - 1))
+        alike = [other for other in self._all_pairs if other.of.row == pair.of.row]
+        prior = 0 if alone else _prior(len(alike), WORTH_OF_GAINS)
         se = float(np.hypot(of.sd, over.sd) / np.sqrt(n))
         mean = of.published.accuracy - over.published.accuracy
         return Estimate(mean, se, (n - 1) * (1 + prior), SLACK)
@@ -149,6 +155,11 @@ class Plan:
         if seeds is None:
             return float("nan")
         return sum(max(seeds - one.n, 0) * one.seconds for one in cells) / 3600
+
+
+def _prior(alike: int, worth: float) -> float:
+    """d0 / d of a family of so many cells with as many seeds each, if they are equally far apart."""
+    return min(MOST_PRIOR, worth * (alike - 1)) if alike >= FEWEST else 0.0
 
 
 def _sign(found: Estimate, alpha: float) -> str:
@@ -173,9 +184,12 @@ def factors(cells: pd.DataFrame, images: Mapping[str, int]) -> dict[int, float]:
         cells: rows of cells.csv; images: in the test set, by cell.
     """
     known = cells[(cells["n"] > 1) & cells["table"].notna()]
-    floors = [noise.sd_ref(row.mean, images[row.cell]) for row in known.itertuples(name="Row")]
-    ratios = known.assign(square=(known["sd"] / floors) ** 2, df=known["n"] - 1)
-    return {
-        int(table): float(np.sqrt(np.average(own["square"], weights=own["df"])))
-        for table, own in ratios.groupby("table")
-    }
+    floors = [
+        noise.sd_ref(mean, images[cell])
+        for cell, mean in zip(known["cell"], known["mean"], strict=True)
+    ]
+    squares = (known["sd"] / floors) ** 2 * (known["n"] - 1)
+    tables = known["table"].astype(int)
+    sums, dfs = squares.groupby(tables).sum(), (known["n"] - 1).groupby(tables).sum()
+    found = np.sqrt(sums / dfs)
+    return dict(zip(found.index.tolist(), found.tolist(), strict=True))

@@ -11,7 +11,7 @@ from itertools import count, repeat
 from multiprocessing import get_context
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -22,6 +22,9 @@ from replicate import machine
 from replicate.files import atomic
 from replicate.records import run_folder
 from replicate.records.record import Answers, CorruptRecord, Record, read_record
+
+if TYPE_CHECKING:
+    from replicate.specs.spec import Spec
 
 _CHUNK = 250
 """Folders for a process at a time; fewer in all are read without a second process."""
@@ -55,6 +58,15 @@ class RunRows:
     """Its accuracy measured in odd ways; empty where its spec asks for none."""
     answers: Answers | None
     """Which test images it got right; None where that was not noted."""
+
+
+NAMES = ("dataset", "method", "protocol")
+"""Of a spec, in runs.csv."""
+
+
+def names(spec: "Spec") -> dict[str, str]:
+    """What a spec calls its parts today: a name changes no run."""
+    return {part: getattr(spec, part).name for part in NAMES}
 
 
 def rows_of_runs(runs_folder: Path) -> Iterator[RunRows | CorruptRecord]:
@@ -121,9 +133,7 @@ def _run(found: Record) -> dict[str, Any]:
     return {
         **_key(found),
         "table": str(published["table"]) if published else None,
-        "dataset": found.spec["dataset"]["name"],
-        "method": found.spec["method"]["name"],
-        "protocol": found.spec["protocol"]["name"],
+        **{part: found.spec[part]["name"] for part in NAMES},
         "status": found.status,
         "accuracy": found.accuracy,
         "best_accuracy": best.accuracy if best else None,

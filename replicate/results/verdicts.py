@@ -8,6 +8,8 @@ from replicate.results.statistics import Interval
 
 FEWEST = 3
 """Seeds that a word needs: with fewer, some cells' intervals promise too much."""
+NOISY = 2
+"""Noise floors that seeds of a quiet cell lie apart at most."""
 WIDEST = 10
 """Noise floors that an interval may be wide, if what lies in it is to be called consistent."""
 

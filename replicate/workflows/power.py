@@ -100,7 +100,8 @@ def _text(
 
 def _factors(measured: Iterable[Campaign]) -> dict[int, float]:
     """Pooled over campaigns."""
-    frames, images = [], {}
+    frames: list[pd.DataFrame] = []
+    images: dict[str, int] = {}
     for campaign in measured:
         frames.append(read_csv(campaign, "cells.csv"))
         images |= {name: spec.test_images for name, spec in campaign.specs.items()}

@@ -36,7 +36,8 @@ from tests.hostile.cases import (
 ROOT = Path(__file__).parents[2]
 CELLS = ["table1/cifar10/avgpool", "table2/cifar10/flexpool"]
 CSV = ("runs.csv", "cells.csv", "provenance.csv", "epochs.csv.gz", "pools.csv.gz", "maps.csv.gz")
-CSV_FILES = (*CSV, "oddities.csv", "forecast.csv")
+JUDGED = ("gains.csv", "overall.csv", "claims.csv")
+CSV_FILES = (*CSV, *JUDGED, "oddities.csv", "forecast.csv")
 SUBMITTED = "slurm-20260101-000000-abcd"
 
 
@@ -134,7 +135,7 @@ FIELDS = st.sampled_from(
         "3",
         "done",
         "failed",
-        "agrees",
+        "consistent",
         "1e5",
         "inf",
         "9" * 30,
@@ -325,6 +326,7 @@ NONSENSE = [
     ("cells.csv", "published", "91,91"),
     ("cells.csv", "verdict", "splendid"),
     ("cells.csv", "cell", "table1/cifar10/flexpool"),
+    ("claims.csv", "verdict", "splendid"),
     ("runs.csv", "cell", "x"),
     ("runs.csv", "status", "won"),
     ("runs.csv", "accuracy", "101"),

@@ -453,7 +453,7 @@ def test_bits_give_intervals_on_new_images_and_mcnemars_p_value(records: Any) ->
     for seed in range(2):
         for cell, right in ((AVERAGE, base), (CELL, better)):
             answers = Answers("f" * 64, np.packbits(right).tobytes())
-            records.leave(campaign, cell, seed, right.sum() / 100, answers=answers)
+            records.leave(campaign, cell, seed, float(right.sum()) / 100, answers=answers)
     aggregate.aggregate(campaign)
     (gain,) = read_results(campaign.root, "made").gains.itertuples()
     sd = 100 * np.sqrt((0.05 - 0.01**2) / 9_999)
@@ -466,7 +466,7 @@ def test_bits_give_intervals_on_new_images_and_mcnemars_p_value(records: Any) ->
     alone = records.begin([AVERAGE, CELL], seeds=1, name="alone")
     for cell, right in ((AVERAGE, base), (CELL, better)):
         answers = Answers("f" * 64, np.packbits(right).tobytes())
-        records.leave(alone, cell, 0, right.sum() / 100, answers=answers)
+        records.leave(alone, cell, 0, float(right.sum()) / 100, answers=answers)
     aggregate.aggregate(alone)
     (single,) = read_results(alone.root, "alone").gains.itertuples()
     assert single.mcnemar == pytest.approx(8.9e-6, rel=0.05), "z = (300 - 200 - 1) / √500 = 4.43"

@@ -124,6 +124,18 @@ def test_satterthwaite_of_two_is_welch() -> None:
     assert (2 * both.se, both.df) == pytest.approx((welch(of, over).se, welch(of, over).df))
 
 
+def test_a_mean_on_new_images_of_one_data_set_averages_image_by_image() -> None:
+    """Two tables whose networks fail on the same images tell nothing more than one of them."""
+    over = np.zeros(10, bool)
+    both = [(np.arange(10) < 3, over), (np.arange(10) < 3, over)]
+    alone = images.on_new_images(both)
+    assert images.mean_on_new_images([[both, both]]) == pytest.approx(alone)
+    apart = images.mean_on_new_images([[both], [both]])
+    assert apart.se == pytest.approx(alone.se / 2**0.5)
+    uneven = images.mean_on_new_images([[both, both], [[(over, over)] * 2]])
+    assert uneven.mean == pytest.approx(alone.mean * 2 / 3)
+
+
 @pytest.mark.parametrize("differences", [[], [1.0]])
 def test_one_pair_has_no_p_value(differences: list[float]) -> None:
     zero = dict.fromkeys(range(len(differences)), 90.0)

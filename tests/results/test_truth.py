@@ -57,10 +57,10 @@ def test_sac_is_worth_what_it_was_given(invented: Results) -> None:
 
 @pytest.mark.parametrize("kind", ["", "plain_", "welch_"])
 def test_the_intervals_of_the_gains_hold_the_truth(invented: Results, kind: str) -> None:
-    """24 of 95 %: fewer than 20 would be a chance of one in 4,000."""
+    """24 of 95 %, of which three at a time share their baseline, and so stand or fall together."""
     truth = invented.gains["column"].map(GAINS)
     held = invented.gains[f"{kind}low"].le(truth) & truth.le(invented.gains[f"{kind}high"])
-    assert held.sum() >= 20
+    assert held.sum() >= 18
 
 
 def test_no_gain_is_said_where_there_is_none(invented: Results) -> None:
@@ -82,7 +82,7 @@ def test_the_committed_campaign_has_the_answers_found_by_hand() -> None:
     assert list(found["gain"]) == pytest.approx([-0.50, -1.26, -2.02], abs=0.005)
     assert list(found["rows"]) == [4, 4, 4]
     assert list(found["verdict"]) == ["not settled", "not settled", "loss"]
-    assert set(results.cells["rule"]) == {"after"}
+    assert set(results.gains["rule"]) == {"after"}
 
 
 # --- what is said of single things

@@ -1,5 +1,8 @@
 """Which word is said, and in what order the reasons against one are asked for."""
 
+import subprocess
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +107,13 @@ def test_ours_beside_the_published_gain(published: float, expected: str) -> None
 )
 def test_whether_a_rule_is_older_than_its_first_run(began: str, age: str) -> None:
     assert rules.age("cells", began) == age
+
+
+def test_the_commit_that_fixed_the_rules_is_in_the_history() -> None:
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        pytest.skip("not a checkout")
+    date, commit = rules.WRITTEN
+    line = ["git", "log", "-1", "--format=%cI", commit, "--", "docs/statistics.md"]
+    done = subprocess.run(line, cwd=root, check=True, capture_output=True, text=True)
+    assert datetime.fromisoformat(done.stdout.strip()) == datetime.fromisoformat(date)

@@ -12,6 +12,7 @@ from replicate.report.document import Block, Fact, Facts, Figure, Section, Text
 from replicate.report.figures import forest
 from replicate.report.sections import gains, problems
 from replicate.results import rules, verdicts
+from replicate.results.cells import first_runs
 from replicate.results.origins import UNKNOWN, origins
 from replicate.results.read import Results
 from replicate.results.statistics import outside_by_chance
@@ -162,7 +163,8 @@ def _deviations(results: Results) -> str:
 
 def _rules(results: Results) -> str:
     """Whether the rules are older than what they judge."""
-    ages = results.cells["rule"].value_counts()
+    began = first_runs(results.provenance)
+    ages = Counter(rules.age("cells", began.get(str(cell), "")) for cell in results.cells.index)
     date, commit = rules.WRITTEN
     parts = [
         f"{word} the first run of {many(ages[word], 'cell')}"

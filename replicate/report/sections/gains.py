@@ -74,6 +74,7 @@ def content(found: pd.DataFrame) -> Callable[[Row, Published], Entry]:
             signed(own["gain"], 2),
             f"{interval(own['low'], own['high'])} ({own['n']})",
             f"published {signed(own['published'], 2)}{beside}",
+            f"mixed {own['mixed']}" if own["mixed"] else "",
             f"{chance(own['holm'])}, {own['verdict']}",
             sort=own["gain"],
             tone=own["verdict"].split()[0],

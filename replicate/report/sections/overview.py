@@ -20,6 +20,7 @@ from replicate.report.sections import (
     provenance,
 )
 from replicate.results import verdicts
+from replicate.results.power import factors
 from replicate.results.read import Results
 from replicate.results.sheets import Sheets
 
@@ -76,9 +77,13 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
         "Top-1 test accuracy in percent after the last epoch: mean ± standard deviation (finished seeds; "
         "k/n where k of n seeds finished). Below it the published number, taken as one run, and "
         "Δ = replicated − published. The verdict compares the published number with the 95 % prediction "
-        "interval for one more run, by a spread that the cells of the data set share; a cell that keeps "
-        "its own is marked noisy."
+        "interval for one more run, by a spread that the cells of the data set share. Noisy are cells whose "
+        f"seeds lie more than {verdicts.NOISY} noise floors apart, or that keep a spread of their own."
     )
+    images = {name: spec.test_images for name, spec in results.campaign.specs.items()}
+    if found := factors(results.cells, images):
+        apart = " and ".join(f"{one:.1f} in Table {table}" for table, one in found.items())
+        key += f" Measured in noise floors, seeds lie apart by {apart} (root mean square)."
     used = {verdict.partition(" (")[0] for verdict in results.cells["verdict"]}
     meanings = [f"{word}: {meaning}" for word, meaning in verdicts.CELL.items() if word in used]
     legend = f"Words (too wide: more than {verdicts.WIDEST} noise floors): {'; '.join(meanings)}."
