@@ -146,7 +146,10 @@ TESTS: dict[str, dict[str, Test]] = {
     "pools.csv.gz": {**dict.fromkeys(("seed", "head", "channel"), _natural), "negative": _share},
     "maps.csv.gz": dict.fromkeys(("head", "row", "column", "between_seeds"), _natural),
     "forecast.csv": {"run_id": _once, "predicted": _natural},
-    "absent.csv": dict.fromkeys(("seed", "epoch", "epochs"), _natural),
+    "absent.csv": {
+        "state": _one_of(["unfinished", "left out"]),
+        **dict.fromkeys(("seed", "epoch", "epochs"), _natural),
+    },
     "oddities.csv": {"seed": _natural, **dict.fromkeys(("accuracy", "odd_accuracy"), _known_percent)},
 }  # fmt: skip
 

@@ -421,7 +421,7 @@ def test_a_campaign_that_is_not_comparable_gives_the_internal_answer(make) -> No
     root = make("short", "short", seeds=3)
     found = rows(root, "Mean gains over the data sets", "short")
     assert len(found) == 4
-    assert all(row[2].split(" / ")[0] in ("gain", "loss", "not settled") for row in found)
+    assert all(row[2].split(",")[0] in ("gain", "loss", "not settled") for row in found)
     assert "ours" not in str(found)
 
 

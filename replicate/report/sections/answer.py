@@ -56,8 +56,8 @@ def _forest(results: Results) -> Iterator[Figure]:
 
 def _facts(results: Results) -> Iterator[Fact]:
     yield Fact("Scope", _scope(results))
-    if found := _counted(results.gains["verdict"], verdicts.GAIN):
-        yield Fact("Gains", f"{found}, after Holm's correction over each table.")
+    if len(results.gains):
+        yield Fact("Gains", _words_of_gains(results))
     yield Fact("Cells", _cells(results))
     yield Fact("Claims", _claims(results))
     yield Fact("What went wrong", problems.headline(results))
@@ -93,6 +93,15 @@ def _counted(words: pd.Series, vocabulary: Mapping[str, str]) -> str:
     """As `1 loss, 11 not settled`, in the vocabulary's order."""
     counts = Counter(word.partition(" (")[0] for word in words)
     return ", ".join(f"{counts[word]} {word}" for word in vocabulary if counts[word])
+
+
+def _words_of_gains(results: Results) -> str:
+    text = f"{_counted(results.gains['verdict'], verdicts.GAIN)}, after Holm's correction over each table."
+    if results.caveat:
+        return text
+    return (
+        f"{text} Ours beside the published: {_counted(results.gains['against'], verdicts.AGAINST)}."
+    )
 
 
 def _cells(results: Results) -> str:

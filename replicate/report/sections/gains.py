@@ -55,7 +55,7 @@ def _overall(one: Row) -> Iterator[Entry]:
     beside = "" if one["against"] == "not comparable" else f"ours {one['against']}"
     yield entry(one["question"], f"{one['scope']}, {many(one['rows'], 'pair')} of cells")
     yield entry(signed(one["gain"], 2), interval(one["low"], one["high"]), sort=one["gain"])
-    yield entry(one["verdict"], chance(one["holm"]), tone=one["verdict"].split()[0])
+    yield entry(f"{one['verdict']}, {chance(one['holm'])}", tone=one["verdict"].split()[0])
     yield entry(signed(one["published"], 2), beside, sort=one["published"])
 
 
@@ -117,4 +117,4 @@ def _own(results: Results, pair: Pair, p: float) -> Iterator[Entry]:
     word = verdicts.gain(states, n, contrasts.asked, found.mean, p)
     yield entry(pair[1])
     yield entry(f"{signed(found.mean, 2)} ({interval(*found.interval())}, {n})", sort=found.mean)
-    yield entry(word, chance(p), tone=word.split()[0])
+    yield entry(f"{word}, {chance(p)}", tone=word.split()[0])
