@@ -161,12 +161,12 @@ def test_every_failing_claim_says_how_it_fails(findings: dict[str, Finding]) -> 
 
 def test_23_of_24_gains_are_above_zero(findings: dict[str, Finding]) -> None:
     facts = [fact for check in findings["C24"].checks for fact in check.facts]
-    assert facts == ["Table 2 Fashion-MNIST FlexPool + Reg: -0.07 over AvgPool"]
+    assert facts == ["Table 2 Fashion-MNIST FlexPool + Reg: −0.07 over AvgPool"]
 
 
 def test_what_several_claims_fail_by(findings: dict[str, Finding]) -> None:
     shared = claims.shared_facts(findings.values())
-    assert shared["Table 1 CIFAR10 FlexPool + Reg: -0.04 over FlexPool"] == ["C03", "C19", "C25"]
+    assert shared["Table 1 CIFAR10 FlexPool + Reg: −0.04 over FlexPool"] == ["C03", "C19", "C25"]
     assert shared["Table 2 Fashion-MNIST: the best column +0.29"] == ["C01", "C08", "C14"]
     assert all(len(ids) > 1 for ids in shared.values())
 
