@@ -91,7 +91,7 @@ def test_bars_start_at_zero_with_published_beside_replicated(full: Results) -> N
         (arms,) = panel.containers[3 * place + 2][2]
         ends = np.array([segment[:, 1] for segment in arms.get_segments()])
         assert ends == pytest.approx(own[["low", "high"]].to_numpy())
-    ticks = [line for line in panel.collections if len(line.get_segments()) == 4][0]
+    ticks = next(line for line in panel.collections if len(line.get_segments()) == 4)
     assert [segment[0, 1] for segment in ticks.get_segments()] == [91.40, 92.34, 93.47, 94.00]
 
 
@@ -328,7 +328,7 @@ def test_the_picture_says_what_is_not_comparable(full: Results, name: str) -> No
     for results, word in ((smoke, "published (not comparable)"), (full, "published")):
         (legend,) = FIGURES[name](results).legends
         texts = [text.get_text() for text in legend.get_texts()]
-        assert [text for text in texts if text.startswith("published")][0] == word
+        assert next(text for text in texts if text.startswith("published")) == word
 
 
 def test_pictures_do_not_depend_on_the_readers_settings(full: Results) -> None:

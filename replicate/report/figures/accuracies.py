@@ -100,13 +100,15 @@ def trend(results: Results) -> Figure:
         raise UserError("the campaign has no cell of Tables 1 and 2")
     tables = {table.table: table for table in results.paper.tables}
     figure, axes = grid(cells, list(results.paper.tables[0].rows), 1.25, sharex=True)
+    shown: dict[str, list[float]] = {}
     for (row, number), panel in axes.items():
         ours = in_columns(tables[number], row, cells)
         own = cells[(cells["table"] == number) & (cells["row"] == row)]
         seeds = results.done.merge(own[["cell", "column"]].reset_index(drop=True), on="cell")
         _trend_panel(panel, ours, seeds)
-    for row in dict.fromkeys(row for row, _ in axes):
-        _fit_row([panel for (own_row, _), panel in axes.items() if own_row == row])
+        shown.setdefault(row, []).extend([*ours.to_numpy().ravel(), *seeds["accuracy"]])
+        limit(panel, shown[row])  # of the whole row of panels, at the last of them
+    figure.supylabel("Test accuracy (%)", fontsize="medium")
     below(figure, _legend_of_trend(bool(results.caveat)))
     return figure
 
@@ -125,18 +127,6 @@ def _trend_panel(panel: Axes, ours: pd.DataFrame, seeds: pd.DataFrame) -> None:
         panel.plot(np.full(len(values), place + 0.26), values, "o", markersize=2.6, **look)
     panel.set_xlim(-0.5, len(ours) - 0.4)
     panel.set_xticks(x, [LOOKS[column].short for column in ours.index])
-
-
-def _fit_row(panels: list[Axes]) -> None:
-    """Of axes that share theirs: to all that they show."""
-    shown = [y for panel in panels for line in panel.lines for y in np.ravel(line.get_ydata())]
-    ends = [
-        segment[:, 1]
-        for panel in panels
-        for bars in panel.collections
-        for segment in bars.get_segments()  # type: ignore[attr-defined]
-    ]
-    limit(panels[0], [*shown, *np.ravel(ends)])
 
 
 def _legend_of_trend(caveat: bool) -> list[Line2D]:

@@ -41,12 +41,10 @@ def curves(results: Results) -> Figure:
         for method in methods(own["column"]):
             _draw(panel, own[own["column"] == method], LOOKS[method].colour)
         _finish(panel, own)
-    for row in dict.fromkeys(row for row, _ in axes):
-        shown = late(history[history["row"] == row])
-        limit(axes[row, min(table for own, table in axes if own == row)], shown["accuracy"])
+        limit(panel, late(history[history["row"] == row])["accuracy"])
     looks = {method: LOOKS[method].colour for method in methods(history["column"])}
-    below(figure, _legend(looks, history))
-    figure.supxlabel("Epoch", fontsize="medium")
+    below(figure, _legend(looks, history), "Epoch")
+    figure.supylabel("Test accuracy (%)", fontsize="medium")
     return figure
 
 
@@ -67,8 +65,7 @@ def own(results: Results) -> Figure:
         _finish(panel, mine)
         limit(panel, late(pd.concat([over, mine]))["accuracy"])
     looks = {"the cell": OWN, f"the {BASELINE} cell beside it": LOOKS[BASELINE].colour}
-    below(figure, _legend(looks, history[history["cell"].isin(names)]))
-    figure.supxlabel("Epoch", fontsize="medium")
+    below(figure, _legend(looks, history[history["cell"].isin(names)]), "Epoch")
     figure.supylabel("Test accuracy (%)", fontsize="medium")
     return figure
 

@@ -71,8 +71,8 @@ def forest(results: Results) -> Figure:
         if mean := means[column]:
             _draw_mean(panel, max(headings), mean, LOOKS[column].colour)
     _name(axes[0, 0], names, headings)
-    figure.supxlabel("Gain over AvgPool (points of accuracy)", fontsize="medium")
-    below(figure, _legend(shown, bool(results.caveat), any(means.values())))
+    legend = _legend(shown, bool(results.caveat), any(means.values()))
+    below(figure, legend, "Gain over AvgPool (points of accuracy)")
     return figure
 
 
@@ -171,8 +171,8 @@ def _limits(gains: Iterable[Gain]) -> tuple[float, float]:
     low, high = seen.min(), seen.max()
     room = max(high - low, 0.5)
     low, high = (
-        max(min([low, *ends]), low - room / 2),
-        min(max([high, *ends]), high + room / 2),
+        max(min([low, *ends]), low - room),
+        min(max([high, *ends]), high + room),
     )
     return float(low - 0.06 * room), float(high + 0.06 * room)
 

@@ -29,7 +29,7 @@ LOOKS = dict(
             Look("#7a7a7a", "Avg"),
             Look("#e69f00", "Flex"),
             Look("#009e73", "+ Reg"),
-            Look("#0072b2", "+ DO"),
+            Look("#0072b2", "+ Drop"),
         ),
         strict=True,
     )
@@ -67,6 +67,7 @@ STYLE: dict[str, Any] = {
     "grid.linewidth": 0.7,
     "legend.frameon": False,
     "legend.fontsize": LETTERS,
+    "legend.title_fontsize": LETTERS,
     "legend.handlelength": 1.6,
     "legend.columnspacing": 1.4,
     "legend.labelspacing": 0.35,
@@ -178,9 +179,9 @@ def limit(axes: Axes, values: Iterable[float], least: float = 1.0) -> None:
     axes.set_ylim(0.0 if low < high / 2 else low - pad, min(high + pad, 100.5))
 
 
-def below(figure: Figure, handles: Sequence[Any], columns: int = 2) -> None:
-    """The legend."""
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+def below(figure: Figure, handles: Sequence[Any], name: str = "") -> None:
+    """The legend, below the name of the x axes where they share one: a figure's own would stand on it."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, title=name or None)
 
 
 def picture(figure: Figure) -> bytes:

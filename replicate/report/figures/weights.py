@@ -30,7 +30,13 @@ SMALLEST = 1e-6
 """Distances from 1 below this are drawn here: a sum of exactly 1 has no place on a logarithmic axis."""
 # Without colour where a weight is average pooling's: so it has the page's, light or dark.
 MORE_OR_LESS = LinearSegmentedColormap.from_list(
-    "more or less", [(0, 0.36, 0.75, 1), (0, 0.45, 0.8, 0), (0.85, 0.3, 0, 0), (0.8, 0.25, 0, 1)]
+    "more or less",
+    [
+        (0, (0.1, 0.42, 0.85, 1)),
+        (0.5, (0.1, 0.42, 0.85, 0)),
+        (0.5, (0.9, 0.35, 0.05, 0)),
+        (1, (0.9, 0.35, 0.05, 1)),
+    ],
 )
 SCALE = SymLogNorm(linthresh=0.1, linscale=0.4, vmin=-100, vmax=100, clip=True)
 """Of every map: differences to average pooling's weight, in its units, linear up to a tenth."""
