@@ -129,8 +129,9 @@ def _multiplicity(cells: pd.DataFrame) -> str:
     of = seen + int(cells["verdict"].isin(["consistent", "inconclusive"]).sum())
     if not of:
         return ""
+    be = "is" if seen == 1 else "are"
     return (
-        f"Of {many(of, 'comparison')} {0.05 * of:.1f} are expected outside by chance; {seen} are, and so "
+        f"Of {many(of, 'comparison')} {0.05 * of:.1f} are expected outside by chance; {seen} {be}, and so "
         f"many or more have a chance of {outside_by_chance(seen, of):.2g}."
     )
 
