@@ -40,9 +40,8 @@ def section(results: Results) -> Section:
 
 
 def widest(found: pd.DataFrame) -> pd.DataFrame:
-    """Of each question of overall.csv, over all that there is: the scopes with the most rows."""
-    wide = found[found["scope"].isin(["both", "all columns"])]
-    return wide[wide["rows"] > 0]
+    """Of each question of overall.csv, over all rows at hand."""
+    return found[found["scope"].isin(["both", "all columns"])]
 
 
 def overall(found: pd.DataFrame, caption: str, folded: bool = False) -> Table:
