@@ -1,6 +1,6 @@
 """Gains over AvgPool, and whether they are more than chance."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from replicate.text import many
 
 TITLE = "Gains over AvgPool"
 OVERALL = ("Question", "Mean gain (95 % interval)", "Word", "Published")
-OWN = ("Cell", "Accuracy (%)", "AvgPool cell beside it", "Gain (95 % interval, pairs)", "Word")
+OWN = ("Cell and AvgPool beside it", "Accuracy (%)", "Gain (95 % interval, pairs)", "Word")
 KEY = (
     "Mean difference to AvgPool over the seeds that both have, with its 95 % interval (pairs), in points, "
     "by a spread that the gains of a data set share. p values are corrected by Holm's method over the "
@@ -30,6 +30,8 @@ OVER_ROWS = (
 
 def section(results: Results) -> Section:
     found = results.gains[results.gains["n"] > 1]
+    if results.cells["table"].isna().all():
+        return Section(TITLE, ())
     if found.empty:
         none = Text("No gain has two paired seeds yet: an interval needs two.")
         return Section(TITLE, (none,))
@@ -98,14 +100,14 @@ def of_own_cells(results: Results) -> tuple[Table, ...]:
         for pair, p in zip(pairs, adjusted, strict=True)
     }
     rows = tuple(
-        (*_accuracy(row), *gain_of.get(row["cell"], (entry(""), entry(""), entry(""))))
+        (*_accuracy(row, beside), *gain_of.get(row["cell"], (entry(""), entry(""))))
         for row in records(own)
     )
     return (Table("Cells outside the paper's tables", OWN, rows),) if rows else ()
 
 
-def _accuracy(row: Row) -> Iterator[Entry]:
-    yield entry(row["cell"])
+def _accuracy(row: Row, beside: Mapping[str, str]) -> Iterator[Entry]:
+    yield entry(row["cell"], beside.get(row["cell"], ""))
     yield entry(ours(row, 2), unfinished(row), sort=row["mean"])
 
 
@@ -114,6 +116,5 @@ def _own(results: Results, pair: Pair, p: float) -> Iterator[Entry]:
     found, n = contrasts.estimate(pair), contrasts.difference(pair).n
     states = [contrasts.states[cell] for cell in pair]
     word = verdicts.gain(states, n, contrasts.asked, found.mean, p)
-    yield entry(pair[1])
-    yield entry(f"{signed(found.mean, 2)} ({interval(*found.interval())}, {n})", sort=found.mean)
+    yield entry(signed(found.mean, 2), f"{interval(*found.interval())} ({n})", sort=found.mean)
     yield entry(f"{word}, {chance(p)}", tone=word.split()[0])
