@@ -103,7 +103,8 @@ def _under_way(cells: pd.DataFrame, reached: Mapping[str, str]) -> pd.DataFrame:
     """Of a cell without a run that ended, but with one that began, cells.csv says `not run`."""
     own = cells["cell"].map(lambda name: reached.get(name, ""))
     began = (cells["verdict"] == "not run") & (own != "")
-    return cells.assign(progress=own, verdict=cells["verdict"].mask(began, UNFINISHED))
+    words = {name: cells[name].mask(began, UNFINISHED) for name in ("verdict", "best_verdict")}
+    return cells.assign(progress=own, **words)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -97,11 +97,9 @@ def _counted(words: pd.Series, vocabulary: Mapping[str, str]) -> str:
 
 def _words_of_gains(results: Results) -> str:
     text = f"{_counted(results.gains['verdict'], verdicts.GAIN)}, after Holm's correction over each table."
-    if results.caveat:
-        return text
-    return (
-        f"{text} Ours beside the published: {_counted(results.gains['against'], verdicts.AGAINST)}."
-    )
+    against = results.gains.loc[results.gains["against"] != "not comparable", "against"]
+    beside = _counted(against, verdicts.AGAINST)
+    return f"{text} Ours beside the published: {beside}." if beside else text
 
 
 def _cells(results: Results) -> str:
@@ -152,6 +150,8 @@ def _limits(results: Results) -> Iterator[str]:
         yield "That a gain that is not settled is absent."
     rows = dict.fromkeys(row for table in results.paper.tables for row in table.rows)
     lacking = [row for row in rows if row not in set(results.cells["row"])]
+    if len(lacking) == len(rows):
+        lacking = ["the paper's tables"]
     yield f"Anything about {listed([*lacking, 'other data sets and networks'])}."
 
 

@@ -38,7 +38,7 @@ def _maps(results: Results) -> Iterator[Block]:
         "same map) and the share of negative weights."
     )
     drawn = found[["table", "stage"]].astype(int).drop_duplicates()
-    figures = []
+    figures: list[Figure] = []
     for table, stage in sorted(drawn.itertuples(index=False, name=None), key=lambda one: -one[1]):
         caption = f"Weight maps, Table {table}, stage {stage}. {said if not figures else AS_ABOVE}"
         draw = partial(weights.maps, results, table, stage)

@@ -88,8 +88,8 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
     meanings = [f"{word}: {meaning}" for word, meaning in verdicts.CELL.items() if word in used]
     legend = f"Words (too wide: more than {verdicts.WIDEST} noise floors): {'; '.join(meanings)}."
     own = gains.of_own_cells(results)
-    blocks = (Text(f"{key} {legend}"), *accuracies, *own, *tables.best(results))
-    return Section("Tables 1 and 2", blocks)
+    text = Text(f"{key} {legend}")
+    return Section("Tables 1 and 2", (text, *accuracies, *own, *tables.best(results)))
 
 
 def _figures(results: Results) -> Section:
@@ -97,7 +97,7 @@ def _figures(results: Results) -> Section:
     own, redrawn = tuple(_own_curves(results)), tuple(_redrawn(results))
     shown = tuple(_shown(results))
     if not shown:
-        return Section(FIGURES, own)
+        return Section("Learning curves", own)
     folded = (*redrawn, *own)
     return Section(FIGURES, (*shown, *([Fold(folded)] if folded else [])))
 

@@ -8,7 +8,7 @@ import pandas as pd
 from replicate.report.document import Section, Text
 from replicate.report.sections.problems import ORIGINS
 from replicate.results.origins import UNKNOWN, origins
-from replicate.results.read import Results
+from replicate.results.read import Results, records
 from replicate.text import many
 
 COMMON = {name: what for name, what in ORIGINS.items() if name != "fingerprint"} | {
@@ -67,9 +67,10 @@ def _value(value: str, own: pd.DataFrame) -> str:
 
 
 def _images(found: pd.DataFrame) -> str:
-    alike = found.groupby(["dataset", "source", "fingerprint"], sort=False).size()
+    alike = found.groupby(["dataset", "source", "fingerprint"], sort=False, as_index=False).size()
     said = "; ".join(
-        f"{name} from source {source}, {digest[:DIGITS]} ({many(n, 'run')})"
-        for (name, source, digest), n in alike.items()
+        f"{one['dataset']} from source {one['source']}, {one['fingerprint'][:DIGITS]} "
+        f"({many(one['size'], 'run')})"
+        for one in records(alike)
     )
     return f"Images, with the first {DIGITS} digits of their fingerprints (SHA-256): {said}."
