@@ -35,8 +35,8 @@ def _gains(results: Results) -> Iterator[Block]:
     """The overall answer; of a campaign without any, the gains of its own cells."""
     if len(wide := gains.widest(results.overall)):
         yield gains.overall(wide, "Mean gains over the data sets at hand, in points")
-    elif len(results.gains) == 0 and (own := gains.of_own_cells(results)):
-        yield from own
+    elif results.cells["table"].isna().all():
+        yield from gains.of_own_cells(results)
     else:
         yield Text("No mean gain yet: an interval needs two seeds of both cells of a pair.")
     yield from _forest(results)

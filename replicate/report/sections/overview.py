@@ -87,7 +87,8 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
     used = {verdict.partition(" (")[0] for verdict in results.cells["verdict"]}
     meanings = [f"{word}: {meaning}" for word, meaning in verdicts.CELL.items() if word in used]
     legend = f"Words (too wide: more than {verdicts.WIDEST} noise floors): {'; '.join(meanings)}."
-    own = gains.of_own_cells(results)
+    alone = results.cells["table"].isna().all()
+    own = () if alone else gains.of_own_cells(results)  # they are the answer, then
     text = Text(f"{key} {legend}")
     return Section("Tables 1 and 2", (text, *accuracies, *own, *tables.best(results)))
 
