@@ -70,7 +70,7 @@ def _printed(panel: Axes, x: np.ndarray, printed: pd.Series, drawn: np.ndarray) 
 def _replicated(panel: Axes, x: np.ndarray, ours: pd.DataFrame) -> None:
     colours = [LOOKS[column].colour for column in ours.index]
     panel.bar(x + 0.045, ours["mean"], 0.08, color=colours)
-    look: dict[str, Any] = {"fmt": "none", "ecolor": INK, "elinewidth": 0.9, "capsize": 1.5}
+    look: dict[str, Any] = {"fmt": "none", "ecolor": INK, "elinewidth": 1}
     panel.errorbar(x + 0.045, ours["mean"], _arms(ours), **look)
     missing = x[ours["mean"].isna()]
     panel.plot(missing + 0.045, np.full(len(missing), 3), "x", color=INK, markersize=4)

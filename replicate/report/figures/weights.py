@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
@@ -15,6 +14,7 @@ from matplotlib.patches import Patch
 from replicate.report.figures.style import (
     FAINT,
     LOOKS,
+    PAGE,
     absent,
     below,
     grid,
@@ -69,15 +69,19 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
         panel.set_xticks([])
         absent(panel)
         return
-    order = methods(found["method"])
-    name = panel.get_ylabel()  # boxplot takes the axes' labels away
-    seaborn.boxplot(
-        found.assign(stage="stage " + found["stage"].astype(str)).sort_values("stage"),
-        x="stage", y="distance", hue="method", hue_order=order, ax=panel, legend=False,
-        palette=[LOOKS[method].colour for method in order], saturation=1, log_scale=(False, True),
-        whis=(5, 95), showfliers=False, gap=0.25, linewidth=0.8, linecolor=FAINT,
-    )  # fmt: skip
-    panel.set(xlabel="", ylabel=name)
+    order, stages = methods(found["method"]), sorted(found["stage"].unique())
+    for offset, method in enumerate(order):
+        own = found[found["method"] == method]
+        boxes = panel.boxplot(
+            [own.loc[own["stage"] == stage, "distance"] for stage in stages],
+            positions=np.arange(len(stages)) + 0.26 * (offset - (len(order) - 1) / 2),
+            widths=0.2, whis=(5, 95), showfliers=False, patch_artist=True, medianprops={"color": PAGE},
+        )  # fmt: skip
+        for line in [*boxes["boxes"], *boxes["whiskers"], *boxes["caps"]]:
+            line.set_color(LOOKS[method].colour)
+    panel.set_yscale("log")
+    panel.set_xticks(range(len(stages)), [f"stage {stage}" for stage in stages])
+    panel.set_xlim(-0.6, len(stages) - 0.4)
     _plain_numbers(panel)
     panel.tick_params(axis="x", length=0)
 
