@@ -185,10 +185,9 @@ def test_smoke_says_why_once_and_marks_what_stands_beside_the_paper(smoke: Texts
     lines = text.splitlines()
     assert lines[2] == f"> **{SHORT}: {WHY}.**"
     assert text.count(WHY) == 1
-    marked = [lines[i - 1] for i, line in enumerate(lines) if line.startswith(f"**{SHORT}.**")]
-    assert [line.split("(figures/")[1] for line in marked] == [
-        f"{name}.svg)" for name in ("gains", "trend", "figure2", "figure4")
-    ]
+    marked = [line for line in lines if f"<br>**{SHORT}.**" in line]
+    names = [re.findall(r"\(figures/(.*)\.svg\)", line)[0] for line in marked]
+    assert names == ["gains", "trend", "figure2", "figure4"]
     assert smoke.html.count(f"{SHORT}: {WHY}.") == 1
     assert smoke.html.count(f"{SHORT}.") == len(marked)
     assert smoke.tex.count("Not comparable") == smoke.tex.count(r"\begin{table*}")

@@ -50,8 +50,7 @@ def _forest(results: Results) -> Iterator[Figure]:
         )
         yield Figure("gains", caption, partial(forest.forest, results), beside_paper=True)
     elif forest.own_gains(results):
-        caption = "Gains over the AvgPool cell beside each, paired by seed. Every seed a dot."
-        yield Figure("gains-own", caption, partial(forest.own, results))
+        yield gains.figure_of_own(results)
 
 
 def _facts(results: Results) -> Iterator[Fact]:

@@ -1,11 +1,13 @@
 """Gains over AvgPool, and whether they are more than chance."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import pandas as pd
 
 from replicate.paper.tables import Published
-from replicate.report.document import Entry, Section, Table, Text, entry
+from replicate.report.document import Entry, Figure, Section, Table, Text, entry
+from replicate.report.figures import forest
 from replicate.report.tables import Row, chance, grids, interval, ours, signed, unfinished
 from replicate.results import statistics, verdicts
 from replicate.results.beside import baselines
@@ -104,6 +106,14 @@ def of_own_cells(results: Results) -> tuple[Table, ...]:
         for row in records(own)
     )
     return (Table("Cells outside the paper's tables", OWN, rows),) if rows else ()
+
+
+def figure_of_own(results: Results) -> Figure:
+    caption = (
+        "Gains of the cells outside the tables over the AvgPool cell beside each. Every pair of seeds a dot; "
+        "thick: the 95 % interval of the mean; thin: that for one more pair."
+    )
+    return Figure("gains-own", caption, partial(forest.own, results))
 
 
 def _accuracy(row: Row, beside: Mapping[str, str]) -> Iterator[Entry]:

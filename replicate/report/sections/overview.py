@@ -6,7 +6,7 @@ from functools import partial
 
 from replicate.report import tables
 from replicate.report.document import Document, Figure, Fold, Section, Table, Text
-from replicate.report.figures import curves
+from replicate.report.figures import curves, forest
 from replicate.report.figures.accuracies import bars, trend
 from replicate.report.sections import (
     ambiguities,
@@ -99,7 +99,8 @@ def _figures(results: Results) -> Section:
     shown = tuple(_shown(results))
     if not shown:
         return Section("Learning curves", own)
-    folded = (*redrawn, *own)
+    beside = (gains.figure_of_own(results),) if forest.own_gains(results) else ()
+    folded = (*redrawn, *(beside if len(results.gains) else ()), *own)
     return Section(FIGURES, (*shown, *([Fold(folded)] if folded else [])))
 
 
