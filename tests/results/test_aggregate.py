@@ -423,7 +423,7 @@ def test_what_is_not_comparable_never_reaches_a_verdict(
     assert verdict(campaign) == "not comparable"
     report = text(campaign)
     assert "Not comparable with the paper" in report
-    assert "No verdicts" in report
+    assert "Of the paper's: 1 not comparable" in report
 
 
 def test_generated_images_never_reach_a_verdict(records: Any) -> None:
