@@ -148,7 +148,7 @@ def _limits(results: Results) -> Iterator[str]:
     else:
         yield "That a gain that is not settled is absent."
     rows = dict.fromkeys(row for table in results.paper.tables for row in table.rows)
-    lacking = [row for row in rows if row not in set(results.cells["row"])]
+    lacking: list[str] = [row for row in rows if row not in set(results.cells["row"])]
     if len(lacking) == len(rows):
         lacking = ["the paper's tables"]
     yield f"Anything about {listed([*lacking, 'other data sets and networks'])}."
