@@ -32,9 +32,15 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def many(number: int, noun: str) -> str:
+def many(number: int, noun: str, nouns: str = "") -> str:
     """`1 run`, `2 runs`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *others, last = list(parts) or [""]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def series(numbers: Iterable[int]) -> str:

@@ -28,7 +28,7 @@ def test_all_claims_with_source_finding_and_outcome(replicate: Replicate) -> Non
     assert "25 claims on the printed numbers: fails 19, holds 6." in out.splitlines()
     assert "  4 give less, or another cell's number: C12, C15, C16, C17" in out.splitlines()
     assert (
-        "  Table 1 CIFAR10 FlexPool + Reg: -0.04 over FlexPool: C03, C19, C25" in out.splitlines()
+        "  Table 1 CIFAR10 FlexPool + Reg: −0.04 over FlexPool: C03, C19, C25" in out.splitlines()
     )
     assert out.splitlines()[-1].startswith("14 of the 24 printed gains are larger than chance")
     for words in ("Section 4.4.1", "+0.69", "Consistent improvement with FlexPool"):

@@ -18,7 +18,6 @@ from replicate.plan.campaign import (
 from replicate.plan.request import Request, changed_name, parse_request, parse_seeds, seeds_text
 from replicate.report.render import render
 from replicate.results.aggregate import aggregate
-from replicate.results.gains import gains
 from replicate.results.read import read_results
 from tests.conftest import Records
 
@@ -148,7 +147,7 @@ def test_a_gain_has_no_verdict_before_the_seeds_of_both_are_there(records: Recor
         for cell, gain in ((AVERAGE, 0), (FLEX, 1), (REG, 2)):
             records.leave(campaign, cell, seed, 90.0 + gain + seed / 100 * gain)
     aggregate(campaign)
-    found = gains(read_results(records.root, "made")).set_index("cell")["verdict"]
+    found = read_results(records.root, "made").gains.set_index("cell")["verdict"]
     assert found.to_dict() == {FLEX: "incomplete (3/9 seeds)", REG: "gain"}
 
 

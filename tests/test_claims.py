@@ -50,7 +50,7 @@ SAYS = {
     "C19": ["Table 1 CIFAR10", "Table 2 Fashion-MNIST"],
     "C20": ["73.92 / 72.95", "74.45 / 74.23", "75.05 / 74.63", "75.79 / 75.11"],
     "C21": ["0.1, 0.2, 0.7", "0.01, 0.11, 0.88"],
-    "C22": ["5 of 16", "CIFAR10 FlexPool + Reg +0.18", "CIFAR100 AvgPool -2.91", "Dropout -4.26"],
+    "C22": ["5 of 16", "CIFAR10 FlexPool + Reg +0.18", "CIFAR100 AvgPool −2.91", "Dropout −4.26"],
     "C23": ["there is no Table 3"],
     "C24": ["fails: Table 2 Fashion-MNIST AvgPool 93.55, FlexPool + Reg 93.48"],
     "C25": ["fails: Table 1 CIFAR10 FlexPool 91.91, FlexPool + Reg 91.87"],
@@ -161,12 +161,12 @@ def test_every_failing_claim_says_how_it_fails(findings: dict[str, Finding]) -> 
 
 def test_23_of_24_gains_are_above_zero(findings: dict[str, Finding]) -> None:
     facts = [fact for check in findings["C24"].checks for fact in check.facts]
-    assert facts == ["Table 2 Fashion-MNIST FlexPool + Reg: -0.07 over AvgPool"]
+    assert facts == ["Table 2 Fashion-MNIST FlexPool + Reg: −0.07 over AvgPool"]
 
 
 def test_what_several_claims_fail_by(findings: dict[str, Finding]) -> None:
     shared = claims.shared_facts(findings.values())
-    assert shared["Table 1 CIFAR10 FlexPool + Reg: -0.04 over FlexPool"] == ["C03", "C19", "C25"]
+    assert shared["Table 1 CIFAR10 FlexPool + Reg: −0.04 over FlexPool"] == ["C03", "C19", "C25"]
     assert shared["Table 2 Fashion-MNIST: the best column +0.29"] == ["C01", "C08", "C14"]
     assert all(len(ids) > 1 for ids in shared.values())
 

@@ -42,7 +42,8 @@ def test_every_number_comes_back_from_the_archive_alone(
     folder = tmp_path / "elsewhere/made"
     results = folder / "results/made"
     before = {path.name: path.read_bytes() for path in results.glob("*.csv*")}
-    assert len(before) == 6
+    assert len(before) == 9
+    assert len(json.loads((folder / "reports/made/claims.json").read_text())) == 25
     report = (folder / "reports/made/report.md").read_bytes()
     for path in [*results.glob("*.csv*"), folder / "reports/made/report.md"]:
         path.unlink()

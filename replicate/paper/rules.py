@@ -160,7 +160,9 @@ class GainAbout(Comparison):
         says = f"{self.of} over {over}: {_signed(gain)}"
         if holds:
             return Check("holds", says)
-        says += f", not {self.about:+}" + _elsewhere(self._found_in_other_table(numbers))
+        says += f", not {self.about:+}".replace("-", "−") + _elsewhere(
+            self._found_in_other_table(numbers)
+        )
         return Check("fails", says, (_fact(pair, gain),))
 
     def _holds(self, gain: Decimal) -> bool:
@@ -316,7 +318,7 @@ def _listed(gains: Mapping[str, Decimal]) -> str:
 
 
 def _signed(value: Decimal) -> str:
-    return f"{_rounded(value):+}"
+    return f"{_rounded(value):+}".replace("-", "−")
 
 
 def _rounded(value: Decimal) -> Decimal:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -73,6 +74,14 @@ class Request(Part):
         for cell in self.cells:
             found.setdefault(seeds_text(self.seeds_of(cell)), []).append(cell)
         return found
+
+    def command(self, cells: Sequence[str], like: str) -> str:
+        """That trains these cells, with the seeds of one of them."""
+        options = ["--protocol", self.protocol, "--seeds", seeds_text(self.seeds_of(like))]
+        options += ["--campaign", self.name]
+        for key, value in self.settings.items():
+            options += ["--set", f"{key}={value}"]
+        return shlex.join(["replicate", "run", *cells, *options])
 
     def as_json(self) -> bytes:
         """Without `own_seeds` where there are none, as before there could be any."""

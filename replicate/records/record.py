@@ -150,6 +150,13 @@ _DECODER = msgspec.json.Decoder(Record)
 class CorruptRecord(Exception):
     """A record.json that is truncated, altered or not one of ours, or a pools.npz that is not its own."""
 
+    def __init__(self, path: Path, why: object) -> None:
+        super().__init__(path, str(why))
+        self.path, self.why = path, str(why)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"
+
 
 def write_record(folder: Path, record: Record) -> None:
     """Write record.json: the record behind the SHA-256 of its text.
@@ -175,7 +182,7 @@ def read_record(folder: Path) -> Record | None:
     try:
         return _DECODER.decode(_body(content))
     except (ValueError, RecursionError) as error:
-        raise CorruptRecord(f"{path}: {error}") from None
+        raise CorruptRecord(path, error) from None
 
 
 def read_status(folder: Path) -> Status | None:
@@ -219,10 +226,10 @@ def _content(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise CorruptRecord(f"{path}: {error}") from None
+        raise CorruptRecord(path, error.strerror or error) from None
     body = _body(content)
     if content != _head(body) + body + b"}\n":
-        raise CorruptRecord(f"{path}: its checksum is wrong")
+        raise CorruptRecord(path, "its checksum is wrong")
     return content
 
 

@@ -40,7 +40,6 @@ class Figure:
     caption: str
     draw: Callable[[], "Drawing"]
     """Called where the figure is written: whoever reads the text alone does not wait for it."""
-    folded: bool = False
     beside_paper: bool = False
     """Whether it shows published numbers, which may not be comparable."""
 
@@ -61,7 +60,6 @@ class Commands:
     """Lines for a shell, raw."""
 
     kind: ClassVar[str] = "commands"
-    caption: str
     lines: tuple[str, ...]
 
     @property
@@ -71,7 +69,34 @@ class Commands:
         return "`" * max(3, 1 + max(map(len, ticks), default=0))
 
 
-Block = Table | Figure | Text | Commands
+@dataclass(frozen=True)
+class Fact:
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A list of what stands under which word."""
+
+    kind: ClassVar[str] = "facts"
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Figures that are shown together, when they are asked for."""
+
+    kind: ClassVar[str] = "fold"
+    blocks: tuple[Figure, ...]
+    folded: bool = True
+
+    @property
+    def caption(self) -> str:
+        return f"More figures: {'; '.join(one.alt for one in self.blocks)}"
+
+
+Block = Table | Figure | Text | Commands | Facts | Fold
 
 
 @dataclass(frozen=True)
@@ -85,18 +110,18 @@ class Document:
     title: str
     caveat: str
     """Why no number may be compared with the paper's; empty where they may."""
-    accuracies: tuple[Table, ...]
-    """The paper's own tables, which the sections show too."""
+    appendix: tuple[Table, ...]
+    """What a paper on this replication would print."""
+    sheets: tuple[dict[str, object], ...]
+    """Of each claim what the paper says, what was found, and how to test it."""
     sections: tuple[Section, ...]
+    """The first is the answer."""
 
     @property
     def figures(self) -> list[Figure]:
-        return [
-            block
-            for section in self.sections
-            for block in section.blocks
-            if isinstance(block, Figure)
-        ]
+        blocks = [block for section in self.sections for block in section.blocks]
+        nested = [block.blocks if isinstance(block, Fold) else (block,) for block in blocks]
+        return [one for own in nested for one in own if isinstance(one, Figure)]
 
 
 def entry(*lines: str, sort: float | None = None, tone: str = "") -> Entry:

@@ -1,7 +1,8 @@
-"""Writes a report: markdown, one HTML file, LaTeX tables and the figures."""
+"""Writes a report: markdown, one HTML file, LaTeX tables, claim sheets and the figures."""
 
 import base64
 import html
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,7 @@ def _render(report: Document, folder: Path) -> Path:
         _write(folder / "figures" / name, content)
     _write(folder / "report.html", as_html(report, files))
     _write(folder / "tables.tex", as_tex(report))
+    _write(folder / "claims.json", as_json(report))
     _write(folder / "report.md", as_markdown(report))
     _remove_others(folder / "figures", set(files))
     return folder / "report.md"
@@ -76,8 +78,13 @@ def as_html(report: Document, files: dict[str, bytes]) -> bytes:
 
 
 def as_tex(report: Document) -> bytes:
-    """The tables of accuracies, to be included in a LaTeX document."""
-    return _filled("tables.tex.jinja", escape_tex, report=report, tables=report.accuracies)
+    """Tables 1 and 2, gains and overall answer, to be included in a LaTeX document."""
+    return _filled("tables.tex.jinja", escape_tex, report=report, tables=report.appendix)
+
+
+def as_json(report: Document) -> bytes:
+    """The claim sheets."""
+    return f"{json.dumps(report.sheets, indent=1, ensure_ascii=False)}\n".encode()
 
 
 def escape_markdown(text: str) -> str:
@@ -104,6 +111,7 @@ def _filled(template: str, escape: Callable[[str], str], **values: object) -> by
         finalize=lambda value: value if isinstance(value, Markup) else Markup(escape(str(value))),
         autoescape=True,
     )
+    environment.filters["html"] = lambda text: Markup(html.escape(_one_line(str(text))))
     environment.filters["oneline"] = lambda markup: Markup(str(markup).replace("\n", ""))
     return environment.get_template(template).render(**values).encode()
 

@@ -6,12 +6,14 @@ from typing import Any
 from replicate.paper import tables as paper
 from replicate.paper.tables import Published
 from replicate.report.document import Entry, Table, entry
-from replicate.results.read import Results, by_cell, records
+from replicate.results.read import Results, by_cell
 
 Row = Mapping[str, Any]
 """A row of cells.csv."""
-NOT_RUN = {"n": 0, "failed": 0, "diverged": 0, "mixed": "", "verdict": "not run"}
-SILENT = {"not comparable", "not run", "failed"}
+NOT_RUN = {
+    **{"n": 0, "failed": 0, "diverged": 0, "mixed": "", "verdict": "not run", "progress": ""},
+}
+SILENT = {"not comparable", "not run", "failed", "unfinished"}
 """Verdicts that the caption or the entry's first line says already."""
 
 
@@ -23,6 +25,11 @@ def signed(value: float, digits: int) -> str:
 def interval(low: float, high: float) -> str:
     """As +0.12 to +0.34."""
     return f"{signed(low, 2)} to {signed(high, 2)}"
+
+
+def chance(p: float) -> str:
+    """A p value, as p = 0.12 or p < 0.001."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def decimals(number: str) -> int:
@@ -39,7 +46,7 @@ def grids(
     """One table per table of the paper, of the data sets that the campaign has there, or the `whole`.
 
     Cells that are not in the campaign read `not run`, those that the protocol lacks what it says
-    of them.
+    of them. A whole table of which the campaign has no cell is folded.
     """
     found = by_cell(results.cells)
     lacking = results.lacking
@@ -55,7 +62,9 @@ def grids(
         own = results.cells[results.cells["table"] == table.table]["row"].unique()
         shown = tuple(tuple(cells) for row, cells in rows.items() if whole or row in own)
         if shown:
-            yield Table(title, ("Data set", *table.columns), shown)
+            folded = not len(own)
+            title += ": no cell of it is in this campaign" if folded else ""
+            yield Table(title, ("Data set", *table.columns), shown, folded)
 
 
 def accuracy(cell: Row, published: Published) -> Entry:
@@ -71,7 +80,7 @@ def accuracy(cell: Row, published: Published) -> Entry:
     return entry(
         ours(cell, digits),
         second,
-        _unfinished(cell),
+        unfinished(cell),
         _mixed(cell),
         _marks(cell),
         verdict,
@@ -87,11 +96,13 @@ def ours(cell: Row, digits: int) -> str:
         return f"{cell['mean']:.{digits}f}{spread} ({seeds})"
     if cell["failed"] or cell["diverged"]:
         return "diverged" if not cell["failed"] else "failed"
-    return "not run"
+    return str(cell["progress"] or "not run")
 
 
-def _unfinished(cell: Row) -> str:
-    return ", ".join(f"{cell[what]} {what}" for what in ("failed", "diverged") if cell[what])
+def unfinished(cell: Row) -> str:
+    ended = [f"{cell[what]} {what}" for what in ("failed", "diverged") if cell[what]]
+    begun = cell["progress"] if cell["n"] or ended else ""
+    return ", ".join(filter(None, [*ended, begun]))
 
 
 def _mixed(cell: Row) -> str:
@@ -106,26 +117,22 @@ def _marks(cell: Row) -> str:
     return ", ".join(marks)
 
 
-def best(cell: Row, published: Published) -> Entry:
+def best(results: Results) -> Iterator[Table]:
     """The last epoch's mean, and the best epoch's beside it."""
+    caption = "Last epoch, and the best one: optimistic, since it is chosen on the test set, and used nowhere"
+    rows = tuple(
+        (entry(f"Table {table.caption.partition(':')[0]}, {row[0].lines[0]}"), *row[1:])
+        for table in grids(results, "{}", _best)
+        for row in table.rows
+    )
+    if rows:
+        yield Table(caption, ("Row", *results.paper.columns(1)), rows, folded=True)
+
+
+def _best(cell: Row, published: Published) -> Entry:
     if not cell["n"]:
         return entry(ours(cell, 2))
     gain = cell["best_mean"] - cell["mean"]
     return entry(
         f"{cell['mean']:.2f}", f"best {cell['best_mean']:.2f}, {signed(gain, 2)}", sort=gain
     )
-
-
-def others(results: Results) -> Iterator[Table]:
-    """Cells that stand in no table of the paper."""
-    extra = results.cells[~results.cells.index.isin(results.paper.cell_names())]
-    rows = tuple(
-        (
-            entry(row["cell"]),
-            entry(ours(row, 2), sort=row["mean"]),
-            entry(_unfinished(row) or row["verdict"]),
-        )
-        for row in records(extra)
-    )
-    if rows:
-        yield Table("Cells outside the paper's tables", ("Cell", "Accuracy (%)", "Note"), rows)

@@ -14,6 +14,8 @@
                     seeds, and how far the seeds' means over channels lie apart (standard deviation)
     oddities.csv    one row per finished run and oddity: its accuracy, and what the released code's
                     way to measure it gives; only where a spec asks for it
+    absent.csv      one row per run that has begun and not ended, with its latest epoch, and per record
+                    that is left out, with the reason; only where there are any
 
 Accuracies are percent and nothing is rounded.
 """
@@ -31,11 +33,11 @@ from replicate.files import checksums as sums
 from replicate.plan.campaign import Campaign
 from replicate.records import run_folder
 from replicate.records.record import CorruptRecord
-from replicate.results import images
+from replicate.results import absent, images
 from replicate.results.csv_files import COLUMNS, read_csv, table_of, write_csv
 from replicate.results.judgement import judged
 from replicate.results.rows import RunRows, deviation, mean, member, names, rows_of_runs
-from replicate.text import series
+from replicate.text import many, series
 
 
 def aggregate(campaign: Campaign) -> list[str]:
@@ -51,12 +53,13 @@ def aggregate(campaign: Campaign) -> list[str]:
 
 
 def _aggregate(campaign: Campaign) -> list[str]:
-    sound, corrupt = [], []
+    sound: list[RunRows] = []
+    left_out: dict[Path, str] = {}
     for found in rows_of_runs(campaign.runs_folder):
         if isinstance(found, CorruptRecord):
-            corrupt.append(str(found))
+            left_out[found.path] = found.why
         elif wrong := _contradiction(campaign, found):
-            corrupt.append(f"{found.folder}: {wrong}")
+            left_out[found.folder / run_folder.RECORD] = wrong
         else:
             sound.append(found)
     counted = one_per_seed(campaign, sound)
@@ -77,8 +80,10 @@ def _aggregate(campaign: Campaign) -> list[str]:
         write_csv(table, campaign.results / name)
     _join(campaign.results / "epochs.csv.gz", (one.epochs for one in counted))
     _join(campaign.results / "pools.csv.gz", (one.pools for one in counted))
-    _write_oddities(campaign.results / "oddities.csv", counted)
-    return corrupt
+    _write_if_any(campaign.results / "oddities.csv", _oddities(counted))
+    reasons = {path.parent.name: why for path, why in left_out.items()}
+    _write_if_any(campaign.results / "absent.csv", absent.rows(campaign, reasons))
+    return [f"{path}: {why}" for path, why in left_out.items()]
 
 
 def _run(campaign: Campaign, found: RunRows) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def refuse_to_forget(campaign: Campaign) -> None:
     lost = [run_id for run_id in _run_ids(campaign) if run_id not in ids]
     if lost:
         raise UserError(
-            f"{path} holds {len(lost)} runs whose records are not in {campaign.runs_folder}: "
+            f"{path} holds {many(len(lost), 'run')} whose records are not in {campaign.runs_folder}: "
             "bring them back, or use another --campaign"
         )
 
@@ -134,15 +139,18 @@ def _join(path: Path, members: Iterable[bytes]) -> None:
         file.writelines(members)
 
 
-def _write_oddities(path: Path, runs: Iterable[RunRows]) -> None:
-    """Accuracies that stand in no other file; without any, no file."""
-    rows = [
-        {**one.run, "oddity": name, "odd_accuracy": value}
-        for one in runs
-        for name, value in one.oddities.items()
-    ]
-    if rows:
-        write_csv(table_of(rows, path.name), path)
+def _oddities(runs: Iterable[RunRows]) -> Iterator[dict[str, Any]]:
+    """Accuracies that stand in no other file."""
+    for one in runs:
+        for name, value in one.oddities.items():
+            yield {**one.run, "oddity": name, "odd_accuracy": value}
+
+
+def _write_if_any(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Without rows, no file."""
+    found = list(rows)
+    if found:
+        write_csv(table_of(found, path.name), path)
     else:
         sums.remove(path)
 

@@ -84,6 +84,7 @@ COLUMNS: dict[str, dict[str, Kind]] = {
         "between_seeds": "float",
     },
     "oddities.csv": {**RUN, "oddity": "str", "accuracy": "float", "odd_accuracy": "float"},
+    "absent.csv": {**RUN, "state": "str", "epoch": "Int64", "epochs": "Int64", "why": "str"},
 }  # fmt: skip
 
 LATER = {
@@ -148,6 +149,10 @@ TESTS: dict[str, dict[str, Test]] = {
     "pools.csv.gz": {**dict.fromkeys(("seed", "head", "channel"), _natural), "negative": _share},
     "maps.csv.gz": dict.fromkeys(("head", "row", "column", "between_seeds"), _natural),
     "forecast.csv": {"predicted": _natural},
+    "absent.csv": {
+        "state": _one_of(["unfinished", "left out"]),
+        **dict.fromkeys(("seed", "epoch", "epochs"), _natural),
+    },
     "oddities.csv": {"seed": _natural, **dict.fromkeys(("accuracy", "odd_accuracy"), _known_percent)},
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Reads the files of results/<campaign>/ that a report is made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from replicate.errors import UserError
 from replicate.paper import tables as paper
 from replicate.plan.campaign import Campaign, open_recorded
 from replicate.plan.request import Request
+from replicate.results.absent import UNFINISHED, progress
 from replicate.results.checks import agreed
 from replicate.results.contrasts import Contrasts
 from replicate.results.csv_files import COLUMNS, read_csv
@@ -24,7 +26,7 @@ class Results:
     campaign: Campaign
     paper: paper.Tables
     cells: pd.DataFrame
-    """Indexed by cell name."""
+    """Indexed by cell name; beside the file's columns `progress`, what absent.csv says of it."""
     runs: pd.DataFrame
     provenance: pd.DataFrame
     epochs: pd.DataFrame
@@ -35,6 +37,7 @@ class Results:
     claims: pd.DataFrame
     forecast: pd.DataFrame
     oddities: pd.DataFrame
+    absent: pd.DataFrame
 
     @property
     def request(self) -> Request:
@@ -93,13 +96,21 @@ def read_results(root: Path, name: str) -> Results:
     names = set(read_csv(opened, "cells.csv")["cell"])
     frames = {file: read_csv(opened, file, names) for file in COLUMNS}
     frames |= agreed(opened, frames)
-    cells = frames.pop("cells.csv")
+    cells = _under_way(frames.pop("cells.csv"), progress(frames["absent.csv"]))
     return Results(
         campaign=opened,
         paper=paper.read_tables(root),
         cells=cells.set_index("cell", drop=False).rename_axis(None),
         **{file.partition(".")[0]: frame for file, frame in frames.items()},
     )
+
+
+def _under_way(cells: pd.DataFrame, reached: Mapping[str, str]) -> pd.DataFrame:
+    """Of a cell without a run that ended, but with one that began, cells.csv says `not run`."""
+    own = cells["cell"].map(lambda name: reached.get(name, ""))
+    began = (cells["verdict"] == "not run") & (own != "")
+    words = {name: cells[name].mask(began, UNFINISHED) for name in ("verdict", "best_verdict")}
+    return cells.assign(progress=own, **words)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -210,7 +210,7 @@ def _weights(folder: Path, found: Record) -> list[np.ndarray]:
             raise ValueError("not (C, H, W) arrays of finite numbers")
     except Exception as error:  # a damaged or foreign archive can fail in any way
         reason = " ".join(str(error).split())
-        raise CorruptRecord(f"{path}: no whole file of weights ({reason})") from None
+        raise CorruptRecord(path, f"no whole file of weights ({reason})") from None
     return weights
 
 

@@ -21,6 +21,7 @@ CELL = {
     "unstable": "a seed diverged: a result of the recipe, which more seeds do not turn back",
     "incomplete": "fewer seeds finished than were asked for, or one failed for another reason",
     "failed": "every seed failed",
+    "unfinished": "a seed was started, and of none is there a record of its end",
     "not run": "no seed was started",
     "stale": "the spec changed after the runs",
     "not comparable": "its protocol or data are not the paper's, or nothing is published",

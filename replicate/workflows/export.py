@@ -25,6 +25,7 @@ README = """\
 | `results/{name}/runs/` | the records that these were made from, one folder per run |
 | `results/{name}/campaign.json` | what was asked for: protocol, cells, seeds |
 | `reports/{name}/` | the report: report.md, report.html, tables.tex, figures |
+| `reports/{name}/claims.json` | of each claim: what the paper says, what was found, its test and cost |
 | `experiments/` | every spec, and the paper's tables, claims and open points |
 | `requirements.lock`, `environment.yml` | the environment |
 | `ro-crate-metadata.json` | what this is and holds, for machines (RO-Crate) |
@@ -113,7 +114,7 @@ def _files(campaign: Campaign) -> Iterator[tuple[str, bytes]]:
     )
     yield from _below(campaign.runs_folder, f"{results}/runs", "record.json", "pools.npz")
     yield from _below(
-        root / "reports" / name, f"reports/{name}", "*.md", "*.html", "*.tex", "*.svg"
+        root / "reports" / name, f"reports/{name}", "*.md", "*.html", "*.tex", "*.json", "*.svg"
     )
 
 

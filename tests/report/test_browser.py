@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from selenium import webdriver
@@ -20,6 +22,17 @@ CELLS = [
     for table in (1, 2)
     for dataset in ("cifar10", "fashion-mnist", "cifar100", "tiny-imagenet")
 ]
+
+COMMITTED = Path(__file__).parents[2] / "reports/short-cpu/report.html"
+SEEN = """
+const answer = document.querySelector(".answer");
+const inside = part => part.getBoundingClientRect().bottom <= innerHeight;
+const count = selector => [...answer.querySelectorAll(selector)].filter(inside).length;
+return {
+  table: count("tbody tr"), forest: count("figure img"), bottom: answer.getBoundingClientRect().bottom,
+  words: [...answer.querySelectorAll("dt")].filter(inside).map(word => word.innerText),
+};
+"""
 
 pytestmark = [
     pytest.mark.browser,
@@ -81,7 +94,7 @@ def test_nothing_is_wrong_on_the_console(opened: WebDriver) -> None:
 def test_all_figures_are_shown(opened: WebDriver) -> None:
     opened.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
     widths = opened.execute_script("return [...document.images].map(image => image.naturalWidth)")
-    assert len(widths) == 4  # Figures 2 and 4, the trend, the learning curves
+    assert len(widths) == 4  # the trend, the learning curves, Figures 2 and 4
     assert min(widths) > 300
 
 
@@ -99,17 +112,56 @@ def test_a_header_sorts_its_column_up_and_down(opened: WebDriver) -> None:
     assert opened.execute_script(sorts) == ["descending"]
 
 
+@contextmanager
+def screen(browser: WebDriver, width: int, height: int) -> Iterator[None]:
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_is_no_wider_than_the_screen(opened: WebDriver, width: int) -> None:
-    screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    opened.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
-    inner, needed = opened.execute_script(
-        "return [innerWidth, document.documentElement.scrollWidth]"
-    )
-    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    with screen(opened, width, 844):
+        opened.execute_script(
+            "document.querySelectorAll('details').forEach(part => part.open = true)"
+        )
+        inner, needed = opened.execute_script(
+            "return [innerWidth, document.documentElement.scrollWidth]"
+        )
     assert inner == width
     assert needed <= width
+
+
+@pytest.fixture(scope="module")
+def whole(maker, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a report on all 32 cells, all seeds of which finished."""
+    make = maker(tmp_path_factory.mktemp("whole"))
+    return render(make(seeds=3), "paper").with_suffix(".html").as_uri()
+
+
+@pytest.mark.parametrize("page", ["whole", "committed"])
+def test_the_first_screen_is_the_answer(
+    browser: WebDriver, request: pytest.FixtureRequest, page: str
+) -> None:
+    browser.get(COMMITTED.as_uri() if page == "committed" else request.getfixturevalue(page))
+    with screen(browser, 1280, 900):
+        seen = browser.execute_script(SEEN)
+    assert seen["table"] == 4, "each method, and auxiliary classifiers"
+    assert seen["words"] == [
+        *("Scope", "Gains", "Cells", "Claims", "What went wrong", "Not to be concluded"),
+        *("Deviations", "Rules", "Authors", "The paper"),
+    ]
+    assert seen["forest"] == 1
+    assert seen["bottom"] <= 900
+
+
+@pytest.mark.parametrize(("width", "most"), [(1280, 9000), (390, 12500)])
+def test_the_committed_report_is_short(browser: WebDriver, width: int, most: int) -> None:
+    browser.get(COMMITTED.as_uri())
+    with screen(browser, width, 844):
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+    assert 4000 < height <= most
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])

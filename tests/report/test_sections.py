@@ -8,18 +8,19 @@ import pandas as pd
 import pytest
 
 from replicate.errors import UserError
-from replicate.report.document import Table
+from replicate.report.document import Figure, Table
 from replicate.report.render import as_markdown
 from replicate.report.sections.overview import document
 from replicate.results import aggregate
 from replicate.results.read import read_results
+from replicate.specs import catalogue
 from tests.report.conftest import aged
 
 AVERAGE, FLEX, REG = (
     f"table1/cifar10/{method}" for method in ("avgpool", "flexpool", "flexpool-reg")
 )
 PAIR = [AVERAGE, FLEX]
-COST = "Mean time and speed of a run, parameters and FLOPs, Table 1"
+COST = "Every cell: mean time"
 
 
 def markdown(root: Path, name: str = "paper") -> str:
@@ -104,12 +105,36 @@ def test_every_claim_has_a_row_and_both_outcomes(make) -> None:
     row = [f"table1/{name}/{method}" for name in ("cifar10", "fashion-mnist", "cifar100", "tiny-imagenet")
            for method in ("avgpool", "flexpool")]  # fmt: skip
     root = make(cells=row, seeds=3)
-    found = {row[0]: row for row in rows(root, "Claims on the printed")}
+    found = {row[0][:3]: row for row in rows(root, "Claim sheets")}
     assert list(found) == [f"C{number:02d}" for number in range(1, 26)]
-    assert found["C02"][3].startswith("holds / CIFAR10 +0.28, Fashion-MNIST +0.97")
-    assert found["C02"][4] in ("supported", "contradicted", "not settled")
-    assert found["C04"][4] == "cannot be tested / 4 of 4 differences are not there yet"
-    assert found["C11"][4] == "cannot be tested / speaks of the printed page alone"
+    assert found["C02"][2].startswith("holds / CIFAR10 +0.28, Fashion-MNIST +0.97")
+    assert found["C02"][3] in ("supported", "contradicted", "not settled")
+    assert found["C04"][3] == "cannot be tested / 4 of 4 differences are not there yet"
+    assert found["C11"][3] == "cannot be tested / speaks of the printed page alone"
+
+
+def test_every_claim_has_the_command_that_tests_it_and_its_cost(make) -> None:
+    """A run of 100 epochs takes 600 s here, whatever its cell."""
+    root = make(cells=PAIR, seeds=1)
+    found = {row[0][:3]: row[4] for row in rows(root, "Claim sheets")}
+    ending = "--protocol paper --seeds 5 --campaign claim-"
+    cells = "'table1/*/avgpool' 'table1/*/flexpool'"
+    cost, command = found["C02"].split(" / ")
+    assert command == f"replicate run {cells} {ending}c02"
+    assert re.fullmatch(r"40 runs, \d+ h \d+ min", cost)
+    assert found["C06"].endswith(f"replicate run table2 {ending}c06")
+    assert found["C20"].endswith(f"replicate run {ending}c20")
+    assert found["C11"] == "seconds, no training / replicate audit"
+    names = catalogue.cell_names(root)
+    for cell in catalogue.select(names, ["table1/*/avgpool", "table1/*/flexpool"]):
+        assert cell.startswith("table1/")
+        assert cell.endswith(("/avgpool", "/flexpool"))
+
+
+def test_without_any_run_a_claim_costs_images(make) -> None:
+    root = make(cells=PAIR, seeds=1, fates={(cell, 0): ("missing", "") for cell in PAIR})
+    found = {row[0][:3]: row[4] for row in rows(root, "Claim sheets")}
+    assert found["C02"].startswith("40 runs, 260,000,000 training images / ")
 
 
 def test_the_differences_behind_a_claim_stand_below_it(make) -> None:
@@ -130,20 +155,20 @@ def test_the_differences_behind_a_claim_stand_below_it(make) -> None:
 
 def test_a_protocol_that_is_not_comparable_checks_no_claim(make) -> None:
     root = make("short", protocol="short", cells=PAIR, seeds=2)
-    again = {row[4] for row in rows(root, "Claims on the printed", "short")}
+    again = {row[3] for row in rows(root, "Claim sheets", "short")}
     why = ("not trained as the paper did", "speaks of the printed page alone")
     assert again == {f"cannot be tested / {one}" for one in why}
 
 
 def test_a_setting_is_why_numbers_cannot_be_compared(make) -> None:
     root = make(cells=PAIR, seeds=1, settings={"training.epochs": "50"})
-    first = markdown(root).splitlines()[0]
+    first = markdown(root).splitlines()[2]
     assert first == "> **Not comparable with the paper: setting training.epochs=50.**"
 
 
 def test_protocol_and_setting_are_both_named(make) -> None:
     root = make("short", "short", cells=PAIR, seeds=1, settings={"training.epochs": "1"})
-    first = markdown(root, "short").splitlines()[0]
+    first = markdown(root, "short").splitlines()[2]
     assert first.startswith("> **Not comparable with the paper: protocol short (")
     assert first.endswith("; setting training.epochs=1.**")
 
@@ -151,17 +176,20 @@ def test_protocol_and_setting_are_both_named(make) -> None:
 def test_the_precision_alone_is_no_reason_against_a_comparison(make) -> None:
     """As in the specs: the paper names none (A18)."""
     root = make(cells=PAIR, seeds=1, settings={"training.precision": "bfloat16"})
-    assert markdown(root).startswith("# FlexPooling replicated")
-    assert "Verdicts: inconclusive 2." in section(root, "Summary")
-    assert "--set training.precision=bfloat16" in section(root, "Commands")
+    assert "Not comparable" not in markdown(root)
+    assert "Of the paper's: 2 inconclusive, 30 not in this campaign." in section(root, "The answer")
+    assert "--set training.precision=bfloat16" in section(root, "Cost and commands")
 
 
 def test_the_commands_of_the_whole_and_of_each_cell(make) -> None:
-    found = section(make("made", cells=PAIR, seeds=2), "Commands", "made")
+    root = make("made", cells=PAIR, seeds=2)
+    found = section(root, "Cost and commands", "made")
     ending = "--protocol paper --seeds 2 --campaign made"
     assert re.findall(r"^replicate .*$", found, re.MULTILINE) == [
         f"replicate run {AVERAGE} {FLEX} {ending}",
         "replicate report made",
+    ]
+    assert [row[-1] for row in rows(root, COST, "made")] == [
         f"replicate run {AVERAGE} {ending}",
         f"replicate run {FLEX} {ending}",
     ]
@@ -176,28 +204,26 @@ def test_predicted_against_spent_by_hand(make) -> None:
         frames["forecast.csv"] = predicted
 
     root = make(cells=PAIR, seeds=3, edit=edit, fates={(FLEX, 2): ("diverged", "x")})
-    found = section(root, "Predicted and spent time")
+    found = section(root, "Cost and commands")
     assert "2 of 5 finished runs have a prediction" in found
     assert "12 min 30 s in all. They took 21 min 0 s, 1.68 times." in found
-    first, *_ = rows(root, "Time spent over time predicted (runs), Table 1")
-    assert first[1:4] == [
+    assert [row[6] for row in rows(root, COST)] == [
         "no prediction",
         "1.68 times (2) / predicted 12 min 30 s / spent 21 min 0 s",
-        "not run",
     ]
 
 
 def test_without_predictions_it_says_so(make) -> None:
     root = make(cells=PAIR, seeds=2)
     (root / "results" / "paper" / "forecast.csv").unlink()
-    assert section(root, "Predicted and spent time").strip() == "No prediction was kept."
+    assert "No prediction was kept." in section(root, "Cost and commands")
 
 
 @pytest.mark.parametrize(
     ("files", "lost"),
     [
-        (["epochs.csv.gz"], ["Learning curves"]),
-        (["provenance.csv"], ["Cost", "Predicted and spent time"]),
+        (["epochs.csv.gz"], []),
+        (["provenance.csv"], []),
         (["pools.csv.gz", "maps.csv.gz"], ["What FlexPool learned"]),
     ],
 )
@@ -251,21 +277,21 @@ def _measured(frames: dict[str, pd.DataFrame]) -> None:
 
 def test_the_cost_of_the_layer_stands_beside_the_time(make) -> None:
     root = make(cells=PAIR, seeds=2, edit=_measured)
-    average, flexible = rows(root, COST)[0][1:3]
-    assert average == "10 min 30 s / 12,346 images/s / 269,722 parameters / 81.106 MFLOPs"
-    assert flexible.split(" / ")[2:] == ["273,818 parameters", "81.110 MFLOPs"]
-    assert "FLOPs are the floating-point operations" in section(root, "Cost")
+    average, flexible = rows(root, COST)
+    assert average[:6] == [
+        *(AVERAGE, "resnet20, avg", "10 min 30 s", "12,346 images/s", "269,722", "81.106 M")
+    ]
+    assert flexible[4:6] == ["273,818", "81.110 M"]
+    assert "FLOPs are the floating-point operations" in section(root, "Cost and commands")
 
 
-def test_extensions_have_a_cost_table_of_their_own_with_network_and_pool(make) -> None:
+def test_extensions_have_a_cost_with_network_and_pool(make) -> None:
     pool, network = "extensions/pools/gem", "extensions/networks/vgg16/flexpool"
     root = make(cells=[*PAIR, pool, network], seeds=2, edit=_measured)
-    found = rows(root, "Cost outside the paper's tables")
-    assert [row[:3] for row in found] == [[network, "vgg16", "flex"], [pool, "resnet20", "gem"]]
-    assert found[0][3:] == [
-        *("10 min 30 s", "12,346 images/s", "273,818 parameters", "81.110 MFLOPs")
-    ]
-    for caption in ("Table 1", "Table 2", "Mean time and speed of a run, parameters and FLOPs, T"):
+    found = rows(root, COST)[2:]
+    assert [row[:2] for row in found] == [[network, "vgg16, flex"], [pool, "resnet20, gem"]]
+    assert found[0][2:6] == ["10 min 30 s", "12,346 images/s", "273,818", "81.110 M"]
+    for caption in ("Table 1", "Table 2"):
         blocks = [
             block
             for part in document(read_results(root, "paper")).sections
@@ -285,9 +311,142 @@ def test_runs_recorded_before_costs_were_have_a_time_alone(make) -> None:
     make("blank", cells=PAIR, seeds=1)
     root = make("old", cells=PAIR, seeds=1, edit=drop)
     for name in ("blank", "old"):
-        cell = rows(root, COST, name)[0][1]
-        assert cell == "10 min 0 s / 12,346 images/s"
-        assert "FLOPs are" not in section(root, "Cost", name)
+        assert rows(root, COST, name)[0][2:6] == ["10 min 0 s", "12,346 images/s", "", ""]
+        assert "FLOPs are" not in section(root, "Cost and commands", name)
+
+
+# --- states
+
+
+def _begun(
+    epochs: list[int], state: str = "unfinished"
+) -> Callable[[dict[str, pd.DataFrame]], None]:
+    """Runs of plain FlexPool, from seed 0 on, that have begun and left no record of their end."""
+
+    def edit(frames: dict[str, pd.DataFrame]) -> None:
+        frames["absent.csv"] = pd.DataFrame(
+            {"cell": FLEX, "seed": seed, "run_id": f"{seed:012}", "state": state, "epoch": epoch,
+             "epochs": 100, "why": "its checksum is wrong" if state == "left out" else ""}
+            for seed, epoch in enumerate(epochs)
+        )  # fmt: skip
+
+    return edit
+
+
+def test_a_run_under_way_is_unfinished_never_not_run(make) -> None:
+    fates = {(FLEX, seed): ("missing", "") for seed in range(3)}
+    root = make(cells=PAIR, seeds=3, fates=fates, edit=_begun([61, 12]))
+    (first, *_) = rows(root, "Table 1: ")
+    assert first[2] == "unfinished (epochs 12 and 61 of 100) / published 91.91"
+    (incomplete,) = rows(root, "Cells without all their runs")
+    assert incomplete == [
+        FLEX,
+        "0",
+        "3",
+        "0",
+        "0",
+        "unfinished (epochs 12 and 61 of 100)",
+        "seed 2",
+    ]
+    assert "Of 6 runs: 3 finished, 2 unfinished, 1 not begun." in section(root, "What went wrong")
+    assert "Of the paper's: 1 unfinished, 1 inconclusive" in section(root, "The answer").replace(
+        "1 inconclusive, 1 unfinished", "1 unfinished, 1 inconclusive"
+    )
+
+
+def test_a_finished_seed_does_not_hide_one_under_way(make) -> None:
+    root = make(cells=PAIR, seeds=2, fates={(FLEX, 0): ("missing", "")}, edit=_begun([7]))
+    (first, *_) = rows(root, "Table 1: ")
+    assert "(1/2)" in first[2]
+    assert "unfinished (epoch 7 of 100)" in first[2]
+
+
+def test_a_corrupt_record_is_named_with_its_reason(make) -> None:
+    fates = {(FLEX, 0): ("missing", "")}
+    root = make(cells=PAIR, seeds=1, fates=fates, edit=_begun([0], "left out"))
+    assert rows(root, "Records that cannot be believed") == [
+        [f"{FLEX} seed 0", "its checksum is wrong"]
+    ]
+    (first, *_) = rows(root, "Table 1: ")
+    assert first[2] == "1 record left out / published 91.91"
+    assert "1 left out (corrupt)" in section(root, "The answer")
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"), [([AVERAGE], "the run finished"), (PAIR, "all 2 runs finished")]
+)
+def test_nothing_went_wrong_in_one_run_or_more(make, cells: list[str], said: str) -> None:
+    assert (
+        section(make(cells=cells, seeds=1), "What went wrong")
+        .strip()
+        .startswith(f"Nothing: {said}.")
+    )
+
+
+# --- the first screen
+
+
+ANSWERS = (
+    "Scope",
+    "Cells",
+    "Claims",
+    "What went wrong",
+    "Not to be concluded",
+    "Deviations",
+    "Authors",
+    "The paper",
+)
+
+
+@pytest.mark.parametrize("protocol", ["paper", "short"])
+def test_the_first_sixty_lines_are_the_answer(make, protocol: str) -> None:
+    first = "\n".join(markdown(make(protocol, protocol, seeds=3), protocol).splitlines()[:60])
+    assert [title for title in ANSWERS if f"- **{title}:** " not in first] == []
+    assert "| **FlexPool over AvgPool**<br>both, 8 pairs of cells |" in first
+    assert "(figures/gains.svg)" in first
+    assert "arXiv 2606.14926v1" in first
+    assert "## What went wrong" in first
+
+
+def test_why_nothing_is_comparable_is_said_once(make) -> None:
+    text = markdown(make("short", "short", seeds=3), "short")
+    assert text.count("as paper, but 10 epochs") == 1
+    beside = text.count("<br>**Not comparable with the paper.** ")
+    assert beside == 4, "forest plot, trend, Figures 2 and 4"
+
+
+def test_a_campaign_that_is_not_comparable_gives_the_internal_answer(make) -> None:
+    root = make("short", "short", seeds=3)
+    found = rows(root, "Mean gains over the data sets", "short")
+    assert len(found) == 4
+    assert all(row[2].split(",")[0] in ("gain", "loss", "not settled") for row in found)
+    assert "ours" not in str(found)
+
+
+def test_extensions_alone_come_first_and_the_empty_tables_are_folded(make) -> None:
+    folder = "extensions/networks/vgg16"
+    cells = [f"{folder}/avgpool", f"{folder}/flexpool"]
+    results = read_results(make("own", cells=cells, seeds=3), "own")
+    report = document(results)
+    answer = report.sections[0].blocks
+    assert [row[0].lines[0] for row in answer[0].rows] == cells
+    assert answer[0].rows[1][0].lines[1] == cells[0]
+    assert [block.name for block in answer if isinstance(block, Figure)] == ["gains-own"]
+    means = results.cells["mean"]
+    gain = answer[0].rows[1][2].lines[0].replace("−", "-")
+    assert float(gain) == pytest.approx(means[cells[1]] - means[cells[0]], abs=0.006)
+    names = {figure.name for figure in report.figures}
+    assert names >= {"gains-own", "curves-own", "maps-own"}
+    printed = [
+        b
+        for s in report.sections
+        for b in s.blocks
+        if isinstance(b, Table) and "Table" in b.caption[:5]
+    ]
+    assert [(table.caption[:8], table.folded) for table in printed] == [
+        ("Table 1:", True),
+        ("Table 2:", True),
+    ]
 
 
 LADDER = [

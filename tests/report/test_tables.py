@@ -13,7 +13,7 @@ from replicate.text import duration
 PRINTED = Published(table=1, row="CIFAR10", column="FlexPool", value="91.91")
 CELL = {
     "cell": "table1/cifar10/flexpool", "asked": 5, "n": 5, "failed": 0, "diverged": 0, "mean": 92.004,
-    "sd": 0.1251, "best_mean": 92.1, "verdict": "consistent", "mixed": "",
+    "sd": 0.1251, "best_mean": 92.1, "verdict": "consistent", "mixed": "", "progress": "",
 }  # fmt: skip
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -115,7 +115,7 @@ def test_a_gain_has_its_word_and_what_it_says_of_the_published_one(full: Results
     own = full.gains.set_index("cell").loc["table1/cifar10/flexpool"]
     lines = content(full.gains)({"cell": "table1/cifar10/flexpool"}, PRINTED).lines
     assert lines[2] == f"published +0.28, ours {own['against']}"
-    assert lines[3] == f"p = {own['holm']:.2g}, {own['verdict']}"
+    assert lines[3] == f"{tables.chance(own['holm'])}, {own['verdict']}"
 
 
 def test_gains_of_what_is_not_comparable_have_their_word_alone(make) -> None:
@@ -127,7 +127,13 @@ def test_gains_of_what_is_not_comparable_have_their_word_alone(make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "text"), [([], ""), ([3], "3"), ([0, 1, 2], "0-2"), ([4, 0, 2, 3], "0, 2-4")]
+    ("seeds", "text"),
+    [
+        ([], "none"),
+        ([0], "seed 0"),
+        ([0, 1, 2], "seeds 0–2"),
+        ([4, 0, 2, 3], "seeds 0, 2–4"),
+    ],
 )
 def test_series_of_seeds(seeds: list[int], text: str) -> None:
     assert problems._series(seeds) == text
@@ -141,6 +147,14 @@ def test_channel_sums_by_hand(make) -> None:
     results = read_results(make(cells=["table1/cifar10/flexpool"], seeds=2, edit=edit), "paper")
     (row,) = learned.channel_sums(results).rows
     # R is 0.25 for the first seed and 1 for the second.
-    assert [item.lines[0] for item in row] == [
-        "table1/cifar10/flexpool", "3", "1.000", "0.575 to 1.850", "0.625",
-    ]  # fmt: skip
+    assert [item.lines for item in row] == [
+        ("Table 1, CIFAR10",),
+        ("stage 3: 1.000 (0.575 to 1.850), R 0.625",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(229.04, "229"), (6.454e-5, "6.45·10⁻⁵"), (12345.0, "1.23·10⁴"), (0.0, "0")]
+)
+def test_no_number_is_written_as_a_program_writes_it(value: float, text: str) -> None:
+    assert learned.power_of_ten(value) == text

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -249,7 +250,7 @@ def test_runs_whose_records_are_gone_are_not_forgotten(whole: Campaign) -> None:
     aggregate.aggregate(whole)
     before = (whole.results / "runs.csv").read_bytes()
     shutil.rmtree(next(whole.runs_folder.glob("*-s1-*")))
-    with pytest.raises(UserError, match="holds 1 runs whose records are not in"):
+    with pytest.raises(UserError, match="holds 1 run whose records are not in"):
         aggregate.aggregate(whole)
     assert (whole.results / "runs.csv").read_bytes() == before
 
@@ -277,7 +278,36 @@ def test_a_corrupt_record_is_reported_and_left_out(
     (line,) = aggregate.aggregate(whole)
     assert line.startswith(str(file))
     assert len(rows(whole, "runs.csv")) == 3
+    (absent,) = rows(whole, "absent.csv")
+    assert [absent[name] for name in ("cell", "seed", "state")] == [CELL, "1", "left out"]
+    assert absent["why"] in line
+    assert str(whole.root) not in absent["why"], "a report has no path of this machine"
     assert verdict(whole) == "incomplete (1/2 seeds)"
+    file.unlink()
+    shutil.rmtree(file.parent)
+    (whole.results / "runs.csv").unlink()
+    aggregate.aggregate(whole)
+    assert not (whole.results / "absent.csv").exists()
+
+
+def test_a_run_that_has_begun_stands_with_its_epoch(whole: Campaign) -> None:
+    folder = next(whole.runs_folder.glob("*flexpool-s1-*"))
+    (folder / run_folder.RECORD).unlink()
+    (folder / run_folder.ATTEMPTS).touch()
+    aggregate.aggregate(whole)
+    (absent,) = rows(whole, "absent.csv")
+    assert [absent[name] for name in ("cell", "seed", "state", "epoch")] == [
+        CELL,
+        "1",
+        "unfinished",
+        "0",
+    ]
+    progress = {"epoch": 1, "accuracy": 50.0, "images_per_second": 100.0}
+    (folder / run_folder.PROGRESS).write_text(json.dumps(progress))
+    aggregate.aggregate(whole)
+    (absent,) = rows(whole, "absent.csv")
+    assert absent["epoch"] == "1"
+    assert absent["epochs"] == str(whole.specs[CELL].training.epochs)
 
 
 def test_a_stray_file_among_the_runs_is_reported(whole: Campaign) -> None:
@@ -393,7 +423,7 @@ def test_what_is_not_comparable_never_reaches_a_verdict(
     assert verdict(campaign) == "not comparable"
     report = text(campaign)
     assert "Not comparable with the paper" in report
-    assert "No verdicts" in report
+    assert "Of the paper's: 1 not comparable" in report
 
 
 def test_generated_images_never_reach_a_verdict(records: Any) -> None:

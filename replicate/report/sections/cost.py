@@ -1,24 +1,35 @@
-"""What runs took, what was predicted, and what the networks they trained are made of."""
+"""What runs took, what was predicted, what their networks are made of, and the commands that train them."""
 
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
 
-from replicate.paper.tables import Published
-from replicate.report.document import Block, Entry, Section, Table, Text, entry
-from replicate.report.tables import Row, grids, ours
+from replicate.report.document import Commands, Entry, Section, Table, Text, entry
+from replicate.report.tables import Row
 from replicate.results.read import Results, by_cell
 from replicate.text import duration, many
 
-TITLE, PREDICTED = "Cost", "Predicted and spent time"
+TITLE = "Cost and commands"
+COLUMNS = (
+    *("Cell", "Network, pool", "Time", "Speed", "Parameters", "FLOPs", "Spent over predicted"),
+    "Command",
+)
 MEASURES = ("seconds", "images_per_second", "parameters", "flops")
 
 
 def section(results: Results) -> Section:
+    text = Text(
+        f"{_spent(results)} The whole campaign, and this report from its CSV files:".lstrip()
+    )
+    return Section(TITLE, (text, _whole(results), _by_cell(results)))
+
+
+def _spent(results: Results) -> str:
     made = results.provenance
     if made.empty:
-        return Section(TITLE, ())
+        return ""
     again = int((made["attempts"] > 1).sum())
     runs = many(len(made), "run")
     text = f"{duration(made['seconds'].sum())} of training and evaluation in {runs}"
@@ -28,10 +39,37 @@ def section(results: Results) -> Section:
             " FLOPs are the floating-point operations of a forward pass of one image through all heads: two "
             "for a multiply-add of convolutions and dense layers, and those of the pools."
         )
-    means = _means(results)
-    caption = "Mean time and speed of a run, parameters and FLOPs, Table {}"
-    tables = grids(results, caption, _content(means))
-    return Section(TITLE, (Text(text), *tables, *_others(results, means)))
+    return text + _forecast(results, _predicted(results))
+
+
+def _by_cell(results: Results) -> Table:
+    means, compared = _means(results), _compared(_predicted(results))
+    unknown = dict.fromkeys(MEASURES, float("nan"))
+    rows = tuple(
+        (
+            entry(cell.name),
+            entry(f"{cell.spec.model.network}, {cell.spec.model.pool}"),
+            *_measured(means.get(cell.name, unknown)),
+            compared.get(cell.name, entry("no prediction")),
+            entry(results.request.command([cell.name], cell.name)),
+        )
+        for cell in results.campaign.cells
+    )
+    caption = "Every cell: mean time and speed of a run, parameters, FLOPs, and its command"
+    return Table(caption, COLUMNS, rows, folded=True)
+
+
+def _whole(results: Results) -> Commands:
+    """One for the cells of each choice of seeds, which is usually one for all, and the report's."""
+    request = results.request
+    groups = request.groups().values()
+    lines = (request.command(_unnamed(results, cells), cells[0]) for cells in groups)
+    return Commands((*lines, shlex.join(["replicate", "report", request.name])))
+
+
+def _unnamed(results: Results, cells: list[str]) -> list[str]:
+    """The cells to name: none where they are exactly those of the tables, which is the default."""
+    return [] if set(cells) == set(results.paper.cell_names()) else cells
 
 
 def _means(results: Results) -> dict[str, dict[str, Any]]:
@@ -42,83 +80,50 @@ def _means(results: Results) -> dict[str, dict[str, Any]]:
     return by_cell(made.groupby("cell", as_index=False)[list(MEASURES)].mean())
 
 
-def _content(means: Mapping[str, Row]) -> Callable[[Row, Published], Entry]:
-    def content(cell: Row, published: Published) -> Entry:
-        own = means.get(cell["cell"])
-        if own is None:
-            return entry(ours(cell, 2))
-        return entry(*_lines(own).values(), sort=own["seconds"])
-
-    return content
-
-
-def _lines(measures: Row) -> dict[str, str]:
-    """Each measure as text; empty where it is unknown."""
+def _measured(measures: Row) -> Iterator[Entry]:
+    """Each measure; empty where it is unknown."""
     form: dict[str, Callable[[Any], str]] = {
         "seconds": duration,
         "images_per_second": lambda speed: f"{speed:,.0f} images/s",
-        "parameters": lambda number: f"{number:,.0f} parameters",
-        "flops": lambda number: f"{number / 1e6:,.3f} MFLOPs",
+        "parameters": lambda number: f"{number:,.0f}",
+        "flops": lambda number: f"{number / 1e6:,.3f} M",
     }
-    return {
-        name: "" if pd.isna(measures[name]) else form[name](measures[name]) for name in MEASURES
-    }
+    for name in MEASURES:
+        value = measures[name]
+        yield entry("" if pd.isna(value) else form[name](value), sort=value)
 
 
-def _others(results: Results, means: Mapping[str, Row]) -> Iterator[Block]:
-    """Cells that stand in no table of the paper, with the network of each."""
-    outside = means.keys() - results.paper.cell_names()
-    rows = tuple(
-        (*map(entry, (cell.name, cell.spec.model.network, cell.spec.model.pool)), *_measured(own))
-        for cell in results.campaign.cells
-        if cell.name in outside and (own := means[cell.name])
-    )
-    columns = ("Cell", "Network", "Pool", "Time", "Speed", "Parameters", "FLOPs")
-    if rows:
-        yield Table("Cost outside the paper's tables", columns, rows)
-
-
-def _measured(means: Row) -> Iterator[Entry]:
-    return (entry(line, sort=means[name]) for name, line in _lines(means).items())
-
-
-def predicted(results: Results) -> Section:
-    """How long the finished runs were predicted to take, before any of them began, and took."""
+def _predicted(results: Results) -> pd.DataFrame:
+    """Finished runs that have a prediction, which was made before any of them began."""
     key = ["cell", "run_id"]
     done = results.done[key].merge(results.provenance, on=key)
-    found = done.merge(results.forecast[[*key, "predicted"]], on=key)
-    if done.empty:
-        return Section(PREDICTED, ())
+    return done.merge(results.forecast[[*key, "predicted"]], on=key)
+
+
+def _forecast(results: Results, found: pd.DataFrame) -> str:
     if found.empty:
-        return Section(PREDICTED, (Text("No prediction was kept."),))
+        return " No prediction was kept." if len(results.done) else ""
     before, spent = found["predicted"].sum(), found["seconds"].sum()
-    text = (
-        f"{len(found)} of {len(done)} finished runs have a prediction, which was made before they "
+    return (
+        f" {len(found)} of {many(len(results.done), 'finished run')} have a prediction, made before they "
         f"began: {duration(before)} in all. They took {duration(spent)}, {_times(spent, before)}."
     )
-    caption = "Time spent over time predicted (runs), Table {}"
-    return Section(PREDICTED, (Text(text), *grids(results, caption, _compared(found))))
 
 
-def _compared(found: pd.DataFrame) -> Callable[[Row, Published], Entry]:
+def _compared(found: pd.DataFrame) -> dict[str, Entry]:
+    """By cell, the time of its runs over what was predicted of them."""
     sums = found.groupby("cell", as_index=False).agg(
         n=("run_id", "size"), predicted=("predicted", "sum"), spent=("seconds", "sum")
     )
-    known = by_cell(sums)
-
-    def content(cell: Row, published: Published) -> Entry:
-        own = known.get(cell["cell"])
-        if own is None:
-            return entry("no prediction" if cell["n"] else "not run")
-        spent, predicted = own["spent"], own["predicted"]
-        return entry(
-            f"{_times(spent, predicted)} ({own['n']})",
-            f"predicted {duration(predicted)}",
-            f"spent {duration(spent)}",
-            sort=spent / predicted,
+    return {
+        cell: entry(
+            f"{_times(own['spent'], own['predicted'])} ({own['n']})",
+            f"predicted {duration(own['predicted'])}",
+            f"spent {duration(own['spent'])}",
+            sort=own["spent"] / own["predicted"],
         )
-
-    return content
+        for cell, own in by_cell(sums).items()
+    }
 
 
 def _times(spent: float, predicted: float) -> str:

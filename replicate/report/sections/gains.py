@@ -1,47 +1,65 @@
 """Gains over AvgPool, and whether they are more than chance."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import pandas as pd
 
 from replicate.paper.tables import Published
-from replicate.report.document import Entry, Figure, Section, Text, entry
+from replicate.report.document import Entry, Figure, Section, Table, Text, entry
 from replicate.report.figures import forest
-from replicate.report.tables import Row, grids, interval, signed
-from replicate.results.contrasts import BASELINE
-from replicate.results.read import Results, by_cell
+from replicate.report.tables import Row, chance, grids, interval, ours, signed, unfinished
+from replicate.results import statistics, verdicts
+from replicate.results.beside import baselines
+from replicate.results.contrasts import BASELINE, Pair
+from replicate.results.read import Results, by_cell, records
+from replicate.text import many
+
+TITLE = "Gains over AvgPool"
+OVERALL = ("Question", "Mean gain (95 % interval)", "Word", "Published")
+OWN = ("Cell and AvgPool beside it", "Accuracy (%)", "Gain (95 % interval, pairs)", "Word")
+KEY = (
+    "Mean difference to AvgPool over the seeds that both have, with its 95 % interval (pairs), in points, "
+    "by a spread that the gains of a data set share. p values are corrected by Holm's method over the "
+    "table."
+)
+
+OVER_ROWS = (
+    "The mean over pairs of cells, at these data sets alone, in points, with its 95 % interval; p values "
+    "are corrected by Holm's method over what is asked of the same cells."
+)
 
 
 def section(results: Results) -> Section:
     found = results.gains[results.gains["n"] > 1]
-    if found.empty and not forest.own_gains(results):
+    if results.cells["table"].isna().all():
+        return Section(TITLE, ())
+    if found.empty:
         none = Text("No gain has two paired seeds yet: an interval needs two.")
-        return Section("Gains over AvgPool", (none,))
-    key = (
-        "Mean difference to AvgPool over the seeds that both have, with its 95 % interval (pairs), "
-        "in percentage points, by a spread that the gains of a data set share. p values are corrected by "
-        "Holm's method over the table."
-    )
+        return Section(TITLE, (none,))
     tables = grids(results, "Gains, Table {}", content(found))
-    return Section("Gains over AvgPool", (Text(key), *tables, *figures(results)))
+    parts = results.overall.drop(widest(results.overall).index)
+    every = overall(parts, "Mean gains by table, and of SAC by column", folded=True)
+    return Section(TITLE, (Text(KEY), *tables, *([every] if len(parts) else [])))
 
 
-def figures(results: Results) -> Iterator[Figure]:
-    if len(results.gains):
-        caption = (
-            "Gains over AvgPool, paired by seed. Thick: the 95 % interval of the mean, which tells gain from "
-            "loss; thin: that for one more pair, which the published gain, of one run each, is held against. "
-            "All panels share an axis; an arrow head marks an interval that goes on beyond it."
-        )
-        draw = partial(forest.forest, results)
-        yield Figure("gains", caption, draw, beside_paper=True)
-    if forest.own_gains(results):
-        caption = (
-            "Gains of the cells that are in neither table over the AvgPool cell with the same data and "
-            "training. Thick: the 95 % interval of the mean; thin: that for one more pair."
-        )
-        yield Figure("gains-own", caption, partial(forest.own, results))
+def widest(found: pd.DataFrame) -> pd.DataFrame:
+    """Of each question of overall.csv, over all rows at hand."""
+    return found[found["scope"].isin(["both", "all columns"])]
+
+
+def overall(found: pd.DataFrame, caption: str, folded: bool = False) -> Table:
+    """Rows of overall.csv."""
+    rows = tuple(tuple(_overall(one)) for one in records(found))
+    return Table(caption, OVERALL, rows, folded)
+
+
+def _overall(one: Row) -> Iterator[Entry]:
+    beside = "" if one["against"] == "not comparable" else f"ours {one['against']}"
+    yield entry(one["question"], f"{one['scope']}, {many(one['rows'], 'pair')} of cells")
+    yield entry(signed(one["gain"], 2), interval(one["low"], one["high"]), sort=one["gain"])
+    yield entry(f"{one['verdict']}, {chance(one['holm'])}", tone=one["verdict"].split()[0])
+    yield entry(signed(one["published"], 2), beside, sort=one["published"])
 
 
 def content(found: pd.DataFrame) -> Callable[[Row, Published], Entry]:
@@ -60,9 +78,53 @@ def content(found: pd.DataFrame) -> Callable[[Row, Published], Entry]:
             f"{interval(own['low'], own['high'])} ({own['n']})",
             f"published {signed(own['published'], 2)}{beside}",
             f"mixed {own['mixed']}" if own["mixed"] else "",
-            f"p = {own['holm']:.2g}, {own['verdict']}",
+            f"{chance(own['holm'])}, {own['verdict']}",
             sort=own["gain"],
             tone=own["verdict"].split()[0],
         )
 
     return of
+
+
+def of_own_cells(results: Results) -> tuple[Table, ...]:
+    """Cells outside the paper's tables, each with its gain over the AvgPool cell beside it; the p values
+    of these gains are one family."""
+    own = results.cells[~results.cells.index.isin(results.paper.cell_names())]
+    contrasts, beside = results.contrasts, baselines(results.campaign.specs)
+    pairs = [
+        (cell, beside[cell])
+        for cell in own.index
+        if cell in beside and contrasts.difference((cell, beside[cell])).n > 1
+    ]
+    adjusted = statistics.holm([contrasts.estimate(pair).p for pair in pairs])
+    gain_of = {
+        pair[0]: tuple(_own(results, pair, float(p)))
+        for pair, p in zip(pairs, adjusted, strict=True)
+    }
+    rows = tuple(
+        (*_accuracy(row, beside), *gain_of.get(row["cell"], (entry(""), entry(""))))
+        for row in records(own)
+    )
+    return (Table("Cells outside the paper's tables", OWN, rows),) if rows else ()
+
+
+def figure_of_own(results: Results) -> Figure:
+    caption = (
+        "Gains of the cells outside the tables over the AvgPool cell beside each. Every pair of seeds a dot; "
+        "thick: the 95 % interval of the mean; thin: that for one more pair."
+    )
+    return Figure("gains-own", caption, partial(forest.own, results))
+
+
+def _accuracy(row: Row, beside: Mapping[str, str]) -> Iterator[Entry]:
+    yield entry(row["cell"], beside.get(row["cell"], ""))
+    yield entry(ours(row, 2), unfinished(row), sort=row["mean"])
+
+
+def _own(results: Results, pair: Pair, p: float) -> Iterator[Entry]:
+    contrasts = results.contrasts
+    found, n = contrasts.estimate(pair), contrasts.difference(pair).n
+    states = [contrasts.states[cell] for cell in pair]
+    word = verdicts.gain(states, n, contrasts.asked(pair), found.mean, p)
+    yield entry(signed(found.mean, 2), f"{interval(*found.interval())} ({n})", sort=found.mean)
+    yield entry(f"{word}, {chance(p)}", tone=word.split()[0])

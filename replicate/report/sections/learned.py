@@ -5,9 +5,13 @@ from functools import partial
 
 import pandas as pd
 
-from replicate.report.document import Block, Figure, Section, Table, entry
+from replicate.paper.tables import METHODS
+from replicate.report.document import Block, Figure, Fold, Section, Table, entry
 from replicate.report.figures import weights
 from replicate.results.read import Results, outside, placed
+
+AS_ABOVE = "As above."
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def section(results: Results) -> Section:
@@ -34,37 +38,46 @@ def _maps(results: Results) -> Iterator[Block]:
         "same map) and the share of negative weights."
     )
     drawn = found[["table", "stage"]].astype(int).drop_duplicates()
-    for table, stage in sorted(drawn.itertuples(index=False, name=None)):
-        caption = f"Weight maps, Table {table}, stage {stage}. {said}"
+    figures: list[Figure] = []
+    for table, stage in sorted(drawn.itertuples(index=False, name=None), key=lambda one: -one[1]):
+        caption = f"Weight maps, Table {table}, stage {stage}. {said if not figures else AS_ABOVE}"
         draw = partial(weights.maps, results, table, stage)
-        yield Figure(f"maps-table{table}-stage{stage}", caption, draw, folded=stage < 3)
+        figures.append(Figure(f"maps-table{table}-stage{stage}", caption, draw))
     if len(outside(results.maps, results.cells)):
-        caption = f"Weight maps of the cells that are in neither table, last stage. {said}"
-        yield Figure("maps-own", caption, partial(weights.own_maps, results), folded=True)
+        title = "Weight maps of the cells that are in neither table, last stage"
+        caption = f"{title}. {said if not figures else AS_ABOVE}"
+        figures.append(Figure("maps-own", caption, partial(weights.own_maps, results)))
+    yield from figures[:1]
+    if others := tuple(figures[1:]):
+        yield Fold(others)
 
 
 def channel_sums(results: Results) -> Table:
-    """Eq. 2's sums by cell and stage: their spread over channels and seeds."""
+    """Eq. 2's sums of each cell by stage: their spread over channels and seeds."""
     found = placed(results.pools, results.cells)
-    found["cell"] = pd.Categorical(found["cell"], results.cells.index)
-    rows = []
-    for (cell, stage), own in found.groupby(["cell", "stage"], observed=True):
-        sums = own["sum"]
-        low, middle, high = (
-            f"{value:.3f}".replace("-", "−") for value in sums.quantile([0.05, 0.5, 0.95])
+    methods = [column for column in METHODS if column in set(found["method"])]
+    rows = tuple(
+        (
+            entry(f"Table {table:g}, {name}"),
+            *(entry(*_stages(own[own["method"] == method])) for method in methods),
         )
-        penalty = ((sums - 1) ** 2).sum() / own["run_id"].nunique()
-        rows.append(
-            (
-                entry(str(cell)), entry(str(stage)), entry(middle, sort=sums.median()),
-                entry(f"{low} to {high}"), entry(f"{penalty:.3g}", sort=penalty),
-            )
-        )  # fmt: skip
-    columns = (
-        "Cell",
-        "Stage",
-        "Median sum",
-        "5 % to 95 % of the channels",
-        "R of Eq. 2, mean over seeds",
+        for (table, name), own in found.groupby(["table", "set"], sort=False)
     )
-    return Table("Sums of each channel's weights", columns, tuple(rows), folded=True)
+    caption = "Sums of each channel's weights: median (5 % to 95 % of channels), R of Eq. 2, mean over seeds"
+    return Table(caption, ("Row", *methods), rows, folded=True)
+
+
+def _stages(found: pd.DataFrame) -> Iterator[str]:
+    for stage, own in found.groupby("stage"):
+        low, middle, high = (
+            f"{value:.3f}".replace("-", "−") for value in own["sum"].quantile([0.05, 0.5, 0.95])
+        )
+        penalty = ((own["sum"] - 1) ** 2).sum() / own["run_id"].nunique()
+        yield f"stage {stage}: {middle} ({low} to {high}), R {power_of_ten(penalty)}"
+
+
+def power_of_ten(value: float) -> str:
+    """Three digits, as 229 or 6.45·10⁻⁵."""
+    text = f"{value:.3g}"
+    digits, _, power = text.partition("e")
+    return f"{digits}·10{str(int(power)).translate(RAISED)}" if power else text

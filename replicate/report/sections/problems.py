@@ -1,14 +1,15 @@
 """What went wrong in a campaign, and whether its numbers may be compared with the paper's."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from replicate.report.document import Block, Section, Table, Text, plain_rows
+from replicate.results.absent import LEFT_OUT, UNFINISHED
 from replicate.results.origins import UNKNOWN, differing, origins
 from replicate.results.read import Results, records
-from replicate.text import series
+from replicate.text import many, series
 
 ORIGINS = {
     "source": "source of the images",
@@ -23,43 +24,65 @@ ORIGINS = {
     "numpy": "NumPy",
 }
 """Titles of what must not differ between the seeds of one cell, in the order of the report."""
+TITLE = "What went wrong"
 LONG = 10
 """Lists with more rows than this are folded."""
 ERROR_LENGTH = 300
+LONGEST = 60
+"""Of an origin."""
 
 
 def section(results: Results) -> Section:
-    """Failed, diverged, missing, stale and mixed, in this order."""
+    """Failed, diverged, unfinished, left out, missing, stale and mixed, in this order."""
     found = tuple(_tables(results))
     note = (Text(results.request.note),) if results.request.note else ()
-    blocks: tuple[Block, ...] = (Text(_counts(results)), *note, *found)
-    return Section("What went wrong", blocks)
+    text = f"{_counts(results)}{_outside(results)}"
+    blocks: tuple[Block, ...] = (Text(text), *note, *found)
+    return Section(TITLE, blocks)
+
+
+def headline(results: Results) -> str:
+    """In one line."""
+    stale = int((results.cells["verdict"] == "stale").sum())
+    mixed = int((results.cells["mixed"] != "").sum())
+    parts = [_counts(results)]
+    parts += [f"The spec of {many(stale, 'cell')} changed after the runs."] if stale else []
+    parts += [f"{many(mixed, 'cell')} with seeds of mixed origin."] if mixed else []
+    return " ".join(parts)
 
 
 def _counts(results: Results) -> str:
-    cells = results.cells
-    asked, done = int(cells["asked"].sum()), int(cells["n"].sum())
-    failed, diverged = int(cells["failed"].sum()), int(cells["diverged"].sum())
+    asked, done = int(results.cells["asked"].sum()), len(results.done)
     if asked == done:
-        text = f"Nothing: all {asked} runs finished."
-    else:
-        text = (
-            f"Of {asked} runs {done} finished, {diverged} diverged, {failed} failed "
-            f"and {asked - done - diverged - failed} are missing."
-        )
+        return f"Nothing: all {asked} runs finished." if asked > 1 else "Nothing: the run finished."
+    states = Counter([*results.runs["status"], *results.absent["state"]])
+    begun = len(_places_of(results.runs) | _places_of(results.absent))
+    counts = {word: states[word] for word in ("diverged", "failed", UNFINISHED)}
+    counts |= {f"{LEFT_OUT} (corrupt)": states[LEFT_OUT], "not begun": max(asked - begun, 0)}
+    said = [f"{done} finished", *(f"{count} {word}" for word, count in counts.items() if count)]
+    return f"Of {many(asked, 'run')}: {', '.join(said)}."
+
+
+def _places_of(frame: pd.DataFrame) -> set[tuple[str, int]]:
+    return set(zip(frame["cell"], frame["seed"], strict=True))
+
+
+def _outside(results: Results) -> str:
     names = set(results.paper.cell_names())
-    outside = len(names - set(cells.index))
-    if outside:
-        text += f" {outside} of the paper's {len(names)} cells are not part of this campaign"
-        said = Counter(results.lacking.values())
-        text += "".join(f", {count} of them {word}" for word, count in said.items()) + "."
-    return text
+    outside = len(names - set(results.cells.index))
+    said = Counter(results.lacking.values())
+    of_them = "".join(f", {count} of them {word}" for word, count in said.items())
+    if not outside:
+        return ""
+    return f" {outside} of the paper's {len(names)} cells are not part of this campaign{of_them}."
 
 
 def _tables(results: Results) -> Iterator[Table]:
     columns: tuple[str, ...] = ("What", "Error", "Runs", "Where")
     yield from _listed("Failed and diverged runs", columns, _ended(results.runs))
-    columns = ("Cell", "Finished", "Asked", "Failed", "Diverged", "Missing seeds")
+    columns = ("Record left out", "Why")
+    yield from _listed("Records that cannot be believed", columns, _left_out(results.absent))
+    columns = ("Cell", "Finished", "Asked", "Failed", "Diverged", "Unfinished", "Not begun")
     yield from _listed("Cells without all their runs", columns, _incomplete(results))
     columns = ("Cell", "Why")
     yield from _listed("Cells shown as their records hold them", columns, _lost(results))
@@ -67,7 +90,9 @@ def _tables(results: Results) -> Iterator[Table]:
     rows = [(name,) for name in stale["cell"]]
     yield from _listed("Cells whose spec changed after they were run", ("Cell",), rows)
     columns = ("Cell or data set", "What differs", "Values")
-    yield from _listed("Mixed origins: seeds that were not made alike", columns, _mixed(results))
+    yield from _listed(
+        "Mixed origins: seeds that were not made alike", columns, _together(_mixed(results))
+    )
 
 
 def _listed(
@@ -95,7 +120,7 @@ def _lost(results: Results) -> list[tuple[object, ...]]:
 
 
 def _places(cells: dict[str, list[int]]) -> str:
-    return "; ".join(f"{cell} seed {series(seeds)}" for cell, seeds in cells.items())
+    return "; ".join(f"{cell} {_series(seeds)}" for cell, seeds in cells.items())
 
 
 def _short(error: str) -> str:
@@ -104,24 +129,45 @@ def _short(error: str) -> str:
 
 
 def _incomplete(results: Results) -> list[tuple[object, ...]]:
-    ran = results.runs.groupby("cell")["seed"].agg(set)
+    begun = _places_of(results.runs) | _places_of(results.absent)
     rows: list[tuple[object, ...]] = []
     for cell in records(results.cells):
         if cell["n"] < cell["asked"]:
-            asked = set(results.request.seeds_of(cell["cell"]))
-            missing = asked - ran.get(cell["cell"], set())
+            asked = results.request.seeds_of(cell["cell"])
+            missing = [seed for seed in asked if (cell["cell"], seed) not in begun]
             counts = [cell[name] for name in ("cell", "n", "asked", "failed", "diverged")]
-            rows.append((*counts, series(missing) or "none"))
+            rows.append((*counts, cell["progress"] or "none", _series(missing)))
     return rows
 
 
-def _mixed(results: Results) -> list[tuple[object, ...]]:
+def _left_out(absent: pd.DataFrame) -> list[tuple[object, ...]]:
+    return [
+        (f"{row['cell']} {_series([row['seed']])}", _short(row["why"]))
+        for row in records(absent[absent["state"] == LEFT_OUT])
+    ]
+
+
+def _series(seeds: Sequence[int]) -> str:
+    """`seed 0`, `seeds 0–3, 5`, `none`."""
+    said = series(seeds).replace("-", "–")
+    return f"seed{'s' if len(seeds) > 1 else ''} {said}" if seeds else "none"
+
+
+def _together(rows: Iterable[tuple[str, str, str]]) -> list[tuple[object, ...]]:
+    """What differs alike in one row."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for place, what, values in rows:
+        places.setdefault((what, values), []).append(place)
+    return [("; ".join(own), what, values) for (what, values), own in places.items()]
+
+
+def _mixed(results: Results) -> list[tuple[str, str, str]]:
     """What differs by `ORIGINS`' titles, then the runs that were gone on with in another way."""
     found = origins(results.runs, results.provenance)
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[str, str, str]] = []
     for by, names in (("cell", list(ORIGINS)), ("dataset", ["fingerprint"])):
         for group, name, counts in differing(found, by, names):
-            values = "; ".join(f"{value[:60]} ({count})" for value, count in counts.items())
+            values = "; ".join(f"{value[:LONGEST]} ({n})" for value, n in counts.items())
             rows.append((group, ORIGINS[name], values))
     for run in records(found[found["within"] != UNKNOWN]):
         rows.append((run["cell"], f"attempts of seed {run['seed']}", run["within"]))

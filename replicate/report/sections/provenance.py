@@ -1,29 +1,29 @@
 """Where the numbers come from: one line while every run was made alike, the differences where not."""
 
+import re
+from collections.abc import Iterator
+
 import pandas as pd
 
-from replicate.report.document import Block, Section, Table, Text, plain_rows
+from replicate.report.document import Section, Text
 from replicate.report.sections.problems import ORIGINS
 from replicate.results.origins import UNKNOWN, origins
 from replicate.results.read import Results, records
+from replicate.text import many
 
 COMMON = {name: what for name, what in ORIGINS.items() if name != "fingerprint"} | {
     "threads": "threads"
 }
-DIGITS = 16
-"""Of a fingerprint, enough to tell any two apart."""
+SHORT, DIGITS = 12, 16
+"""Of a digest of code and of a fingerprint, enough to tell any two apart."""
 
 
 def section(results: Results) -> Section:
     found = origins(results.runs, results.provenance)
-    blocks: list[Block] = []
     if found.empty:
-        blocks.append(Text("No run has finished."))
-    else:
-        blocks.append(Text(_uniform(found) + _days(found) + _answers(results)))
-        blocks += _differences(found)
-        blocks.append(_images(found))
-    return Section("Provenance", tuple(blocks))
+        return Section("Provenance", (Text("No run has finished."),))
+    said = (_uniform(found), *_differences(found), _days(found), _images(found), _answers(results))
+    return Section("Provenance", (Text(" ".join(filter(None, said))),))
 
 
 def _uniform(found: pd.DataFrame) -> str:
@@ -40,7 +40,7 @@ def _days(found: pd.DataFrame) -> str:
     days = sorted({start[: len("2026-01-31")] for start in found["started"]} - {UNKNOWN})
     if not days:
         return ""
-    return f" Begun on {days[0]}." if len(days) == 1 else f" Begun from {days[0]} to {days[-1]}."
+    return f"Begun on {days[0]}." if len(days) == 1 else f"Begun from {days[0]} to {days[-1]}."
 
 
 def _answers(results: Results) -> str:
@@ -48,28 +48,29 @@ def _answers(results: Results) -> str:
     if not lacking:
         return ""
     which = "None" if lacking == finished else f"Only {finished - lacking}"
-    return f" {which} of the {finished} records says which test images its network got right."
+    return f"{which} of the {finished} records says which test images its network got right."
 
 
-def _differences(found: pd.DataFrame) -> list[Table]:
-    rows = [
-        (what, value, len(own), own["cell"].nunique())
-        for name, what in COMMON.items()
-        if found[name].nunique() > 1
-        for value, own in found.groupby(name)
-    ]
-    columns = ("What", "Value", "Runs", "Cells")
-    table = Table("What differs between the finished runs", columns, plain_rows(rows))
-    return [table] if rows else []
+def _differences(found: pd.DataFrame) -> Iterator[str]:
+    for name, what in COMMON.items():
+        if found[name].nunique() > 1:
+            values = (_value(str(value), own) for value, own in found.groupby(name))
+            yield f"Differing: {what} {'; '.join(values)}."
 
 
-def _images(found: pd.DataFrame) -> Table:
-    alike = (
-        found.groupby(["dataset", "source", "fingerprint"], sort=False).size().reset_index(name="n")
-    )
-    rows = [
-        (one["dataset"], one["source"], one["fingerprint"][:DIGITS], one["n"])
+def _value(value: str, own: pd.DataFrame) -> str:
+    """Of a digest its first digits; provenance.csv has them all."""
+    digest, _, rest = value.partition(" ")
+    short = digest[:SHORT] if re.fullmatch("[0-9a-f]{40,64}", digest) else digest
+    text = " ".join(filter(None, [short, rest]))
+    return f"{text} ({many(len(own), 'run')}, {many(own['cell'].nunique(), 'cell')})"
+
+
+def _images(found: pd.DataFrame) -> str:
+    alike = found.groupby(["dataset", "source", "fingerprint"], sort=False, as_index=False).size()
+    said = "; ".join(
+        f"{one['dataset']} from source {one['source']}, {one['fingerprint'][:DIGITS]} "
+        f"({many(one['size'], 'run')})"
         for one in records(alike)
-    ]
-    columns = ("Data set", "Source", f"Fingerprint (first {DIGITS} digits of SHA-256)", "Runs")
-    return Table("Images", columns, plain_rows(rows))
+    )
+    return f"Images, with the first {DIGITS} digits of their fingerprints (SHA-256): {said}."

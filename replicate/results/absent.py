@@ -1,0 +1,51 @@
+"""absent.csv: runs that have begun and count for nothing: how far they are, or why they are left out."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from replicate.plan.campaign import Campaign
+from replicate.plan.state import RunState
+from replicate.text import many
+
+UNFINISHED, LEFT_OUT = "unfinished", "left out"
+
+
+def rows(campaign: Campaign, left_out: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """One per run under way or interrupted, and one per record of the campaign that cannot be believed.
+
+    Args:
+        left_out: by the names of their folders, why records are.
+    """
+    for one in campaign.look().runs:
+        run = one.run
+        key = {"cell": run.cell, "seed": run.seed, "run_id": run.id}
+        if why := left_out.get(run.folder_name):
+            yield {**key, "state": LEFT_OUT, "why": why}
+        elif one.state in ("running", "interrupted"):
+            yield {**key, "state": UNFINISHED, **_epoch(one)}
+
+
+def _epoch(one: RunState) -> dict[str, int]:
+    reached = one.progress["epoch"] if one.progress else 0
+    return {"epoch": max(int(reached), 0), "epochs": one.run.spec.training.epochs}
+
+
+def progress(absent: pd.DataFrame) -> dict[str, str]:
+    """By cell, what became of its runs so far, as `unfinished (epochs 12 and 61 of 100)`.
+
+    Args:
+        absent: rows of absent.csv.
+    """
+    return {str(cell): ", ".join(_said(own)) for cell, own in absent.groupby("cell", sort=False)}
+
+
+def _said(absent: pd.DataFrame) -> Iterator[str]:
+    unfinished = absent[absent["state"] == UNFINISHED]
+    if len(unfinished):
+        *others, last = sorted(unfinished["epoch"])
+        reached = f"epochs {', '.join(map(str, others))} and {last}" if others else f"epoch {last}"
+        yield f"unfinished ({reached} of {unfinished['epochs'].iloc[0]})"
+    if lost := len(absent) - len(unfinished):
+        yield f"{many(lost, 'record')} left out"

@@ -1,0 +1,120 @@
+"""A sheet for each claim of the paper: what it says, what was found, and the command that tests it."""
+
+import shlex
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from replicate.paper import claims
+from replicate.paper.claims import Finding, compared
+from replicate.paper.numbers import Place
+from replicate.paper.tables import cell_name
+from replicate.plan import forecast
+from replicate.plan.runs import Run
+from replicate.results.read import Results, records
+from replicate.specs import resolve
+
+SEEDS = 5
+"""A14."""
+AUDIT = "replicate audit"
+
+
+class Sheet(NamedTuple):
+    finding: Finding
+    """On the printed numbers."""
+    verdict: str
+    why: str
+    differences: tuple[dict[str, Any], ...]
+    """Rows of claims.csv."""
+    command: str
+    runs: tuple[Run, ...]
+    """That the command trains; none for what is printed alone."""
+    seconds: float
+    """Of these runs, one after the other at the speed of this campaign's; nan where none is known."""
+
+
+class Sheets:
+    """Of a campaign."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+
+    def all(self) -> list[Sheet]:
+        root = self.results.campaign.root
+        found = claims.audit(
+            self.results.paper, claims.read_figures(root), claims.read_claims(root)
+        )
+        rows = {str(claim): own for claim, own in self.results.claims.groupby("claim", sort=False)}
+        return [self._sheet(finding, records(rows[finding.claim.id])) for finding in found]
+
+    def _sheet(self, finding: Finding, rows: Sequence[dict[str, Any]]) -> Sheet:
+        pairs = compared(self.results.paper, finding.claim)
+        places = {place for pair in pairs for place in pair}
+        names = [name for place, name in self._names.items() if place in places]
+        runs = tuple(run for run in self._runs if run.cell in names)
+        why = rows[0]["why"]
+        return Sheet(
+            finding,
+            rows[0]["verdict"],
+            why if why == why else "",
+            tuple(row for row in rows if row["n"] > 1),
+            self._command(finding.claim.id, names) if names else AUDIT,
+            runs,
+            self._seconds(runs),
+        )
+
+    def _seconds(self, runs: Sequence[Run]) -> float:
+        if not self._speeds:
+            return float("nan")
+        return sum(forecast.seconds(run.spec, self._speeds) for run in runs)
+
+    @cached_property
+    def _names(self) -> dict[Place, str]:
+        printed = self.results.paper.cells()
+        return {Place(one.table, one.row, one.column): cell_name(one) for one in printed}
+
+    @cached_property
+    def _runs(self) -> list[Run]:
+        cells = resolve.load(self.results.campaign.root, list(self._names.values()), "paper")
+        return [Run(cell.name, cell.spec, seed) for cell in cells for seed in range(SEEDS)]
+
+    @cached_property
+    def _speeds(self) -> forecast.Speeds:
+        """Of the finished runs, whatever their precision: it is no part of what the paper says."""
+        specs = self.results.campaign.specs
+        seconds = self.results.done.merge(self.results.provenance, on=["cell", "seed", "run_id"])
+        means = seconds[seconds["seconds"] > 0].groupby("cell")["seconds"].mean()
+        found: dict[forecast.Kind, float] = {}
+        for cell, spent in means.items():
+            spec = specs[str(cell)]
+            own = forecast.kind(spec)._replace(precision="float32")
+            found.setdefault(own, forecast.work(spec) / float(spent))
+        return found
+
+    def _command(self, claim: str, names: Sequence[str]) -> str:
+        chosen = patterns(names, list(self._names.values()))
+        campaign = f"claim-{claim.lower()}"
+        options = ["--protocol", "paper", "--seeds", str(SEEDS), "--campaign", campaign]
+        return shlex.join(["replicate", "run", *chosen, *options])
+
+
+def patterns(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The shortest way to name cells of the tables on the command line; none for all of them."""
+    if set(names) == set(known):
+        return []
+    return list(dict.fromkeys(_pattern(name, names, known) for name in names))
+
+
+def _pattern(name: str, names: Sequence[str], known: Sequence[str]) -> str:
+    table, _, method = name.split("/")
+    for pattern, own in (
+        (table, [one for one in known if one.startswith(f"{table}/")]),
+        (f"{table}/*/{method}", [one for one in known if _is_of(one, table, method)]),
+    ):
+        if set(own) <= set(names):
+            return pattern
+    return name
+
+
+def _is_of(name: str, table: str, method: str) -> bool:
+    return name.startswith(f"{table}/") and name.endswith(f"/{method}")
