@@ -1,10 +1,10 @@
 """What FlexPool learned: how far its channels' weights sum from 1 (Eq. 2), and where it looks."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
@@ -133,10 +133,13 @@ def _map_panel(panel: Axes, found: pd.DataFrame, pools: pd.DataFrame) -> None:
         absent(panel)
         return
     weights = found.pivot_table(index="row", columns="column", values="weight").to_numpy()
+    name = panel.get_ylabel()  # heatmap takes the axes' labels and frame away
+    seaborn.heatmap(
+        weights * weights.size - 1, cmap=MORE_OR_LESS, norm=SCALE, square=True, cbar=False,
+        xticklabels=False, yticklabels=False, rasterized=True, ax=panel,
+    )  # fmt: skip
+    panel.set(xlabel="\n".join(_said(found, pools)), ylabel=name)
     panel.spines[:].set(visible=True, color=FAINT)
-    panel.set_xlabel("\n".join(_said(found, pools)))
-    look: dict[str, Any] = {"cmap": MORE_OR_LESS, "norm": SCALE, "interpolation": "none"}
-    panel.imshow(weights * weights.size - 1, **look)
 
 
 def _said(found: pd.DataFrame, pools: pd.DataFrame) -> list[str]:
