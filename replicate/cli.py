@@ -242,19 +242,6 @@ def status(
 
 
 @app.command()
-def wait(
-    campaign: Begun,
-    every: Every = EVERY,
-    root: Root = HERE,
-) -> None:
-    """Wait until SLURM has nothing left to do for a campaign; exit code 1 if any run has no accuracy."""
-    from replicate.plan.campaign import open_campaign
-    from replicate.workflows.follow import wait_for_end
-
-    sys.exit(wait_for_end(open_campaign(root, campaign), every))
-
-
-@app.command()
 def logs(
     cell: Annotated[str, typer.Argument(help="A cell, or a folder or glob of cells.")],
     campaign: Campaigns = None,

@@ -1,4 +1,4 @@
-"""The commands that manage campaigns: list, merge, compare, drop, archive, remove, export."""
+"""The commands that manage campaigns: from listing and waiting to archiving and export."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from replicate.errors import UserError, plain
-from replicate.options import HERE, Begun, Group, Json, Root, place
+from replicate.options import EVERY, HERE, Begun, Every, Group, Json, Root, place
 from replicate.text import say
 
 app = typer.Typer(cls=Group, rich_markup_mode=None)
@@ -106,6 +106,19 @@ def remove(
         print("deleted")
     else:
         print("nothing was deleted")
+
+
+@app.command()
+def wait(
+    campaign: Begun,
+    every: Every = EVERY,
+    root: Root = HERE,
+) -> None:
+    """Wait until SLURM has nothing left to do for a campaign; exit code 1 if any run has no accuracy."""
+    from replicate.plan.campaign import open_campaign
+    from replicate.workflows.follow import wait_for_end
+
+    sys.exit(wait_for_end(open_campaign(root, campaign), every))
 
 
 @app.command()

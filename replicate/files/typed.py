@@ -53,7 +53,7 @@ def _line(document: Document, detail: ErrorDetails) -> str:
     return f"{document.path}:{document.line(detail['loc'])}: {keys}: {what}{seen}"
 
 
-class Part(BaseModel):
+class StrictModel(BaseModel):
     """A frozen piece of a spec that refuses unknown keys and converts nothing."""
 
     later: ClassVar[frozenset[str]] = frozenset()

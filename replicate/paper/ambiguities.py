@@ -6,14 +6,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from replicate.files.typed import Part, Slug, Title, read_yaml
+from replicate.files.typed import Slug, StrictModel, Title, read_yaml
 from replicate.paper.numbers import Many, Text
 
 Key = Annotated[str, Field(pattern=r"^(dataset|generated|model|loss|augmentation|training)\.\w+$")]
 CellName = Annotated[str, Field(pattern=r"^table[12]/[a-z0-9-]+/[a-z0-9-]+$")]
 
 
-class Alternative(Part):
+class Alternative(StrictModel):
     """Another reading of an ambiguity."""
 
     slug: Slug
@@ -22,7 +22,7 @@ class Alternative(Part):
     """Dotted keys of a spec and their values, relative to the cell."""
 
 
-class Ambiguity(Part):
+class Ambiguity(StrictModel):
     """A point that the paper leaves open."""
 
     id: Annotated[str, Field(pattern=r"^A\d\d$")]
@@ -61,7 +61,7 @@ class Ambiguity(Part):
         return any(fnmatchcase(cell, pattern) for pattern in self.cells)
 
 
-class _AmbiguitiesFile(Part):
+class _AmbiguitiesFile(StrictModel):
     ambiguities: Many[Ambiguity]
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from replicate.files.typed import Part, read_yaml
+from replicate.files.typed import StrictModel, read_yaml
 from replicate.paper.numbers import Figure, Many, Numbers, Pair, Text
 from replicate.paper.rules import AnyRule, Check, Comparison, Outcome, Rule
 from replicate.paper.tables import Tables
@@ -16,7 +16,7 @@ from replicate.paper.tables import Tables
 T = TypeVar("T")
 
 
-class Claim(Part):
+class Claim(StrictModel):
     """What the paper says, and the rules that put it to the test."""
 
     id: Annotated[str, Field(pattern=r"^C\d\d$")]
@@ -35,7 +35,7 @@ class Claim(Part):
         return tuple(rule for rule in self.rules if isinstance(rule, Comparison))
 
 
-class _ClaimsFile(Part):
+class _ClaimsFile(StrictModel):
     claims: Many[Claim]
 
     @model_validator(mode="after")
@@ -43,7 +43,7 @@ class _ClaimsFile(Part):
         return _unique(self, [claim.id for claim in self.claims])
 
 
-class _FiguresFile(Part):
+class _FiguresFile(StrictModel):
     figures: Many[Figure]
 
     @model_validator(mode="after")

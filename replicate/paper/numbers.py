@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 from pydantic import Field, model_validator
 
 from replicate.errors import UserError
-from replicate.files.typed import Part
+from replicate.files.typed import StrictModel
 from replicate.paper.tables import Tables
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Pair(NamedTuple):
     over: Place
 
 
-class Figure(Part):
+class Figure(StrictModel):
     """Accuracies read off a bar chart, in percent."""
 
     figure: int

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from replicate.errors import UserError
-from replicate.files.typed import Part
+from replicate.files.typed import StrictModel
 from replicate.paper.numbers import Many, Number, Numbers, Pair, Place, TableNumber, Text
 
 Outcome = Literal["holds", "fails", "cannot be checked"]
@@ -23,7 +23,7 @@ class Check(NamedTuple):
     """Each number that stands against the rule, worded alike whichever rule it is."""
 
 
-class Rule(Part):
+class Rule(StrictModel):
     """One statement that numbers can contradict."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from replicate.files.typed import Part, Title, read_yaml
+from replicate.files.typed import StrictModel, Title, read_yaml
 
 Printed = Annotated[str, Field(pattern=r"^\d{1,3}\.\d{1,4}$")]
 
@@ -20,7 +20,7 @@ METHODS: dict[str, str] = dict(zip(get_args(Column), _METHODS, strict=True))
 """The names that specs have for the tables' rows and columns."""
 
 
-class Published(Part):
+class Published(StrictModel):
     """A number as the paper prints it, and where."""
 
     table: Literal[1, 2]
@@ -34,7 +34,7 @@ class Published(Part):
         return float(self.value)
 
 
-class Table(Part):
+class Table(StrictModel):
     """One printed table: rows are data sets, columns are methods."""
 
     table: Literal[1, 2]
@@ -52,7 +52,7 @@ class Table(Part):
         return self
 
 
-class Tables(Part):
+class Tables(StrictModel):
     """Tables 1 and 2, top-1 accuracy in percent."""
 
     tables: list[Table]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from replicate.errors import UserError, has_controls
-from replicate.files.typed import Part, Slug, read_json
+from replicate.files.typed import Slug, StrictModel, read_json
 from replicate.text import series
 
 MOST_SEEDS = 1000
@@ -35,7 +35,7 @@ class Damaged(UserError):
     """A campaign.json that is there and cannot be read."""
 
 
-class Request(Part):
+class Request(StrictModel):
     """What a campaign is asked for: campaign.json."""
 
     name: Slug

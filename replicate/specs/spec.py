@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from replicate.files.typed import Count, Part, Slug, Title
+from replicate.files.typed import Count, Slug, StrictModel, Title
 from replicate.paper.numbers import Many
 from replicate.paper.tables import Published
 
@@ -32,7 +32,7 @@ PARTS = {
 """Parts of a spec that decide what a run's record holds."""
 
 
-class Coverage(Part):
+class Coverage(StrictModel):
     """The methods that a protocol can train."""
 
     methods: Many[Slug]
@@ -40,7 +40,7 @@ class Coverage(Part):
     """What is said of the others' cells in place of a number, such as `not released`."""
 
 
-class Protocol(Part):
+class Protocol(StrictModel):
     """How every cell is trained: the file in experiments/protocols that the rest of the spec extends."""
 
     name: Slug
@@ -60,7 +60,7 @@ class Protocol(Part):
         return self.covers.others
 
 
-class Dataset(Part):
+class Dataset(StrictModel):
     """A data set as its authors publish it, or a class folder of one's own."""
 
     later: ClassVar[frozenset[str]] = frozenset({"split_seed"})
@@ -110,21 +110,21 @@ class Dataset(Part):
         return self
 
 
-class Generated(Part):
+class Generated(StrictModel):
     """Generated images instead of the data set's own: same shape and classes, no download."""
 
     train_images: Count
     test_images: Count
 
 
-class Method(Part):
+class Method(StrictModel):
     """A column of the paper's tables."""
 
     name: Slug
     title: Title
 
 
-class Model(Part):
+class Model(StrictModel):
     """The network and what pools its feature maps."""
 
     network: Annotated[
@@ -166,7 +166,7 @@ def check_head_weights(weights: Sequence[float]) -> None:
         raise ValueError("the last of head_weights must be above 0")
 
 
-class Loss(Part):
+class Loss(StrictModel):
     """Eq. 3 and Eq. 2."""
 
     head_weights: Weights
@@ -180,7 +180,7 @@ class Loss(Part):
         return self
 
 
-class Augmentation(Part):
+class Augmentation(StrictModel):
     """What happens to a training image (section 4.2), as batched tensor operations."""
 
     flip: bool
@@ -200,7 +200,7 @@ class Augmentation(Part):
         return self
 
 
-class Training(Part):
+class Training(StrictModel):
     """Optimisation (sections 4.1 and 4.2)."""
 
     epochs: Count
@@ -220,7 +220,7 @@ class Training(Part):
     does by default on an A100; auto is bfloat16 where the hardware computes in it (A18)."""
 
 
-class Pretraining(Part):
+class Pretraining(StrictModel):
     """A first step on coarser classes, "super-classing" (section 4.2, A15)."""
 
     classes: Literal["coarse"]
@@ -229,7 +229,7 @@ class Pretraining(Part):
     """With a schedule of their own, before those of `training`."""
 
 
-class Spec(Part):
+class Spec(StrictModel):
     """A cell with its protocol merged in: all that training needs, but for the seed."""
 
     later: ClassVar[frozenset[str]] = frozenset({"pretraining", "oddities"})

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from replicate.errors import UserError
-from replicate.files.typed import Count, Part, read_yaml
+from replicate.files.typed import Count, StrictModel, read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[\w.,:+&|()\[\]*-]+$")]
 Module = Annotated[str, Field(pattern=r"^[\w.+/-]+$")]
@@ -16,7 +16,7 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Profile(Part):
+class Profile(StrictModel):
     """One task's resources, and how many tasks there may be. Nothing has a default but null."""
 
     partition: Name | None

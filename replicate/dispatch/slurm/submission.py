@@ -5,13 +5,13 @@ from pathlib import Path
 
 from replicate.errors import UserError
 from replicate.files import atomic
-from replicate.files.typed import RESTORE, Part, read_json
+from replicate.files.typed import RESTORE, StrictModel, read_json
 from replicate.plan.campaign import Campaign
 
 FILE = "submission.json"
 
 
-class Task(Part):
+class Task(StrictModel):
     """One job, or one task of a job array."""
 
     job: str
@@ -20,7 +20,7 @@ class Task(Part):
     """Ids of its runs."""
 
 
-class Submission(Part):
+class Submission(StrictModel):
     """The jobs of one `replicate submit`."""
 
     name: str
