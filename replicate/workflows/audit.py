@@ -14,7 +14,7 @@ from replicate.report.document import Table, plain_rows
 from replicate.report.text import as_text
 from replicate.specs import check
 from replicate.specs.resolve import Cell, load
-from replicate.text import as_json
+from replicate.text import as_json, folded
 
 COLUMNS = ("claim", "source", "what the paper says", "what its numbers say", "outcome")
 KEYS = ("claim", "source", "text", "says", "outcome")
@@ -46,7 +46,8 @@ def audit(root: Path, json: bool = False) -> str:
         return as_json(dict(zip(KEYS, row, strict=True)) for row in rows)
     table = as_text(Table("", COLUMNS, plain_rows(rows)))
     count = f"{len(findings)} claims on the printed numbers: {claims.tally(findings)}."
-    return "\n".join([table, count, *_kinds(findings), *_facts(findings), _noise(tables, cells)])
+    said = [count, *_kinds(findings), *_facts(findings), _noise(tables, cells)]
+    return "\n".join([table, *map(folded, said)])
 
 
 def _kinds(findings: Sequence[Finding]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from replicate.results.power import MOST_SEEDS, POWER, Need, Plan, Planned, fact
 from replicate.results.verdicts import WIDEST
 from replicate.specs import catalogue, resolve
 from replicate.specs.resolve import Cell
-from replicate.text import as_json
+from replicate.text import as_json, folded
 from replicate.workflows.each import of_each
 
 COLUMNS = ("what", "seeds", "hours to go", "then it says")
@@ -82,7 +82,7 @@ def power(
             "No campaign with results yet: begin one with `replicate run`, or plan one with "
             "`replicate power --protocol paper`."
         )
-    return "\n\n".join([*map(str, found), LEGEND])
+    return "\n\n".join([*map(str, found), folded(LEGEND)])
 
 
 def _of_campaign(campaign: Campaign, asked: bool) -> list[Outlook]:
