@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 from replicate.specs.spec import Spec
 
-OF_METHODS = {
+OF_METHODS: dict[str, Any] = {
     "method": True,
     "published": True,
     "oddities": True,

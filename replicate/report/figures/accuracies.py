@@ -98,7 +98,7 @@ def trend(results: Results) -> Figure:
     cells = results.cells[results.cells["table"].notna()]
     if cells.empty:
         raise UserError("the campaign has no cell of Tables 1 and 2")
-    tables = {table.table: table for table in results.paper.tables}
+    tables: dict[int, Table] = {table.table: table for table in results.paper.tables}
     figure, axes = grid(cells, list(results.paper.tables[0].rows), 1.25, sharex=True)
     shown: dict[str, list[float]] = {}
     for (row, number), panel in axes.items():

@@ -139,8 +139,8 @@ def own(results: Results) -> Figure:
     for y, gain in enumerate(found.values()):
         _draw(panel, y, gain, OWN)
     _name(panel, {float(y): label(cell) for y, cell in enumerate(found)})
-    panel.set_xlabel("Gain over the AvgPool cell beside it (points of accuracy)")
-    below(figure, _legend(list(found.values()), caveat=False, mean=False))
+    legend = _legend(list(found.values()), caveat=False, mean=False)
+    below(figure, legend, "Gain over the AvgPool cell beside it (points of accuracy)")
     return figure
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 from replicate.report.figures.style import (
@@ -106,10 +106,10 @@ def maps(results: Results, table: int, stage: int = 3) -> Figure:
         line[0].set_ylabel(LOOKS[method].short, fontweight="bold")
         for name, panel in zip(sets, line, strict=True):
             own = found[(found["method"] == method) & (found["set"] == name)]
-            image = _map_panel(panel, own, results.pools)
+            _map_panel(panel, own, results.pools)
     for name, panel in zip(sets, axes[0], strict=True):
         panel.set_title(name)
-    _scale(figure, image, axes.ravel())
+    _scale(figure, list(axes.flat))
     return figure
 
 
@@ -121,22 +121,22 @@ def own_maps(results: Results) -> Figure:
     require(found, "no FlexPool outside the tables has been trained yet")
     figure, axes = small_multiples(list(dict.fromkeys(found["cell"])), 1.75)
     for name, panel in axes.items():
-        image = _map_panel(panel, found[found["cell"] == name], results.pools)
-    _scale(figure, image, list(axes.values()))
+        _map_panel(panel, found[found["cell"] == name], results.pools)
+    _scale(figure, list(axes.values()))
     return figure
 
 
-def _map_panel(panel: Axes, found: pd.DataFrame, pools: pd.DataFrame) -> AxesImage | None:
+def _map_panel(panel: Axes, found: pd.DataFrame, pools: pd.DataFrame) -> None:
     panel.set(xticks=[], yticks=[])
     panel.grid(visible=False)
     if found.empty:
         absent(panel)
-        return None
+        return
     weights = found.pivot_table(index="row", columns="column", values="weight").to_numpy()
     panel.spines[:].set(visible=True, color=FAINT)
     panel.set_xlabel("\n".join(_said(found, pools)))
     look: dict[str, Any] = {"cmap": MORE_OR_LESS, "norm": SCALE, "interpolation": "none"}
-    return panel.imshow(weights * weights.size - 1, **look)
+    panel.imshow(weights * weights.size - 1, **look)
 
 
 def _said(found: pd.DataFrame, pools: pd.DataFrame) -> list[str]:
@@ -157,13 +157,16 @@ def agreement(found: pd.DataFrame, n: int) -> float:
     """
     between = n * found["weight"].var()
     within = (found["between_seeds"] ** 2).mean()
-    return float((between - within) / (between + (n - 1) * within))
+    whole = between + (n - 1) * within
+    return float((between - within) / whole) if whole else float("nan")  # a map of one weight
 
 
-def _scale(figure: Figure, image: AxesImage | None, axes: Sequence[Axes]) -> None:
-    bar = figure.colorbar(image, ax=axes, location="bottom", aspect=45, pad=0.02)
+def _scale(figure: Figure, axes: Sequence[Axes]) -> None:
+    colours = ScalarMappable(SCALE, MORE_OR_LESS)
+    bar = figure.colorbar(colours, ax=axes, location="bottom", aspect=45, pad=0.02)
     bar.set_ticks(list(TICKS), labels=list(TICKS.values()), minor=False)
     bar.minorticks_off()
     bar.set_label("Weight − average pooling's, in units of the latter")
     bar.outline.set(edgecolor=FAINT, linewidth=0.7)
-    bar.solids.set(edgecolor="face", rasterized=True)
+    if bar.solids is not None:  # to mypy; without this there are seams between the colours
+        bar.solids.set(edgecolor="face", rasterized=True)
