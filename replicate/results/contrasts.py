@@ -61,10 +61,13 @@ class Contrasts:
     @cached_property
     def states(self) -> dict[str, str]:
         """Of the cells without all their runs: why."""
-        names = ["n", "asked", "failed", "diverged"]
         return {
             row["cell"]: verdicts.state(
-                *(int(row[one]) for one in names), row["verdict"] == "stale"
+                int(row["n"]),
+                int(row["asked"]),
+                int(row["failed"]),
+                int(row["diverged"]),
+                row["verdict"] == "stale",
             )
             for row in self.cells.to_dict("records")
         }

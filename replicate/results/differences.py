@@ -28,7 +28,8 @@ class Difference:
 
     @cached_property
     def values(self) -> np.ndarray:
-        return np.array(self.of) - np.array(self.over)
+        found: np.ndarray = np.array(self.of) - np.array(self.over)
+        return found
 
     @property
     def mean(self) -> float:

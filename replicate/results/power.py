@@ -191,5 +191,5 @@ def factors(cells: pd.DataFrame, images: Mapping[str, int]) -> dict[int, float]:
     squares = (known["sd"] / floors) ** 2 * (known["n"] - 1)
     tables = known["table"].astype(int)
     sums, dfs = squares.groupby(tables).sum(), (known["n"] - 1).groupby(tables).sum()
-    found = np.sqrt(sums / dfs)
+    found = (sums / dfs) ** 0.5
     return dict(zip(found.index.tolist(), found.tolist(), strict=True))
