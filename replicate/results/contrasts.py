@@ -61,11 +61,13 @@ class Contrasts:
     @cached_property
     def states(self) -> dict[str, str]:
         """Of the cells without all their runs: why."""
-        names = ["cell", "n", "asked", "failed", "diverged", "verdict"]
         return {
-            cell: verdicts.state(n, asked, failed, diverged, verdict == "stale")
-            for cell, n, asked, failed, diverged, verdict in self.cells[names].itertuples(
-                index=False
+            row["cell"]: verdicts.state(
+                int(row["n"]),
+                int(row["asked"]),
+                int(row["failed"]),
+                int(row["diverged"]),
+                row["verdict"] == "stale",
             )
         }
 

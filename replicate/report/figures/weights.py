@@ -160,7 +160,8 @@ def agreement(found: pd.DataFrame, n: int) -> float:
     """
     between = n * found["weight"].var()
     within = (found["between_seeds"] ** 2).mean()
-    return float((between - within) / (between + (n - 1) * within))
+    whole = between + (n - 1) * within
+    return float((between - within) / whole) if whole else float("nan")  # a map of one weight
 
 
 def _scale(figure: Figure, axes: Sequence[Axes]) -> None:
