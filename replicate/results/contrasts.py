@@ -69,6 +69,7 @@ class Contrasts:
                 int(row["diverged"]),
                 row["verdict"] == "stale",
             )
+            for row in self.cells.to_dict("records")
         }
 
     @cached_property
