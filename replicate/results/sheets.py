@@ -12,7 +12,7 @@ from replicate.paper.tables import cell_name
 from replicate.plan import forecast
 from replicate.plan.runs import Run
 from replicate.results.read import Results, records
-from replicate.specs import resolve
+from replicate.specs import catalogue, resolve
 
 SEEDS = 5
 """A14."""
@@ -75,7 +75,10 @@ class Sheets:
 
     @cached_property
     def _runs(self) -> list[Run]:
-        cells = resolve.load(self.results.campaign.root, list(self._names.values()), "paper")
+        root = self.results.campaign.root
+        printed = set(self._names.values())
+        known = [name for name in catalogue.cell_names(root) if name in printed]
+        cells = resolve.load(root, known, "paper")
         return [Run(cell.name, cell.spec, seed) for cell in cells for seed in range(SEEDS)]
 
     @cached_property
