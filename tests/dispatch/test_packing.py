@@ -87,7 +87,7 @@ def test_hardly_a_slot_stands_empty(project: Path, parallel: int, cluster: str, 
     def seconds(run: Run) -> float:
         return forecast.seconds(run.spec, speeds) * (3 if run.spec.model.sac else 1)
 
-    all_runs = plan.runs(cells, seeds)
+    all_runs = plan.runs(cells, {cell.name: range(seeds) for cell in cells})
     tasks = packing.pack(all_runs, profile, seconds)
     wall = forecast.total([sum(map(seconds, task)) for task in tasks], parallel)
     least = max(sum(map(seconds, all_runs)) / parallel, *map(seconds, all_runs))
