@@ -100,6 +100,7 @@ case ${1:-} in
             "") set -- --quick ;;
             all) shift ;;
         esac
+        export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}  # two processes, a core each
         exec "$env/bin/python" -m pytest -q -n 2 "$@"
         ;;
     *) run "$@" ;;
