@@ -302,7 +302,8 @@ def test_a_dollar_in_a_name_is_a_dollar(root: Path) -> None:
         request = root / "results/made/campaign.json"
         title = {"dataset.title": "'$\\bad$ and $'"}
         request.write_text(json.dumps({**json.loads(request.read_text()), "settings": title}))
-        assert judge(call("report", "made", "--root", str(root)))
+        for command in ("aggregate", "report"):
+            assert judge(call(command, "made", "--root", str(root)))
 
 
 def test_a_submission_is_not_written_elsewhere(root: Path) -> None:
