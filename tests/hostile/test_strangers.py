@@ -76,7 +76,9 @@ def test_markdown_shows_it_as_text(made: Path) -> None:
 def test_a_code_block_cannot_be_closed_from_within(made: Path) -> None:
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(made.read_text())
     fences = [token.content for token in tokens if token.type == "fence"]
-    assert any("\nreplicate report made\n" in one for one in fences), "the campaign's commands are whole"
+    assert any("\nreplicate report made\n" in one for one in fences), (
+        "the campaign's commands are whole"
+    )
     assert any("\n```\n<script>" in one for one in fences)
 
 
