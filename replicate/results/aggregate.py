@@ -161,7 +161,7 @@ def _contradiction(campaign: Campaign, found: RunRows) -> str:
         return ""
     asked = campaign.request.seeds_of(found.cell)
     if found.seed not in asked:
-        return f"{found.cell} seed {found.seed}: asked for is {series(asked)}"
+        return f"{found.cell} seed {found.seed}: the seeds asked for are {series(asked)}"
     today = json.loads(campaign.specs[found.cell].identity)
     if not _is_stale(campaign, found) and not _agree(found.spec, today):
         return "its spec is not that of its id"

@@ -463,6 +463,7 @@ def test_the_ladder_has_its_rungs_in_order_with_gain_and_cost(make) -> None:
         placebo, base = (runs["cell"] == cell for cell in (LADDER[3], LADDER[0]))
         chance = pd.Series([0.3, -0.1, 0.1], index=runs.index[placebo])
         runs.loc[placebo, "accuracy"] = chance + runs.loc[base, "accuracy"].to_numpy()
+        frames["epochs.csv.gz"] = frames["epochs.csv.gz"].iloc[:0]  # which would say otherwise
 
     root = make(cells=LADDER, seeds=3, edit=edit)
     found = rows(root, "The ladder")
