@@ -130,7 +130,7 @@ def test_each_cell_is_held_to_its_own_seeds(project: Path, records: Records) -> 
     assert cells["asked"].tolist() == [1, 3]
     report = render(project, "made").read_text()
     assert "1 to 3 seeds each" in report
-    assert "| table1/cifar10/flexpool | 2 | 3 | 0 | 0 | 6 |" in report
+    assert "| table1/cifar10/flexpool | 2 | 3 | 0 | 0 | none | seed 6 |" in report
     assert f"run {AVERAGE} --protocol short --seeds 1 --campaign made" in report
     assert f"run {FLEX} --protocol short --seeds 0,5-6 --campaign made" in report
 

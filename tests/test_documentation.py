@@ -54,7 +54,7 @@ def commands(page: str) -> Iterator[list[str]]:
     """Of the page's shell blocks, each as `replicate` or `cp` is called; not installation and tests."""
     text = (ROOT / page).read_text()
     for block in re.findall(r"```(?:sh|bash)\n(.*?)```", text, re.DOTALL):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line.rstrip("& ").partition(" > ")[0], comments=True)
             words = words[1:] if words[:1] == ["nohup"] else words
             if words[:1] == ["./run_all.sh"] and words[1:2] not in (["setup"], ["test"]):
@@ -93,6 +93,7 @@ def checkout(
     monkeypatch.setattr(slurm, "submit_campaign", _begin)
     monkeypatch.setattr(slurm, "print_requests", lambda *_: None)
     monkeypatch.setattr("replicate.workflows.sensitivity.run_sensitivity", _begin)
+    monkeypatch.setattr("replicate.workflows.verify.verify", lambda *_: 0)
     monkeypatch.setattr("replicate.report.render.render", lambda root, name: root / name)
     monkeypatch.setattr(data, "prepare", lambda spec, *_: spec.dataset.name)
 

@@ -57,6 +57,7 @@ def test_a_tilde_is_the_home(
 ) -> None:
     """Shells leave it as it is in `--data-dir=~/x`."""
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
     (tmp_path / "x").touch()
     if name == "--data-dir":
         _, output, _ = replicate("data", "list", f"{name}=~/x")
@@ -68,6 +69,7 @@ def test_a_tilde_in_the_environment(
     replicate: Replicate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("REPLICATE_DATA_DIR", "~/x")
     _, output, _ = replicate("data", "list")
     assert f"not in {tmp_path}/x: will be downloaded" in output

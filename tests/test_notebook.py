@@ -77,7 +77,7 @@ def test_what_flexpool_learned(records: Any) -> None:
     ("name", "arguments", "message"),
     [
         ("bars", (3,), "table 3: choose from 1, 2"),
-        ("gains", (), "no gain has two paired seeds yet"),
+        ("forest", (), "no gain has a pair of seeds yet"),
         ("curves", (), "no run of the tables' cells has an epoch yet"),
         ("sums", (), "no run with FlexPool has finished yet"),
     ],

@@ -32,7 +32,7 @@ def test_every_alternative_has_one_spec_and_every_spec_an_alternative() -> None:
     folder = f"{resolve.READINGS}/"
     found = [name for name in catalogue.cell_names(ROOT) if name.startswith(folder)]
     assert sorted(found) == sorted(named)
-    assert len(set(named)) == len(named) == 26
+    assert len(set(named)) == len(named) == 27
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,12 @@ def test_cells_of_ones_own_choice_grow_a_campaign(project: Path) -> None:
     assert [cell.name for cell in open_campaign(project, "own").cells] == [
         "table1/cifar10/flexpool",
         "table1/cifar100/flexpool",
+        "table1/cifar100/flexpool@a02-shared-map",
         "table1/cifar100/flexpool@a02-softmax",
         "table2/cifar100/flexpool",
+        "table2/cifar100/flexpool@a02-shared-map",
         "table2/cifar100/flexpool@a02-softmax",
+        "extensions/sensitivity/a02-shared-map",
         "extensions/sensitivity/a02-softmax",
     ]
 

@@ -37,6 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
     shutil.copytree(ROOT / "experiments", root / "experiments")
     command = [sys.executable, "-m", "replicate", "run", *CELLS, "--protocol", "smoke"]
+    command += ["--campaign", "smoke"]
     command += ["--workers", "1", "--threads", "1", "--root", str(root)]
     command += ["--set", "generated.train_images=400", "--set", "generated.test_images=100"]
     command += ["--cache-dir", str(root / "cache")]
@@ -107,7 +108,7 @@ def test_a_sound_campaign_passes(made: Path, capsys: pytest.CaptureFixture[str])
     before = {path: path.read_bytes() for path in made.rglob("*") if path.is_file()}
     assert verify(made, "smoke", NONE) == 0
     text = capsys.readouterr().out
-    assert "1. Checksums: 7 files; 2 records and the weights of 1\n" in text
+    assert "1. Checksums: 10 files; 2 records and the weights of 1\n" in text
     assert "epochs.csv.gz; pools.csv.gz; maps.csv.gz\n" in text
     assert "report.md; report.html; tables.tex; " in text
     assert "bits of the test images: 2 records\n" in text
@@ -264,17 +265,17 @@ def test_what_is_altered_is_found(
 
 
 def test_a_report_of_other_numbers_is_drawn_anew(copy: Path) -> None:
-    """Without the stand-in for the report: a mean altered in cells.csv changes three pages."""
-    path = results(copy) / "cells.csv"
+    """Without the stand-in for the report: a time altered in provenance.csv changes two pages."""
+    path = results(copy) / "provenance.csv"
     frame = path.read_text().splitlines()
-    mean = frame[0].split(",").index("mean")
+    seconds = frame[0].split(",").index("seconds")
     fields = frame[1].split(",")
-    fields[mean] = str(float(fields[mean]) + 1)
+    fields[seconds] = str(float(fields[seconds]) + 1000)
     path.write_text("\n".join([frame[0], ",".join(fields), *frame[2:], ""]))
     note_again(path)
     campaign = open_campaign(copy, "smoke")
     found = [line for step in steps(campaign, NONE) for line in step.different]
-    for page in ("cells.csv", "report.md", "report.html", "tables.tex"):
+    for page in ("provenance.csv", "report.md", "report.html"):
         assert any(f"/{page}: line " in line for line in found), page
 
 

@@ -83,10 +83,13 @@ def _check_runs(campaign: Campaign, frames: Frames) -> None:
 
 def _check_keys(path: Path, frame: pd.DataFrame, runs: pd.DataFrame) -> None:
     """A run's id stands for one cell and one seed, in every file."""
-    places = dict(zip(runs["run_id"], zip(runs["cell"], runs["seed"], strict=True), strict=True))
-    own = zip(frame["run_id"], zip(frame["cell"], frame["seed"], strict=True), strict=True)
+    key = ["run_id", "cell", "seed"]
+    known, ids = set(runs[key].itertuples(index=False)), set(runs["run_id"])
     later = path.name == "forecast.csv"  # knows runs that are still to come
-    good = [places.get(run, place if later else None) == place for run, place in own]
+    good = [
+        tuple(one) in known or (later and one.run_id not in ids)
+        for one in frame[key].itertuples(index=False)
+    ]
     said = "runs.csv has no such run of this seed and cell"
     _refuse(path, frame["run_id"], pd.Series(good, frame.index, dtype=bool), said, frame["cell"])
 

@@ -78,8 +78,8 @@ class Sheets:
         root = self.results.campaign.root
         printed = set(self._names.values())
         known = [name for name in catalogue.cell_names(root) if name in printed]
-        cells = resolve.load(root, known, "paper")
-        return [Run(cell.name, cell.spec, seed) for cell in cells for seed in range(SEEDS)]
+        cells, _ = resolve.load_each(root, known, "paper")  # one that is broken says so elsewhere
+        return [Run(one.name, one.spec, seed) for one in cells.values() for seed in range(SEEDS)]
 
     @cached_property
     def _speeds(self) -> forecast.Speeds:

@@ -100,9 +100,8 @@ def compare(n: int, published: float, interval: Interval, widest: float) -> str:
 
 def gain(states: Sequence[str], n: int, asked: int, mean: float, adjusted_p: float) -> str:
     """A gain's word, by those of its two cells first."""
-    for word in ("unstable", "incomplete"):
-        if found := next((one for one in states if one.startswith(word)), ""):
-            return found
+    if found := next((one for one in states if one.startswith("unstable")), ""):
+        return found
     if n < asked:
         return incomplete(n, asked)
     return difference(n, mean, adjusted_p)

@@ -23,7 +23,7 @@ from replicate.workflows.retrain import Retraining, retrain
 
 BEFORE_THE_RUNS = "forecast.csv"
 """Nothing gives it again."""
-PAGES = ("report.md", "report.html", "tables.tex")
+PAGES = ("report.md", "report.html", "tables.tex", "claims.json")
 
 
 @dataclass

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def runs(project: Path) -> list[Run]:
     names = catalogue.select(catalogue.cell_names(project), ["table1/cifar10"])
-    return plan.runs(resolve.load(project, names, "smoke"), dict.fromkeys(names, [0]))
+    return plan.runs(resolve.load(project, names, "smoke"), {name: [0] for name in names})
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ FAULTS: dict[str, tuple[str, Callable[[Frame], Frame], str]] = {
     "accuracy and loss swapped": ("runs.csv", swap("accuracy", "train_loss"), "accuracy"),
     "the images it got right": ("runs.csv", put("right", "9001"), "but by its accuracy it is '9096.0'"),
     "a doubled seed": ("runs.csv", double, "a second row of 'table1/cifar10/avgpool'"),
-    "a seed that nobody asked for": ("runs.csv", put("seed", "7"), "seed '7', but the seeds asked for are '0-2'"),
+    "a seed that nobody asked for": ("runs.csv", put("seed", "7"), "'7', but the seeds asked for are '0-2'"),
     "a run of another spec": ("runs.csv", put("run_id", "0" * 12), "stale 'False'"),
     "a run called stale": ("runs.csv", put("stale", "True"), "stale 'True'"),
     "two seeds swapped": ("runs.csv", lambda f: exchange(f, "seed", "0", "1"), "stale"),

@@ -58,7 +58,8 @@ def test_precedence_of_a_cells_words(state: dict[str, Any], expected: str) -> No
 
 def test_every_word_of_the_vocabulary_can_be_reached() -> None:
     cases = test_precedence_of_a_cells_words.pytestmark[0].args[1]  # type: ignore[attr-defined]
-    assert {case[1].split(" (")[0] for case in cases} == verdicts.CELL.keys()
+    reached = {case[1].split(" (")[0] for case in cases}
+    assert reached | {"unfinished"} == verdicts.CELL.keys(), "which absent.csv tells of"
 
 
 def test_more_seeds_do_not_turn_a_divergence_back() -> None:
