@@ -21,14 +21,7 @@ DETERMINISTIC = ("runs.csv", "cells.csv", "pools.csv.gz", "maps.csv.gz")
 """Files of a campaign's results that hold neither times nor places."""
 OPTIONS = [
     *("--protocol", "smoke", "--campaign", "smoke"),
-    *(
-        "--workers",
-        "1",
-        "--threads",
-        "1",
-        "--checkpoint-seconds",
-        "0",
-    ),
+    *("--workers", "1", "--threads", "1", "--checkpoint-seconds", "0"),
     *(f"--set={key}={value}" for key, value in SETTINGS.items()),
 ]
 

@@ -154,7 +154,7 @@ def test_a_run_under_way(
     assert seen.code == 0, seen.said
     assert "interrupted" in seen.said
     end = child(
-        command(campaign.root, "run", CELLS[1], "--campaign", "tiny", *OPTIONS), campaign.root
+        command(campaign.root, "run", CELLS[1], *OPTIONS, "--campaign", "tiny"), campaign.root
     )
     assert end.code == 0, end.said
     assert record.read_status(folder) == "done"
