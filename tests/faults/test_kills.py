@@ -171,7 +171,7 @@ def some(met: list[str], mode: Mode) -> list[int]:
 
 def test_report(begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file of a report is whole or absent at any time, and the same at the end."""
-    monkeypatch.setattr(render, "picture", lambda drawing, kind: 5000 * kind.encode())
+    monkeypatch.setattr(render, "picture", lambda drawing: 5000 * b"svg")
     campaign = begin("smoke", CELLS[:1])
     assert child(training(campaign, tmp_path / "cache"), campaign.root).code == 0
     aggregate.aggregate(campaign)
