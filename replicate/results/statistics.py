@@ -120,7 +120,7 @@ def combined(parts: Sequence[Estimate]) -> Estimate:
     squares = np.array([one.se**2 for one in parts])
     dfs = np.array([one.df for one in parts])
     mean = float(np.mean([one.mean for one in parts]))
-    if not (dfs > 0).all():
+    if not ((dfs > 0).all() and squares.any()):  # nothing tells how far apart they lie
         return Estimate(mean, np.nan, 0.0)
     df = squares.sum() ** 2 / (squares**2 / dfs).sum()
     return Estimate(mean, float(np.sqrt(squares.sum()) / len(parts)), float(df), parts[0].slack)

@@ -225,3 +225,10 @@ def _standardised(n: int) -> np.ndarray:
 def _coverage(interval: tuple[np.ndarray, np.ndarray], truth: np.ndarray | float) -> float:
     low, high = interval
     return float(((low <= truth) & (truth <= high)).mean())
+
+
+def test_means_of_numbers_without_any_spread_have_no_interval() -> None:
+    same = Estimate(0.5, 0.0, 2.0)
+    found = combined([same, same])
+    assert found.mean == 0.5
+    assert np.isnan(found.interval()).all()
