@@ -202,7 +202,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def _begin(campaign: Campaign, options: object) -> int:
+def _begin(campaign: Campaign, *_: object) -> int:
     save_campaign(campaign)
     return 0
 
