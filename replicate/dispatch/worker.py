@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import signal
 import sys
 import time
 import traceback
@@ -106,6 +107,9 @@ def work(runs: Sequence[Run], context: WorkerContext) -> None:
                 except TimeUp:
                     return
                 except KeyboardInterrupt:
+                    # Ctrl-C reaches a worker twice, from the terminal and from who ends the workers: the
+                    # second must not break into the letting go of its claim.
+                    signal.signal(signal.SIGINT, signal.SIG_IGN)
                     sys.exit("interrupted")
 
 
