@@ -20,7 +20,7 @@ QUICK = (*TINY, "--set", "training.epochs=1")
 """Runs that take a second."""
 LONG_CELL = "table1/cifar10/flexpool-reg-dropout"
 LONG = (LONG_CELL, *TINY, "--set", "training.epochs=60", "--seeds", "2")
-"""Two runs that take fifteen seconds or more, and share a task."""
+"""Two runs that take fifteen seconds or more, and share a task where one runs at a time."""
 PROFILE = {
     **{"partition": "main", "account": None, "qos": None, "constraint": None},
     **{"minutes": 60, "gpus": 0, "cpus": 1, "memory_gb": 2.0, "parallel": 8, "least_minutes": 0.0},

@@ -50,7 +50,9 @@ def test_a_time_limit_in_the_middle_of_a_run_seen_from_another_login(
     site = login.project / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(SLOW)
-    login.submit(*LONG, minutes=2, environment={"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"})
+    login.submit(
+        *LONG, parallel=1, minutes=2, environment={"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    )
     _under_way(login, 1)
     bare = {name: os.environ[name] for name in ("PATH", "SLURM_CONF")}
     other = Login(login.project, environment=bare)
@@ -72,7 +74,7 @@ def test_preemption_with_grace_and_without(login: Login, long: Rows) -> None:
     both = {"main": login, "hard": login.beside("hard")}
     held = hold_the_nodes()
     for partition, one in both.items():
-        one.submit(*LONG, partition=partition, memory_gb=5.0)
+        one.submit(*LONG, parallel=1, partition=partition, memory_gb=5.0)
     slurm("scancel", held)
     for one in both.values():
         _under_way(one)
@@ -96,7 +98,7 @@ def test_a_node_that_crashes_and_one_whose_slurmd_is_killed(login: Login, long: 
     other = login.beside("other")
     held = hold_the_nodes()
     for one in (login, other):
-        one.submit(*LONG, memory_gb=5.0)
+        one.submit(*LONG, parallel=1, memory_gb=5.0)
     slurm("scancel", held)
     for one in (login, other):
         _under_way(one)
