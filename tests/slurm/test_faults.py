@@ -134,7 +134,7 @@ def test_a_controller_that_dies_before_it_saved_a_job(login: Login, long: Rows) 
     cluster("ctld-stop")
     before = state.read_bytes()
     cluster("ctld-start")
-    login.submit(*LONG)
+    login.submit(*LONG, parallel=1)
     _under_way(login)
     cluster("ctld-kill")
     state.write_bytes(before)
@@ -147,7 +147,7 @@ def test_a_controller_that_dies_before_it_saved_a_job(login: Login, long: Rows) 
     login.good("cancel", "smoke")
     assert slurm("squeue", "-h", "-j", stranger, "-o", "%T").strip() == "RUNNING"
     slurm("scancel", stranger)
-    login.submit(*LONG)
+    login.submit(*LONG, parallel=1)
     login.wait()
     assert login.rows() == long
     assert login.attempts()[-1] == 2
