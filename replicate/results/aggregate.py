@@ -22,6 +22,7 @@ Accuracies are percent and nothing is rounded.
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def _aggregate(campaign: Campaign) -> list[str]:
     runs = table_of((_run(campaign, one) for one in counted), "runs.csv")
     provenance = table_of((one.provenance for one in counted), "provenance.csv")
     answers = {
-        (one.cell, one.seed): images.seen(one.answers, campaign.specs[one.cell].test_images)
+        (one.cell, one.seed): images.Seen(one.answers, campaign.specs[one.cell].test_images)
         for one in counted
         if one.answers
     }
@@ -162,17 +163,25 @@ def _contradiction(campaign: Campaign, found: RunRows) -> str:
     asked = campaign.request.seeds_of(found.cell)
     if found.seed not in asked:
         return f"{found.cell} seed {found.seed}: the seeds asked for are {series(asked)}"
-    today = json.loads(campaign.specs[found.cell].identity)
+    today = _parsed(campaign.specs[found.cell].identity)
     if not _is_stale(campaign, found) and not _agree(found.spec, today):
         return "its spec is not that of its id"
     return ""
 
 
+@cache
+def _parsed(identity: str) -> Any:
+    """All seeds of a cell have one."""
+    return json.loads(identity)
+
+
 def _agree(recorded: Any, today: Any) -> bool:
     """Whether a record's spec says what today's does, where it speaks of it at all."""
+    if recorded == today:
+        return True
     if isinstance(recorded, dict) and isinstance(today, dict):
         return all(_agree(recorded[key], value) for key, value in today.items() if key in recorded)
-    return bool(recorded == today)
+    return False
 
 
 def _is_stale(campaign: Campaign, found: RunRows) -> bool:

@@ -95,14 +95,13 @@ def cells_table(
     seeds = list(_seeds(campaign, runs, answers or {}))
     last, best = spreads(seeds, LAST), spreads(seeds, BEST)
     differ = mixed(runs, provenance)
-    rows = [
-        {
-            **_facts(one),
-            **_judged(one, last[one.cell.name], best[one.cell.name]),
-            "mixed": "; ".join(differ.get(one.cell.name, ())) or None,
-        }
-        for one in seeds
-    ]
+    rows = []
+    for one in seeds:
+        name, facts = one.cell.name, _facts(one)
+        mixture = "; ".join(differ.get(name, ())) or None
+        rows.append(
+            {**facts, **_judged(one, facts["mean"], last[name], best[name]), "mixed": mixture}
+        )
     return table_of(rows, "cells.csv")
 
 
@@ -162,12 +161,12 @@ def _facts(one: Seeds) -> dict[str, Any]:
     }
 
 
-def _judged(one: Seeds, last: Spread, best: Spread) -> dict[str, Any]:
+def _judged(one: Seeds, mean: float, last: Spread, best: Spread) -> dict[str, Any]:
     predicted = _predicted(one, LAST, last)
     plain = statistics.prediction_interval(one.values(LAST), _rounding(one.spec))
     return {
         "verdict": _verdict(one, predicted),
-        "sd_ref": digits(sd_ref(one.spec, float(_facts(one)["mean"]))),
+        "sd_ref": digits(sd_ref(one.spec, float(mean))),
         "spread": digits(last.sd),
         "df": digits(last.df),
         "noisy": str(last.noisy or _is_wide(one.sample(LAST))),

@@ -66,10 +66,11 @@ def _check_runs(campaign: Campaign, frames: Frames) -> None:
     _refuse(
         path, runs["seed"], once, "there is one row of each seed, and a second row of", runs["cell"]
     )
-    known = runs.apply(lambda run: run["seed"] in wanted(run["cell"]), axis=1, result_type="reduce")
-    asked = runs["cell"].map(lambda cell: series(wanted(cell)))
-    _refuse(path, runs["seed"], known, "the seeds asked for are", asked)
     specs = campaign.specs
+    places = zip(runs["cell"], runs["seed"], strict=True)
+    known = pd.Series([seed in wanted(cell) for cell, seed in places], runs.index, dtype=bool)
+    asked = runs["cell"].map({cell: series(wanted(cell)) for cell in specs})
+    _refuse(path, runs["seed"], known, "the seeds asked for are", asked)
     ids = [
         specs[cell].run_id(int(seed)) for cell, seed in zip(runs["cell"], runs["seed"], strict=True)
     ]
@@ -84,14 +85,12 @@ def _check_runs(campaign: Campaign, frames: Frames) -> None:
 def _check_keys(path: Path, frame: pd.DataFrame, runs: pd.DataFrame) -> None:
     """A run's id stands for one cell and one seed, in every file."""
     key = ["run_id", "cell", "seed"]
-    known, ids = set(runs[key].itertuples(index=False)), set(runs["run_id"])
-    later = path.name == "forecast.csv"  # knows runs that are still to come
-    good = [
-        tuple(one) in known or (later and one.run_id not in ids)
-        for one in frame[key].itertuples(index=False)
-    ]
+    own = frame[key].drop_duplicates()  # of millions of rows, one a run
+    good = own.merge(runs[key].drop_duplicates(), how="left", indicator=True)["_merge"] == "both"
+    if path.name == "forecast.csv":  # knows runs that are still to come
+        good |= ~own["run_id"].isin(runs["run_id"]).to_numpy()
     said = "runs.csv has no such run of this seed and cell"
-    _refuse(path, frame["run_id"], pd.Series(good, frame.index, dtype=bool), said, frame["cell"])
+    _refuse(path, own["run_id"], good, said, own["cell"])
 
 
 def _check_epochs(path: Path, runs: pd.DataFrame, epochs: pd.DataFrame) -> None:

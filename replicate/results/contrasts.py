@@ -134,11 +134,15 @@ class Contrasts:
         return images.mean_on_new_images(list(rows.values()))
 
     def _answered(self, pair: Pair) -> list[tuple[images.Bits, images.Bits]]:
-        of, over = (
-            {seed: seen for (cell, seed), seen in self.answers.items() if cell == one}
-            for one in pair
-        )
+        of, over = (self._seen.get(cell, {}) for cell in pair)
         return images.pairs(of, over)
+
+    @cached_property
+    def _seen(self) -> dict[str, dict[int, images.Seen]]:
+        found: dict[str, dict[int, images.Seen]] = {}
+        for (cell, seed), own in self.answers.items():
+            found.setdefault(cell, {})[seed] = own
+        return found
 
     def mixed(self, pair: Pair) -> str:
         """In what the runs of the two cells differ that should have been made alike."""

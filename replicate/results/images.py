@@ -15,17 +15,21 @@ Bits = NDArray[np.bool_]
 
 
 class Seen(NamedTuple):
-    """The answers of one run."""
+    """The answers of one run: a campaign's are kept packed, and looked at a cell or two at a time."""
 
-    images: str
-    """Digest of the test images, in their order."""
-    right: Bits
+    answers: Answers
+    size: int
+    """Of the test set."""
 
+    @property
+    def images(self) -> str:
+        """Digest of the test images, in their order."""
+        return self.answers.images
 
-def seen(answers: Answers, count: int) -> Seen:
-    """Of a record whose test set has so many images."""
-    bits = np.unpackbits(np.frombuffer(answers.right, np.uint8), count=count)
-    return Seen(answers.images, bits.astype(bool))
+    @property
+    def right(self) -> Bits:
+        bits = np.unpackbits(np.frombuffer(self.answers.right, np.uint8), count=self.size)
+        return bits.view(bool)
 
 
 BySeed = Mapping[int, Seen]
@@ -43,7 +47,7 @@ def pairs(method: BySeed, baseline: BySeed) -> list[tuple[Bits, Bits]]:
 def on_new_images(both: Sequence[tuple[Bits, Bits]]) -> Estimate:
     """The gain in points on images and seeds that nobody has seen: the larger of the two variances,
     that over seeds and that over images, with n - 1 degrees of freedom."""
-    return _on_new_images(np.array([of.astype(float) - over for of, over in both]))
+    return _on_new_images(_differences(both))
 
 
 def mean_on_new_images(rows: Sequence[Sequence[Sequence[tuple[Bits, Bits]]]]) -> Estimate:
@@ -52,14 +56,17 @@ def mean_on_new_images(rows: Sequence[Sequence[Sequence[tuple[Bits, Bits]]]]) ->
     parts = []
     for pairs in rows:
         n = min(map(len, pairs))
-        differences = [[of.astype(float) - over for of, over in one[:n]] for one in pairs]
-        found = _on_new_images(np.mean(differences, axis=0))
+        found = _on_new_images(np.mean([_differences(one[:n]) for one in pairs], axis=0))
         weight = len(pairs) * len(rows) / count
         parts.append(found._replace(mean=found.mean * weight, se=found.se * weight))
     return combined(parts)
 
 
-def _on_new_images(differences: NDArray[np.float64]) -> Estimate:
+def _differences(both: Sequence[tuple[Bits, Bits]]) -> NDArray[np.int8]:
+    return np.array([np.subtract(of, over, dtype=np.int8) for of, over in both], np.int8)
+
+
+def _on_new_images(differences: NDArray[np.float64] | NDArray[np.int8]) -> Estimate:
     """Args: differences: of each seed and image (n, N), -1 to 1."""
     n = len(differences)
     if n < 2:

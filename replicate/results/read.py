@@ -93,8 +93,9 @@ def read_results(root: Path, name: str) -> Results:
     opened = open_recorded(root, name)
     if not (opened.results / "cells.csv").is_file():
         raise UserError(f"{opened.results / 'cells.csv'}: no such file: run `replicate run` first")
-    names = set(read_csv(opened, "cells.csv")["cell"])
-    frames = {file: read_csv(opened, file, names) for file in COLUMNS}
+    frames = {"cells.csv": read_csv(opened, "cells.csv")}
+    names = set(frames["cells.csv"]["cell"])
+    frames |= {file: read_csv(opened, file, names) for file in COLUMNS if file not in frames}
     frames |= agreed(opened, frames)
     cells = _under_way(frames.pop("cells.csv"), progress(frames["absent.csv"]))
     return Results(

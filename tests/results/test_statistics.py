@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replicate.records.record import Answers
 from replicate.results import images
 from replicate.results.differences import bound, difference
 from replicate.results.images import Seen
@@ -179,12 +180,17 @@ def test_mcnemar_by_hand() -> None:
     assert images.mcnemar(method, method) == 1
 
 
+def seen(digest: str, right: np.ndarray) -> Seen:
+    """As a record has them, packed."""
+    return Seen(Answers(digest, np.packbits(right).tobytes()), len(right))
+
+
 def test_calibration_by_hand() -> None:
     """Two seeds disagree on 2 of 10 images; each is wrong on 2: disagreement over error is 1."""
     one = np.array([True] * 8 + [False] * 2)
     other = np.array([True] * 7 + [False, True, False])
-    assert images.calibration([Seen("a", one), Seen("a", other)]) == pytest.approx(1.0)
-    assert np.isnan(images.calibration([Seen("a", one), Seen("b", other)]))
+    assert images.calibration([seen("a", one), seen("a", other)]) == pytest.approx(1.0)
+    assert np.isnan(images.calibration([seen("a", one), seen("b", other)]))
 
 
 def test_new_images_by_hand() -> None:

@@ -4,7 +4,6 @@ import pandas as pd
 
 from replicate.report.document import Entry, Section, Table, Text, entry
 from replicate.report.tables import interval, ours, signed
-from replicate.results import statistics
 from replicate.results.read import Results, records
 
 TITLE = "Position, channels or parameters"
@@ -46,15 +45,13 @@ def section(results: Results) -> Section:
 
 def _gain(results: Results, cell: str) -> Entry:
     """Over AvgPool, where two pairs tell of it."""
-    done = results.done[results.done["cell"].isin([cell, BASE])]
-    by_seed = done.pivot(index="seed", columns="cell", values="accuracy").dropna()
-    if cell == BASE or BASE not in by_seed or len(by_seed) < 2:
-        return entry("baseline" if cell == BASE else "fewer than 2 pairs")
-    gains = by_seed[cell] - by_seed[BASE]
-    low, high = (float(end) for end in statistics.t_interval(gains))
-    return entry(
-        signed(gains.mean(), 2), f"{interval(low, high)} ({len(gains)})", sort=gains.mean()
-    )
+    if cell == BASE:
+        return entry("baseline")
+    found = results.contrasts.difference((cell, BASE))
+    if found.n < 2:
+        return entry("fewer than 2 pairs")
+    text = f"{interval(*found.plain.interval())} ({found.n})"
+    return entry(signed(found.mean, 2), text, sort=found.mean)
 
 
 def _counted(results: Results, cell: str, what: str) -> Entry:
