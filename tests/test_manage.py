@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from replicate.plan.campaign import Campaign, open_campaign
+from replicate.plan.forecast import assumed
 from replicate.records.record import read_record
 from replicate.records.run_folder import claimed
 from replicate.results.aggregate import aggregate
+from replicate.results.predictions import remember
 from replicate.results.read import read_results
 from replicate.workflows.compare import differences
 from tests.conftest import Records
@@ -185,13 +187,18 @@ def test_alike_campaigns_and_single_seeds(records: Records, replicate: Replicate
 
 def test_a_dropped_cell_keeps_its_records(records: Records, replicate: Replicate) -> None:
     campaign = fill(records, "made", {AVERAGE: [90.0], FLEX: [91.0]})
+    speeds = assumed(campaign.specs.values(), 1000)
+    remember(campaign.results, campaign.runs, speeds)
     before = contents(campaign.runs_folder)
     code, out, _ = replicate("drop", FLEX, "made")
     assert code == 0
     assert out.startswith(f"dropped from made: {FLEX}; their records stay in results/made/runs")
     assert contents(campaign.runs_folder) == before
     assert open_campaign(records.root, "made").request.cells == [AVERAGE]
-    assert list(read_results(records.root, "made").cells.index) == [AVERAGE]
+    found = read_results(records.root, "made")
+    assert list(found.cells.index) == [AVERAGE]
+    assert list(found.forecast["cell"]) == [AVERAGE]
+    assert (campaign.results / "forecast.csv").read_text().count("\n") == 3, "kept for its return"
     code, out, _ = replicate("plan", FLEX, "--campaign", "made")
     assert "1 of 1 done; 0 to do" in out
     code, _, err = replicate("drop", "table1", "made")

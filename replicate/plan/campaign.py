@@ -170,7 +170,8 @@ def begin_or_extend(root: Path, request: Request) -> Campaign:
     begun = resolve_campaign(root, _with_earlier(root, request))
     lost = {line: None for cell in request.cells for line in begun.lost.get(cell, "").splitlines()}
     if lost:
-        raise UserError("\n".join([*lost, *_way_out(begun)]))
+        others = len(begun.lost) < len(begun.request.cells)
+        raise UserError("\n".join([*lost, *(_way_out(begun) if others else [])]))
     return replace(begun, wanted=request.by_cell)
 
 

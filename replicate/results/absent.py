@@ -1,24 +1,27 @@
 """absent.csv: runs that have begun and count for nothing: how far they are, or why they are left out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from replicate.plan.campaign import Campaign
-from replicate.plan.state import RunState
+from replicate.plan.state import RunState, look
 from replicate.text import many
 
 UNFINISHED, LEFT_OUT = "unfinished", "left out"
 
 
-def rows(campaign: Campaign, left_out: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def rows(
+    campaign: Campaign, counted: Collection[str], left_out: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
     """One per run under way or interrupted, and one per record of the campaign that cannot be believed.
 
     Args:
-        left_out: by the names of their folders, why records are.
+        counted: ids of the runs that have ended; left_out: by the names of their folders, why records are.
     """
-    for one in campaign.look().runs:
+    others = [one for one in campaign.runs if one.id not in counted]
+    for one in look(others, campaign.runs_folder).runs:
         run = one.run
         key = {"cell": run.cell, "seed": run.seed, "run_id": run.id}
         if why := left_out.get(run.folder_name):

@@ -83,7 +83,8 @@ def _aggregate(campaign: Campaign) -> list[str]:
     _join(campaign.results / "pools.csv.gz", (one.pools for one in counted))
     _write_if_any(campaign.results / "oddities.csv", _oddities(counted))
     reasons = {path.parent.name: why for path, why in left_out.items()}
-    _write_if_any(campaign.results / "absent.csv", absent.rows(campaign, reasons))
+    ended = {one.id for one in counted}
+    _write_if_any(campaign.results / "absent.csv", absent.rows(campaign, ended, reasons))
     return [f"{path}: {why}" for path, why in left_out.items()]
 
 

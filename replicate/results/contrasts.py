@@ -123,17 +123,33 @@ class Contrasts:
     def on_new_images(self, pair: Pair) -> tuple[Estimate, float]:
         """The estimate for images that nobody has seen, and McNemar's p value of a single pair."""
         both = self._answered(pair)
-        p = images.mcnemar(*both[0]) if len(both) == 1 else np.nan
-        return images.on_new_images(both), p
+        p = images.mcnemar(*(one.right for one in both[0])) if len(both) == 1 else np.nan
+        return images.on_new_images(self._change(pair, len(both))), p
 
     def mean_on_new_images(self, pairs: Sequence[Pair]) -> Estimate:
         """The estimate of a mean over pairs of cells; those of one data set share their images."""
-        rows: dict[str, list[list[tuple[images.Bits, images.Bits]]]] = {}
+        rows: dict[str, list[Pair]] = {}
         for pair in pairs:
-            rows.setdefault(self._dataset(pair[0]), []).append(self._answered(pair))
-        return images.mean_on_new_images(list(rows.values()))
+            rows.setdefault(self._dataset(pair[0]), []).append(pair)
+        return images.mean_on_new_images([self._changes(own) for own in rows.values()])
 
-    def _answered(self, pair: Pair) -> list[tuple[images.Bits, images.Bits]]:
+    def _changes(self, pairs: Sequence[Pair]) -> list[images.Change]:
+        """Of as many seeds each as the pair with the fewest has."""
+        n = min(len(self._answered(pair)) for pair in pairs)
+        return [self._change(pair, n) for pair in pairs]
+
+    def _change(self, pair: Pair, n: int) -> images.Change:
+        if (pair, n) not in self._changes_known:
+            both = self._answered(pair)[:n]
+            found = images.change((of.right, over.right) for of, over in both)
+            self._changes_known[pair, n] = found
+        return self._changes_known[pair, n]
+
+    @cached_property
+    def _changes_known(self) -> dict[tuple[Pair, int], images.Change]:
+        return {}
+
+    def _answered(self, pair: Pair) -> list[tuple[images.Seen, images.Seen]]:
         of, over = (self._seen.get(cell, {}) for cell in pair)
         return images.pairs(of, over)
 
@@ -146,7 +162,7 @@ class Contrasts:
 
     def mixed(self, pair: Pair) -> str:
         """In what the runs of the two cells differ that should have been made alike."""
-        both = self._origins[self._origins["cell"].isin(pair)].assign(pair="")
+        both = self._kinds[self._kinds["cell"].isin(pair)].assign(pair="")
         return "; ".join(name for _, name, _ in differing(both, "pair", ORIGINS))
 
     def began(self, *cells: str) -> str:
@@ -158,8 +174,9 @@ class Contrasts:
         return first_runs(self.provenance)
 
     @cached_property
-    def _origins(self) -> pd.DataFrame:
-        return origins(self.runs, self.provenance)
+    def _kinds(self) -> pd.DataFrame:
+        """The origins that the runs of each cell have, each once."""
+        return origins(self.runs, self.provenance)[["cell", *ORIGINS]].drop_duplicates()
 
     @cached_property
     def _families(self) -> dict[str, tuple[Family, set[Pair]]]:

@@ -167,7 +167,10 @@ def read_csv(campaign: Campaign, file: str, cells: Collection[str] = ()) -> pd.D
         UserError: it cannot be read, lacks a column, or says what cannot be.
     """
     table = _read(campaign.results / file)
-    _check(campaign.results / file, table, cells or {cell.name for cell in campaign.cells})
+    known = cells or {cell.name for cell in campaign.cells}
+    if file == "forecast.csv":  # keeps what was said of cells that have been taken out since
+        table = table[table["cell"].isin(list(known))]
+    _check(campaign.results / file, table, known)
     return table
 
 

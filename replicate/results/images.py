@@ -1,6 +1,6 @@
 """What is known of new test images, from the bits that say which ones a network got right."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,46 +35,57 @@ class Seen(NamedTuple):
 BySeed = Mapping[int, Seen]
 
 
-def pairs(method: BySeed, baseline: BySeed) -> list[tuple[Bits, Bits]]:
+class Change(NamedTuple):
+    """How much more often a method was right than its baseline, -1 to 1."""
+
+    by_seed: NDArray[np.float64]
+    """Over the images (n,)."""
+    by_image: NDArray[np.float64]
+    """Over the seeds (N,)."""
+
+
+def pairs(method: BySeed, baseline: BySeed) -> list[tuple[Seen, Seen]]:
     """The answers of the seeds that both have, where these were to the same images."""
     return [
-        (method[seed].right, baseline[seed].right)
+        (method[seed], baseline[seed])
         for seed in sorted(method.keys() & baseline.keys())
         if method[seed].images == baseline[seed].images
     ]
 
 
-def on_new_images(both: Sequence[tuple[Bits, Bits]]) -> Estimate:
+def change(both: Iterable[tuple[Bits, Bits]]) -> Change:
+    """One pair at a time, so that no more than two sets of answers are held at once."""
+    by_seed: list[float] = []
+    by_image = np.zeros(0, np.int32)
+    for of, over in both:
+        differences = np.subtract(of, over, dtype=np.int8)
+        by_seed.append(float(differences.mean()))
+        by_image = by_image + differences if by_image.size else differences.astype(np.int32)
+    return Change(np.array(by_seed), by_image / max(1, len(by_seed)))
+
+
+def on_new_images(found: Change) -> Estimate:
     """The gain in points on images and seeds that nobody has seen: the larger of the two variances,
     that over seeds and that over images, with n - 1 degrees of freedom."""
-    return _on_new_images(_differences(both))
-
-
-def mean_on_new_images(rows: Sequence[Sequence[Sequence[tuple[Bits, Bits]]]]) -> Estimate:
-    """The mean gain over data sets, each with one or more pairs of cells on the same images."""
-    count = sum(len(pairs) for pairs in rows)
-    parts = []
-    for pairs in rows:
-        n = min(map(len, pairs))
-        found = _on_new_images(np.mean([_differences(one[:n]) for one in pairs], axis=0))
-        weight = len(pairs) * len(rows) / count
-        parts.append(found._replace(mean=found.mean * weight, se=found.se * weight))
-    return combined(parts)
-
-
-def _differences(both: Sequence[tuple[Bits, Bits]]) -> NDArray[np.int8]:
-    return np.array([np.subtract(of, over, dtype=np.int8) for of, over in both], np.int8)
-
-
-def _on_new_images(differences: NDArray[np.float64] | NDArray[np.int8]) -> Estimate:
-    """Args: differences: of each seed and image (n, N), -1 to 1."""
-    n = len(differences)
+    n = len(found.by_seed)
     if n < 2:
         return Estimate(np.nan, np.nan, 0.0)
-    seeds = differences.mean(axis=1).var(ddof=1) / n
-    each = differences.mean(axis=0)
-    se = 100 * np.sqrt(max(seeds, each.var(ddof=1) / each.size))
-    return Estimate(100 * float(each.mean()), float(se), n - 1.0)
+    seeds = found.by_seed.var(ddof=1) / n
+    se = 100 * np.sqrt(max(seeds, found.by_image.var(ddof=1) / found.by_image.size))
+    return Estimate(100 * float(found.by_image.mean()), float(se), n - 1.0)
+
+
+def mean_on_new_images(rows: Sequence[Sequence[Change]]) -> Estimate:
+    """The mean gain over data sets, each with one or more pairs of cells of the same seeds and images."""
+    count = sum(map(len, rows))
+    parts = []
+    for own in rows:
+        by_seed = np.mean([one.by_seed for one in own], axis=0)
+        by_image = np.mean([one.by_image for one in own], axis=0)
+        found = on_new_images(Change(by_seed, by_image))
+        weight = len(own) * len(rows) / count
+        parts.append(found._replace(mean=found.mean * weight, se=found.se * weight))
+    return combined(parts)
 
 
 def mcnemar(method: Bits, baseline: Bits) -> float:

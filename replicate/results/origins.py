@@ -35,11 +35,12 @@ def differing(
     runs have each value."""
     # A digest of the code tells more than a commit, which may have changed a text alone.
     compared = made.assign(commit=made["commit"].where(made["code"] == UNKNOWN, ""))
+    groups = compared.groupby(by, sort=False)
+    kinds = groups[list(names)].nunique()
     for name in names:
-        for group, own in compared.groupby(by, sort=False)[name]:
-            values = own.value_counts(sort=False).sort_index()
-            if len(values) > 1:
-                yield str(group), name, {str(value): int(n) for value, n in values.items()}
+        for group in kinds.index[kinds[name] > 1]:
+            values = groups[name].get_group(group).value_counts(sort=False).sort_index()
+            yield str(group), name, {str(value): int(n) for value, n in values.items()}
 
 
 def mixed(runs: pd.DataFrame, provenance: pd.DataFrame) -> dict[str, list[str]]:

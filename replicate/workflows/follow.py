@@ -32,7 +32,8 @@ WORKER = re.compile(r"[\w-]+")
 def status_lines(campaign: Campaign) -> list[str]:
     """What the records say, then what SLURM says."""
     state = campaign.look()
-    lost = (f"{cell}: {why}: as recorded" for cell, why in campaign.lost.items())
+    kept = {True: "as recorded", False: "no run of it is recorded"}
+    lost = (f"{cell}: {why}: {kept[cell in campaign.specs]}" for cell, why in campaign.lost.items())
     details = [*lost, *state.details(), *diagnose(query(campaign), state)]
     return [f"{campaign.request.name}: {state.summary()}", *(f"  {line}" for line in details)]
 

@@ -187,7 +187,7 @@ def test_the_interval_on_new_images_covers(n: int) -> None:
         better = np.clip(base + rng.normal(0.0, 0.1, 1000), 0, 1)
         truth = _expected_gain()
         both = [(rng.random(1000) < better, rng.random(1000) < base) for _ in range(n)]
-        low, high = images.on_new_images(both).interval()
+        low, high = images.on_new_images(images.change(both)).interval()
         hits += low <= 100 * truth <= high
     assert 0.93 <= hits / TRIALS <= 1.0  # the larger of two variances, so on the safe side
 

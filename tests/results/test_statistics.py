@@ -128,12 +128,12 @@ def test_satterthwaite_of_two_is_welch() -> None:
 def test_a_mean_on_new_images_of_one_data_set_averages_image_by_image() -> None:
     """Two tables whose networks fail on the same images tell nothing more than one of them."""
     over = np.zeros(10, bool)
-    both = [(np.arange(10) < 3, over), (np.arange(10) < 3, over)]
+    both = images.change([(np.arange(10) < 3, over)] * 2)
     alone = images.on_new_images(both)
     assert images.mean_on_new_images([[both, both]]) == pytest.approx(alone)
     apart = images.mean_on_new_images([[both], [both]])
     assert apart.se == pytest.approx(alone.se / 2**0.5)
-    uneven = images.mean_on_new_images([[both, both], [[(over, over)] * 2]])
+    uneven = images.mean_on_new_images([[both, both], [images.change([(over, over)] * 2)]])
     assert uneven.mean == pytest.approx(alone.mean * 2 / 3)
 
 
@@ -197,7 +197,7 @@ def test_new_images_by_hand() -> None:
     """Gains of 10 and 30 points on 10 images: over seeds (√200)² / 2 = 100, over images less."""
     over = np.zeros(10, bool)
     gains = [np.arange(10) < 1, np.arange(10) < 3]
-    found = images.on_new_images([(gain, over) for gain in gains])
+    found = images.on_new_images(images.change((gain, over) for gain in gains))
     each = np.array([1, 0.5, 0.5, *[0] * 7])
     expected = max(100.0, 1e4 * each.var(ddof=1) / 10)
     assert found == pytest.approx((20.0, expected**0.5, 1, 0))
