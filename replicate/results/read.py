@@ -75,6 +75,23 @@ class Results:
         return self.runs[self.runs["status"] == "done"]
 
     @cached_property
+    def epochs_of(self) -> dict[str, pd.DataFrame]:
+        """By cell: comparing two million names costs more than drawing them."""
+        return {str(cell): own for cell, own in self.epochs.groupby("cell", sort=False)}
+
+    @cached_property
+    def sums(self) -> pd.DataFrame:
+        """The rows of pools.csv.gz of the tables' cells, as `placed`."""
+        return placed(self.pools, self.cells)
+
+    def pools_of(self, cell: str) -> pd.DataFrame:
+        return self._pools.get(cell, self.pools[:0])
+
+    @cached_property
+    def _pools(self) -> dict[str, pd.DataFrame]:
+        return {str(cell): own for cell, own in self.pools.groupby("cell", sort=False)}
+
+    @cached_property
     def contrasts(self) -> Contrasts:
         """Any two cells beside each other."""
         cells = self.cells.reset_index(drop=True)

@@ -1,5 +1,7 @@
 """Learning curves where they differ, in the last third: what the last epoch's number hides."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -32,18 +34,19 @@ FEW = 10
 def curves(results: Results) -> Figure:
     """Test accuracy in the last third of the epochs, a panel per data set and table: mean and range of
     the finished seeds."""
-    places = results.cells[["cell", "table", "row", "column"]].reset_index(drop=True)
-    history = _history(results).merge(places[places["table"].notna()], on="cell")
-    require(history, "no run of the tables' cells has an epoch yet")
-    figure, axes = grid(history, list(results.paper.tables[0].rows), 1.2, sharex=True)
+    histories, cells = _histories(results), results.cells
+    places = cells[cells["table"].notna() & cells["cell"].isin(list(histories))]
+    require(places, "no run of the tables' cells has an epoch yet")
+    figure, axes = grid(places, list(results.paper.tables[0].rows), 1.2, sharex=True)
     for (row, table), panel in axes.items():
-        own = history[(history["table"] == table) & (history["row"] == row)]
-        for method in methods(own["column"]):
-            _draw(panel, own[own["column"] == method], LOOKS[method].colour)
-        _finish(panel, own)
-        limit(panel, late(history[history["row"] == row])["accuracy"])
-    looks = {method: LOOKS[method].colour for method in methods(history["column"])}
-    below(figure, _legend(looks, history), "Epoch")
+        across = places[places["row"] == row]
+        here = across[across["table"] == table].set_index("column")["cell"]
+        for method in methods(here.index.to_series()):
+            _draw(panel, histories[here[method]], LOOKS[method].colour)
+        _finish(panel, [histories[cell] for cell in here])
+        limit(panel, _shown(histories[cell] for cell in across["cell"]))
+    looks = {method: LOOKS[method].colour for method in methods(places["column"])}
+    below(figure, _legend(looks, [histories[cell] for cell in places["cell"]]), "Epoch")
     figure.supylabel("Test accuracy (%)", fontsize="medium")
     return figure
 
@@ -51,37 +54,45 @@ def curves(results: Results) -> Figure:
 @styled
 def own(results: Results) -> Figure:
     """The same of each cell that is in neither table, with the AvgPool cell beside it."""
-    history = _history(results)
+    histories = _histories(results)
     outside = results.cells.index[results.cells["table"].isna()]
     beside = baselines(results.campaign.specs)
-    shown = set(history["cell"]) - set(beside.values())  # those are beside others
+    shown = histories.keys() - set(beside.values())  # those are beside others
     names = [cell for cell in outside if cell in shown]
     require(pd.DataFrame(names), "no run of a cell outside the tables has an epoch yet")
     figure, axes = small_multiples(names, 1.35)
     for name, panel in axes.items():
-        over = history[history["cell"] == beside.get(name)]
-        mine = history[history["cell"] == name]
-        _draw(panel, over, LOOKS[BASELINE].colour)
-        _draw(panel, mine, OWN)
-        _finish(panel, mine)
-        limit(panel, late(pd.concat([over, mine]))["accuracy"])
+        over = [histories[beside[name]]] if beside.get(name) in histories else []
+        for one in over:
+            _draw(panel, one, LOOKS[BASELINE].colour)
+        _draw(panel, histories[name], OWN)
+        _finish(panel, [histories[name]])
+        limit(panel, _shown([*over, histories[name]]))
     looks = {"the cell": OWN, f"the {BASELINE} cell beside it": LOOKS[BASELINE].colour}
-    below(figure, _legend(looks, history[history["cell"].isin(names)]), "Epoch")
+    below(figure, _legend(looks, [histories[name] for name in names]), "Epoch")
     figure.supylabel("Test accuracy (%)", fontsize="medium")
     return figure
 
 
-def _history(results: Results) -> pd.DataFrame:
-    """Epochs with the status of their run, and the number that its last one has or would have had."""
-    epochs = {name: spec.training.epochs for name, spec in results.campaign.specs.items()}
-    status = results.runs[["cell", "run_id", "status"]]
-    history = results.epochs.merge(status, on=["cell", "run_id"])
-    return history.assign(asked=history["cell"].map(epochs).fillna(0))
+def _histories(results: Results) -> dict[str, pd.DataFrame]:
+    """By cell, its epochs with the status of their run, and the number that its last one has or would have
+    had."""
+    asked = {name: spec.training.epochs for name, spec in results.campaign.specs.items()}
+    status = results.runs.set_index("run_id")["status"]
+    return {
+        cell: own.assign(status=own["run_id"].map(status), asked=asked.get(cell, 0))
+        for cell, own in results.epochs_of.items()
+    }
 
 
 def late(history: pd.DataFrame) -> pd.DataFrame:
     """The last third of the epochs that were asked for."""
     return history[history["epoch"] > history["asked"] * 2 // 3]
+
+
+def _shown(histories: Iterable[pd.DataFrame]) -> pd.Series:
+    shown: pd.Series = pd.concat([late(one)["accuracy"] for one in histories])
+    return shown
 
 
 def _draw(panel: Axes, history: pd.DataFrame, colour: str) -> None:
@@ -99,21 +110,26 @@ def _draw(panel: Axes, history: pd.DataFrame, colour: str) -> None:
         panel.plot(last["epoch"], last["accuracy"], "x", color=colour, markersize=5)
 
 
-def _finish(panel: Axes, history: pd.DataFrame) -> None:
+def _finish(panel: Axes, histories: Iterable[pd.DataFrame]) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     panel.locator_params(axis="y", nbins=5)
     if not panel.lines:
         absent(panel)
-    lost = history[history["status"] == "diverged"].groupby("run_id")[["epoch", "asked"]].max()
-    early = int(np.sum(lost["epoch"] <= lost["asked"] * 2 // 3))
+    early = sum(map(_diverged_early, histories))
     if early:
         text = f"{early} diverged earlier"
         panel.text(0.97, 0.06, text, transform=panel.transAxes, ha="right")
 
 
-def _legend(looks: dict[str, str], history: pd.DataFrame) -> list[Line2D]:
+def _diverged_early(history: pd.DataFrame) -> int:
+    """Runs of which no epoch is shown."""
+    lost = history[history["status"] == "diverged"].groupby("run_id")[["epoch", "asked"]].max()
+    return int(np.sum(lost["epoch"] <= lost["asked"] * 2 // 3))
+
+
+def _legend(looks: dict[str, str], histories: Iterable[pd.DataFrame]) -> list[Line2D]:
     lines = [Line2D([], [], color=colour, label=name) for name, colour in looks.items()]
-    if (late(history)["status"] == "diverged").any():
+    if any((late(one)["status"] == "diverged").any() for one in histories):
         lines.append(
             Line2D([], [], color=INK, linestyle=":", marker="x", label="a run that diverged")
         )

@@ -108,9 +108,9 @@ def require(found: pd.DataFrame, problem: str) -> None:
         raise UserError(problem)
 
 
-def methods(found: Iterable[str]) -> list[str]:
+def methods(found: pd.Series) -> list[str]:
     """Those of the tables' methods that are among `found`, in the tables' order."""
-    present = set(found)
+    present = set(found.unique())
     return [method for method in LOOKS if method in present]
 
 
@@ -138,7 +138,7 @@ def grid(
     Returns:
         The figure, and its axes by row and table.
     """
-    tables, present = sorted(places["table"].astype(int).unique()), set(places["row"])
+    tables, present = sorted(places["table"].astype(int).unique()), set(places["row"].unique())
     shown = [row for row in rows if row in present]
     figure, axes = panels(len(shown), len(tables), height, sharey="row", **options)
     for table, top in zip(tables, axes[0], strict=True):
@@ -173,8 +173,9 @@ def absent(axes: Axes, text: str = "no finished run") -> None:
 
 def limit(axes: Axes, values: Iterable[float], least: float = 1.0) -> None:
     """Fit the y axis to percentages: to no less than `least` points, and from zero where they differ much."""
-    finite = [value for value in values if np.isfinite(value)] or [0.0, 100.0]
-    low, high = min(finite), max(finite)
+    found = np.fromiter(values, float)
+    finite = found[np.isfinite(found)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 100.0)
     pad = max(0.12 * (high - low), (least - (high - low)) / 2)
     axes.set_ylim(0.0 if low < high / 2 else low - pad, min(high + pad, 100.5))
 

@@ -46,7 +46,7 @@ TICKS = {-100: "−100", -10: "−10", -1: "−1", 0: "0", 1: "+1", 10: "+10", 1
 @styled
 def sums(results: Results) -> Figure:
     """Distance of every channel's weight sum from 1, by stage and method: a panel per data set and table."""
-    found = _distances(placed(results.pools, results.cells))
+    found = _distances(results.sums)
     require(found, "no run with FlexPool has finished yet")
     rows = list(results.paper.tables[0].rows)
     figure, axes = grid(found.assign(row=found["set"]), rows, 1.25)
@@ -106,7 +106,7 @@ def maps(results: Results, table: int, stage: int = 3) -> Figure:
         line[0].set_ylabel(LOOKS[method].short, fontweight="bold")
         for name, panel in zip(sets, line, strict=True):
             own = found[(found["method"] == method) & (found["set"] == name)]
-            _map_panel(panel, own, results.pools)
+            _map_panel(panel, own, results)
     for name, panel in zip(sets, axes[0], strict=True):
         panel.set_title(name)
     _scale(figure, list(axes.flat))
@@ -121,12 +121,12 @@ def own_maps(results: Results) -> Figure:
     require(found, "no FlexPool outside the tables has been trained yet")
     figure, axes = small_multiples(list(dict.fromkeys(found["cell"])), 1.75)
     for name, panel in axes.items():
-        _map_panel(panel, found[found["cell"] == name], results.pools)
+        _map_panel(panel, found[found["cell"] == name], results)
     _scale(figure, list(axes.values()))
     return figure
 
 
-def _map_panel(panel: Axes, found: pd.DataFrame, pools: pd.DataFrame) -> None:
+def _map_panel(panel: Axes, found: pd.DataFrame, results: Results) -> None:
     panel.set(xticks=[], yticks=[])
     panel.grid(visible=False)
     if found.empty:
@@ -138,12 +138,13 @@ def _map_panel(panel: Axes, found: pd.DataFrame, pools: pd.DataFrame) -> None:
         weights * weights.size - 1, cmap=MORE_OR_LESS, norm=SCALE, square=True, cbar=False,
         xticklabels=False, yticklabels=False, rasterized=True, ax=panel,
     )  # fmt: skip
-    panel.set(xlabel="\n".join(_said(found, pools)), ylabel=name)
+    panel.set(xlabel="\n".join(_said(found, results)), ylabel=name)
     panel.spines[:].set(visible=True, color=FAINT)
 
 
-def _said(found: pd.DataFrame, pools: pd.DataFrame) -> list[str]:
-    own = pools[(pools["cell"] == found["cell"].iloc[0]) & (pools["head"] == found["head"].iloc[0])]
+def _said(found: pd.DataFrame, results: Results) -> list[str]:
+    own = results.pools_of(found["cell"].iloc[0])
+    own = own[own["head"] == found["head"].iloc[0]]
     negative, agree = own["negative"].mean(), agreement(found, own["run_id"].nunique())
     return [
         *([f"agreement {agree:.2f}".replace("-", "−")] if np.isfinite(agree) else []),

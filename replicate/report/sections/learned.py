@@ -19,8 +19,7 @@ def section(results: Results) -> Section:
 
 
 def _sums(results: Results) -> Iterator[Block]:
-    found = placed(results.pools, results.cells)
-    if found.empty:
+    if results.sums.empty:
         return
     caption = (
         "Channel sums. Distance of each channel's weight sum from 1, the value that average pooling has and "
@@ -54,8 +53,8 @@ def _maps(results: Results) -> Iterator[Block]:
 
 def channel_sums(results: Results) -> Table:
     """Eq. 2's sums of each cell by stage: their spread over channels and seeds."""
-    found = placed(results.pools, results.cells)
-    methods = [column for column in METHODS if column in set(found["method"])]
+    found = results.sums
+    methods = [column for column in METHODS if column in found["method"].unique()]
     rows = tuple(
         (
             entry(f"Table {table:g}, {name}"),
