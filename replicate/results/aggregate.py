@@ -164,16 +164,16 @@ def _contradiction(campaign: Campaign, found: RunRows) -> str:
     asked = campaign.request.seeds_of(found.cell)
     if found.seed not in asked:
         return f"{found.cell} seed {found.seed}: the seeds asked for are {series(asked)}"
-    today = _parsed(campaign.specs[found.cell].identity)
-    if not _is_stale(campaign, found) and not _agree(found.spec, today):
+    today = campaign.specs[found.cell].identity
+    if not _is_stale(campaign, found) and not _is_of(found.spec, today):
         return "its spec is not that of its id"
     return ""
 
 
 @cache
-def _parsed(identity: str) -> Any:
-    """All seeds of a cell have one."""
-    return json.loads(identity)
+def _is_of(spec: bytes, identity: str) -> bool:
+    """All seeds of a cell have the same two."""
+    return _agree(json.loads(spec), json.loads(identity))
 
 
 def _agree(recorded: Any, today: Any) -> bool:

@@ -58,9 +58,10 @@ def change(both: Iterable[tuple[Bits, Bits]]) -> Change:
     by_seed: list[float] = []
     by_image = np.zeros(0, np.int32)
     for of, over in both:
-        differences = np.subtract(of, over, dtype=np.int8)
-        by_seed.append(float(differences.mean()))
-        by_image = by_image + differences if by_image.size else differences.astype(np.int32)
+        by_seed.append((np.count_nonzero(of) - np.count_nonzero(over)) / of.size)
+        by_image = np.resize(by_image, of.size)
+        by_image += of
+        by_image -= over
     return Change(np.array(by_seed), by_image / max(1, len(by_seed)))
 
 

@@ -43,8 +43,8 @@ class RunRows:
     cell: str
     seed: int
     id: str
-    spec: dict[str, Any]
-    """As the record has it."""
+    spec: bytes
+    """As the record has it, in JSON: a cell's seeds have the same one, which is then judged once."""
     run: dict[str, Any]
     """Its row of runs.csv, but for `stale`."""
     provenance: dict[str, Any]
@@ -115,7 +115,7 @@ def _rows(folder: Path, found: Record) -> RunRows:
     return RunRows(
         folder,
         *key,
-        found.spec,
+        msgspec.json.encode(found.spec),
         run=_run(found),
         provenance=_provenance(found),
         epochs=member(_epochs(found), *key) if found.epochs else b"",
