@@ -328,7 +328,7 @@ def sensitivity(
     entry: Annotated[str, typer.Argument(help="A point that the paper leaves open: A01 to A19.")],
     cells: Annotated[
         list[str] | None,
-        typer.Argument(help="Cells, folders or globs. Default: the cell that the ledger names."),
+        typer.Argument(help="Cells, folders or globs. Default: the one that the ambiguity names."),
     ] = None,
     protocol: Protocol = "paper",
     seeds: Seeds = "3",

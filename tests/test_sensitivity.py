@@ -123,7 +123,7 @@ def test_a_campaign_with_a_reading_that_is_gone(project: Path) -> None:
         ("A12", "A12 has no alternative to run: Every record holds the best epoch too."),
         ("A14", "A14 has no alternative to run: More seeds are no other setting"),
         ("A15", "A15 has no alternative to run: No cell of the tables uses it"),
-        ("A29", "no ledger entry 'A29': choose from A01, A02"),
+        ("A29", "no ambiguity 'A29': choose from A01, A02"),
         ("A18 --precision float32", "--set training.precision: A18 is about this very value"),
         ("A11 --set training.weight_decay=0.0001", "A11 is about this very value"),
         ("A03 --protocol papr", "no protocol 'papr'"),

@@ -33,7 +33,7 @@ def find(entries: Iterable[Ambiguity], name: str) -> Ambiguity:
     by_id = {entry.id: entry for entry in entries}
     entry = by_id.get(name.upper())
     if entry is None:
-        raise UserError(f"no ledger entry {name!r}: choose from {', '.join(by_id)}")
+        raise UserError(f"no ambiguity {name!r}: choose from {', '.join(by_id)}")
     if not entry.alternatives:
         raise UserError(f"{entry.id} has no alternative to run: {entry.no_alternatives}")
     return entry

@@ -35,7 +35,7 @@ class Effect:
 
 
 def effects(results: Results) -> list[Effect]:
-    """Of every alternative that is in a campaign together with its cell, in the ledger's order."""
+    """Of every alternative that is in a campaign together with its cell, in the order of the ambiguities."""
     entries = read_ambiguities(results.campaign.root)
     return [effect for entry in entries for effect in _of_entry(entry, results)]
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -187,7 +188,8 @@ def _runs(campaign: Campaign) -> list[Run]:
 def start(
     campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Pool]]:
-    """A pool whose workers do this."""
+    """A pool whose workers do this; like those of `run`, they end by SIGINT wherever the tests run."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     pools: list[Pool] = []
 
     def make(does: Callable[[Sequence[Run], WorkerContext], None], context: WorkerContext) -> Pool:
@@ -200,6 +202,7 @@ def start(
     yield make
     for one in pools:
         one.stop()
+    signal.signal(signal.SIGINT, usual)
 
 
 def _workers(tmp_path: Path) -> int:
@@ -246,10 +249,8 @@ def test_a_worker_whose_epoch_takes_longer_than_the_time_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def trains_for_hours(runs: Sequence[Run], context: WorkerContext) -> None:
-        import signal
         import time
 
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run behind a `&`
         time.sleep(10_000)
 
     monkeypatch.setattr(pool, "OVERTIME_SECONDS", 1)

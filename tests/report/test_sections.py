@@ -94,7 +94,7 @@ def test_a_sensitivity_run_shows_what_the_reading_changes(make) -> None:
 
 
 def test_every_open_point_has_a_row(make) -> None:
-    found = rows(make(cells=PAIR, seeds=1), "Ledger of ambiguities")
+    found = rows(make(cells=PAIR, seeds=1), "Ambiguities, with the readings taken")
     assert [row[0][:3] for row in found] == [f"A{number:02d}" for number in range(1, 20)]
     assert found[2][2] == "A factor of 1, since none is printed."
     assert found[2][3].startswith("A factor of 0.001; ")

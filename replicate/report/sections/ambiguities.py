@@ -1,4 +1,4 @@
-"""The ledger of ambiguities, and what other readings of the paper changed."""
+"""What the paper leaves open, and what other readings of the paper changed."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ def section(results: Results) -> Section:
         f"The paper leaves {len(entries)} points open. Each has one reading here, the same in every cell; "
         "the command replicate sensitivity runs the others."
     )
-    table = Table("Ledger of ambiguities", COLUMNS, rows, folded=True)
+    table = Table("Ambiguities, with the readings taken", COLUMNS, rows, folded=True)
     return Section("What the paper leaves open", (Text(text), table, *_effects(results)))
 
 
