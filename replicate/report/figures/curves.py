@@ -78,9 +78,9 @@ def _histories(results: Results) -> dict[str, pd.DataFrame]:
     """By cell, its epochs with the status of their run, and the number that its last one has or would have
     had."""
     asked = {name: spec.training.epochs for name, spec in results.campaign.specs.items()}
-    status = results.runs.set_index("run_id")["status"]
+    runs = results.runs.set_index(["cell", "run_id"])["status"]  # cells of one spec share run ids
     return {
-        cell: own.assign(status=own["run_id"].map(status), asked=asked.get(cell, 0))
+        cell: own.assign(status=own["run_id"].map(runs.loc[cell]), asked=asked.get(cell, 0))
         for cell, own in results.epochs_of.items()
     }
 
