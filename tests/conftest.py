@@ -33,7 +33,7 @@ REQUIRED = frozenset(filter(None, os.environ.get("FLEXPOOL_REQUIRE", "").split("
 
 
 NOT_QUICK = frozenset(
-    {"faults", "processes", "slurm", "browser", "latex", "realdata", "gpu", "slow"}
+    {"faults", "hostile", "processes", "slurm", "browser", "latex", "realdata", "gpu", "slow"}
 )
 """Markers of tests that `./run_all.sh test` leaves out."""
 
@@ -44,15 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _mark(item: pytest.Item) -> None:
     """By folder, and by the fixture that starts commands."""
-    if "faults" in item.path.parts:
-        item.add_marker("faults")
+    for folder in {"faults", "hostile"}.intersection(item.path.parts):
+        item.add_marker(folder)
     if "command" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("end_to_end"):
         item.add_marker("processes")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("quick"):
-        os.environ["FLEXPOOL_QUICK"] = "1"  # tests/hostile/cases.py: a tenth of the cases
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -67,8 +62,8 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.config.getoption("quick"):
         terminalreporter.write_line(
-            "left out: what starts commands, kills them, or needs a cluster, a browser, LaTeX, a GPU or "
-            "the real images, and nine of ten hostile inputs: ./run_all.sh test all"
+            "left out: what takes long, starts commands, kills them, gives them odd input, or needs a "
+            "cluster, a browser, LaTeX, a GPU or the real images: ./run_all.sh test all"
         )
 
 

@@ -229,6 +229,7 @@ QUIET = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_what_is_wrong_with_one_is_a_line_and_the_rest_is_as_usual(
     records: Records, replicate: Replicate, damage: str

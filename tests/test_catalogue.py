@@ -359,6 +359,7 @@ def test_every_shipped_spec_file_satisfies_the_schema_it_names(project: Path) ->
         jsonschema.validate({"training": {"epoch": 1}}, schema)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "problem"),
     [

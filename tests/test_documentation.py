@@ -110,6 +110,7 @@ NEED_MORE = ("wait", "status paper", "cancel", "compare", "merge", "drop", "remo
 """Commands that need what the ones before have trained, or SLURM: they are refused in a line that says so."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_runs(checkout: Callable[[list[str]], Any], page: str) -> None:
     found = list(commands(page))

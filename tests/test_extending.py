@@ -12,6 +12,7 @@ from PIL import Image
 from replicate.results.read import read_results
 from replicate.specs import resolve
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "extending.md").read_text() + (ROOT / "README.md").read_text()
 EXAMPLES = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", TEXT, re.DOTALL))

@@ -24,6 +24,7 @@ from replicate.results.aggregate import aggregate
 from replicate.workflows.retrain import Again, Retraining
 from replicate.workflows.verify import steps, verify
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 CELLS = ("table1/cifar10/avgpool", "table1/cifar10/flexpool")
 Alter = Callable[[Path], None]

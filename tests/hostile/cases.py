@@ -30,8 +30,6 @@ CASES = {
     "campaigns": 100,
 }
 """Different cases of each kind."""
-if os.environ.get("FLEXPOOL_QUICK"):
-    CASES = {kind: max(1, count // 10) for kind, count in CASES.items()}
 LONGEST = 20_000
 """Characters of a refusal: what is seen may be long, the line may not be endless."""
 ODD = [
