@@ -1,5 +1,6 @@
 """Fixtures shared by all tests, and the guard against silent skips."""
 
+import functools
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from replicate import cli
+from replicate.files import yaml_lines
 from replicate.plan.campaign import (
     Campaign,
     Request,
@@ -108,6 +110,14 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
         _leave_out(session.config, items)
     absent = REQUIRED.difference(*map(_required, items))
     items.extend(NoTest.from_parent(session, name=marker) for marker in sorted(absent))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Most tests read the same specs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml_lines, "parse", functools.cache(yaml_lines.parse))
+        yield
 
 
 @pytest.fixture
