@@ -456,12 +456,22 @@ LADDER = [
 ]
 
 
-def test_the_ladder_has_its_rungs_in_order_with_gain_and_cost(make) -> None:
+@pytest.mark.parametrize(
+    ("placebo_gains", "shown", "alarms"),
+    [
+        # mean 0.1, sd 0.2, and t(0.975, 2 degrees of freedom) = 4.303
+        ([0.3, -0.1, 0.1], "+0.10 / −0.40 to +0.60 (3)", 0),
+        ([1.3, 0.9, 1.1], "+1.10 / +0.60 to +1.60 (3)", 1),
+    ],
+)
+def test_the_ladder_has_its_rungs_in_order_with_gain_and_cost(
+    make, placebo_gains: list[float], shown: str, alarms: int
+) -> None:
     def edit(frames: dict[str, pd.DataFrame]) -> None:
         runs = frames["runs.csv"]
         runs["parameters"] = runs["cell"].map({cell: 1000 * n for n, cell in enumerate(LADDER)})
         placebo, base = (runs["cell"] == cell for cell in (LADDER[3], LADDER[0]))
-        chance = pd.Series([0.3, -0.1, 0.1], index=runs.index[placebo])
+        chance = pd.Series(placebo_gains, index=runs.index[placebo])
         runs.loc[placebo, "accuracy"] = chance + runs.loc[base, "accuracy"].to_numpy()
         frames["epochs.csv.gz"] = frames["epochs.csv.gz"].iloc[:0]  # which would say otherwise
 
@@ -472,8 +482,9 @@ def test_the_ladder_has_its_rungs_in_order_with_gain_and_cost(make) -> None:
     assert [row[3] for row in found] == ["0", "3,000", "4,000", "1,000", "2,000"]
     assert [row[4] for row in found] == ["unknown"] * 5
     assert found[0][2] == "baseline"
-    # mean 0.1, sd 0.2, and t(0.975, 2 degrees of freedom) = 4.303
-    assert found[1][2] == "+0.10 / −0.40 to +0.60 (3)"
+    assert found[1][2] == shown
+    text = section(root, "Position, channels or parameters")
+    assert f"the interval of {alarms} of 1 placebo leaves out 0; 1 of 20 does so by chance" in text
     mean = read_results(root, "paper").cells.loc[LADDER[4], "mean"]
     assert found[2][1].startswith(f"{mean:.2f} ± ")
 

@@ -4,7 +4,9 @@ import pandas as pd
 
 from replicate.report.document import Entry, Section, Table, Text, entry
 from replicate.report.tables import interval, ours, signed
+from replicate.results.beside import baselines
 from replicate.results.read import Results, records
+from replicate.text import many
 
 TITLE = "Position, channels or parameters"
 BASE = "table1/fashion-mnist/avgpool"
@@ -40,7 +42,24 @@ def section(results: Results) -> Section:
         if cell in rungs
     )
     columns = ("Rung", "Accuracy (%)", "Gain over AvgPool (points)", "Parameters", "FLOPs")
-    return Section(TITLE, (Text(TEXT), Table("The ladder, Fashion-MNIST", columns, rows)))
+    table = Table("The ladder, Fashion-MNIST", columns, rows)
+    return Section(TITLE, (Text(f"{TEXT}{_false_alarms(results)}"), table))
+
+
+def _false_alarms(results: Results) -> str:
+    """How often what cannot differ from average pooling seems to."""
+    beside = baselines(results.campaign.specs)
+    frozen = [
+        name for name, one in results.campaign.specs.items() if one.model.constraint == "frozen"
+    ]
+    pairs = [(cell, beside[cell]) for cell in frozen if cell in beside]
+    found = [results.contrasts.difference(pair) for pair in pairs]
+    intervals = [one.plain.interval() for one in found if one.n > 1]
+    if not intervals:
+        return ""
+    alarms = sum(not low <= 0 <= high for low, high in intervals)
+    of = f"{alarms} of {many(len(intervals), 'placebo')}"
+    return f" False alarms: the interval of {of} leaves out 0; 1 of 20 does so by chance."
 
 
 def _gain(results: Results, cell: str) -> Entry:
