@@ -23,7 +23,7 @@ from replicate.workflows.power import power
 
 ROOT = Path(__file__).parents[2]
 CAMPAIGN = "short-cpu"
-RUNS = 69
+RUNS = 78
 RESULTS = ROOT / "results" / CAMPAIGN
 REPORT = ROOT / "reports" / CAMPAIGN / "report.md"
 SECTIONS = {"README.md": "## Results so far", "docs/findings.md": "# Findings"}

@@ -489,6 +489,18 @@ def test_the_ladder_has_its_rungs_in_order_with_gain_and_cost(
     assert found[2][1].startswith(f"{mean:.2f} ± ")
 
 
+def test_a_gain_over_runs_that_were_made_otherwise_says_so(make) -> None:
+    def edit(frames: dict[str, pd.DataFrame]) -> None:
+        made = frames["provenance.csv"]
+        made.loc[made["cell"] == LADDER[3], "device"] = "AMD EPYC"
+
+    root = make(cells=LADDER, seeds=3, edit=edit)
+    gains = {row[0].partition(" / ")[0]: row[2] for row in rows(root, "Cells outside")}
+    assert gains[LADDER[3]].endswith("(3) / mixed device")
+    assert gains[LADDER[4]].endswith("(3)")
+    assert rows(root, "The ladder")[1][2].endswith("(3) / mixed device")
+
+
 def test_no_ladder_without_its_own_cells(make) -> None:
     assert "The ladder" not in markdown(make(cells=LADDER[:2], seeds=3))
 

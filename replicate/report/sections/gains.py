@@ -126,5 +126,7 @@ def _own(results: Results, pair: Pair, p: float) -> Iterator[Entry]:
     found, n = contrasts.estimate(pair), contrasts.difference(pair).n
     states = [contrasts.states[cell] for cell in pair]
     word = verdicts.gain(states, n, contrasts.asked(pair), found.mean, p)
-    yield entry(signed(found.mean, 2), f"{interval(*found.interval())} ({n})", sort=found.mean)
+    made = contrasts.mixed(pair)
+    spread = f"{interval(*found.interval())} ({n})"
+    yield entry(signed(found.mean, 2), spread, f"mixed {made}" if made else "", sort=found.mean)
     yield entry(f"{word}, {chance(p)}", tone=word.split()[0])

@@ -69,8 +69,9 @@ def _gain(results: Results, cell: str) -> Entry:
     found = results.contrasts.difference((cell, BASE))
     if found.n < 2:
         return entry("fewer than 2 pairs")
-    text = f"{interval(*found.plain.interval())} ({found.n})"
-    return entry(signed(found.mean, 2), text, sort=found.mean)
+    made = results.contrasts.mixed((cell, BASE))
+    spread = f"{interval(*found.plain.interval())} ({found.n})"
+    return entry(signed(found.mean, 2), spread, f"mixed {made}" if made else "", sort=found.mean)
 
 
 def _counted(results: Results, cell: str, what: str) -> Entry:
