@@ -81,7 +81,7 @@ def accuracy(cell: Row, published: Published) -> Entry:
         ours(cell, digits),
         second,
         unfinished(cell),
-        _mixed(cell),
+        mixed(cell["mixed"]),
         _marks(cell),
         verdict,
         sort=cell.get("mean"),
@@ -105,8 +105,9 @@ def unfinished(cell: Row) -> str:
     return ", ".join(filter(None, [*ended, begun]))
 
 
-def _mixed(cell: Row) -> str:
-    return f"mixed {cell['mixed']}" if cell["mixed"] else ""
+def mixed(differ: str | None) -> str:
+    """In what runs differ that should have been made alike."""
+    return f"mixed {differ}" if differ else ""
 
 
 def _marks(cell: Row) -> str:

@@ -56,12 +56,10 @@ def pairs(method: BySeed, baseline: BySeed) -> list[tuple[Seen, Seen]]:
 def change(both: Iterable[tuple[Bits, Bits]]) -> Change:
     """One pair at a time, so that no more than two sets of answers are held at once."""
     by_seed: list[float] = []
-    by_image = np.zeros(0, np.int32)
+    by_image = np.zeros(1, np.int32)  # as long as the answers, once there are some
     for of, over in both:
         by_seed.append((np.count_nonzero(of) - np.count_nonzero(over)) / of.size)
-        by_image = np.resize(by_image, of.size)
-        by_image += of
-        by_image -= over
+        by_image = by_image + of - over
     return Change(np.array(by_seed), by_image / max(1, len(by_seed)))
 
 

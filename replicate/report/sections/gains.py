@@ -8,7 +8,7 @@ import pandas as pd
 from replicate.paper.tables import Published
 from replicate.report.document import Entry, Figure, Section, Table, Text, entry
 from replicate.report.figures import forest
-from replicate.report.tables import Row, chance, grids, interval, ours, signed, unfinished
+from replicate.report.tables import Row, chance, grids, interval, mixed, ours, signed, unfinished
 from replicate.results import statistics, verdicts
 from replicate.results.beside import baselines
 from replicate.results.contrasts import BASELINE, Pair
@@ -77,7 +77,7 @@ def content(found: pd.DataFrame) -> Callable[[Row, Published], Entry]:
             signed(own["gain"], 2),
             f"{interval(own['low'], own['high'])} ({own['n']})",
             f"published {signed(own['published'], 2)}{beside}",
-            f"mixed {own['mixed']}" if own["mixed"] else "",
+            mixed(own["mixed"]),
             f"{chance(own['holm'])}, {own['verdict']}",
             sort=own["gain"],
             tone=own["verdict"].split()[0],
@@ -126,7 +126,6 @@ def _own(results: Results, pair: Pair, p: float) -> Iterator[Entry]:
     found, n = contrasts.estimate(pair), contrasts.difference(pair).n
     states = [contrasts.states[cell] for cell in pair]
     word = verdicts.gain(states, n, contrasts.asked(pair), found.mean, p)
-    made = contrasts.mixed(pair)
     spread = f"{interval(*found.interval())} ({n})"
-    yield entry(signed(found.mean, 2), spread, f"mixed {made}" if made else "", sort=found.mean)
+    yield entry(signed(found.mean, 2), spread, mixed(contrasts.mixed(pair)), sort=found.mean)
     yield entry(f"{word}, {chance(p)}", tone=word.split()[0])

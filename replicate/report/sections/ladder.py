@@ -3,7 +3,7 @@
 import pandas as pd
 
 from replicate.report.document import Entry, Section, Table, Text, entry
-from replicate.report.tables import interval, ours, signed
+from replicate.report.tables import interval, mixed, ours, signed
 from replicate.results.beside import baselines
 from replicate.results.read import Results, records
 from replicate.text import many
@@ -69,9 +69,9 @@ def _gain(results: Results, cell: str) -> Entry:
     found = results.contrasts.difference((cell, BASE))
     if found.n < 2:
         return entry("fewer than 2 pairs")
-    made = results.contrasts.mixed((cell, BASE))
     spread = f"{interval(*found.plain.interval())} ({found.n})"
-    return entry(signed(found.mean, 2), spread, f"mixed {made}" if made else "", sort=found.mean)
+    made = mixed(results.contrasts.mixed((cell, BASE)))
+    return entry(signed(found.mean, 2), spread, made, sort=found.mean)
 
 
 def _counted(results: Results, cell: str, what: str) -> Entry:
