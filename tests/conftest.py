@@ -116,7 +116,7 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
 def parsed_once() -> Iterator[None]:
     """Most tests read the same specs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yaml_lines, "parse", functools.cache(yaml_lines.parse))
+        patch.setattr(yaml_lines, "parse", functools.lru_cache(1000)(yaml_lines.parse))
         yield
 
 

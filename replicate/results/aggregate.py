@@ -178,11 +178,9 @@ def _is_of(spec: bytes, identity: str) -> bool:
 
 def _agree(recorded: Any, today: Any) -> bool:
     """Whether a record's spec says what today's does, where it speaks of it at all."""
-    if recorded == today:
-        return True
     if isinstance(recorded, dict) and isinstance(today, dict):
         return all(_agree(recorded[key], value) for key, value in today.items() if key in recorded)
-    return False
+    return bool(recorded == today)
 
 
 def _is_stale(campaign: Campaign, found: RunRows) -> bool:

@@ -77,7 +77,7 @@ class Results:
     @cached_property
     def epochs_of(self) -> dict[str, pd.DataFrame]:
         """By cell: comparing two million names costs more than drawing them."""
-        return {str(cell): own for cell, own in self.epochs.groupby("cell", sort=False)}
+        return _of_cells(self.epochs)
 
     @cached_property
     def sums(self) -> pd.DataFrame:
@@ -89,7 +89,7 @@ class Results:
 
     @cached_property
     def _pools(self) -> dict[str, pd.DataFrame]:
-        return {str(cell): own for cell, own in self.pools.groupby("cell", sort=False)}
+        return _of_cells(self.pools)
 
     @cached_property
     def contrasts(self) -> Contrasts:
@@ -134,6 +134,10 @@ def _under_way(cells: pd.DataFrame, reached: Mapping[str, str]) -> pd.DataFrame:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dictionaries by column name."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _of_cells(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(cell): own for cell, own in frame.groupby("cell", sort=False)}
 
 
 def by_cell(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
