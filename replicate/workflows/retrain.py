@@ -106,15 +106,24 @@ def _held_against(
 ) -> Again:
     name = f"{record.cell} seed {record.seed}"
     other = _unlike(record, len(again), origin)
-    due = "the same bits" if not other else f"losses within {discrepancies.LOSS_TOLERANCE:.0%}"
-    why = f", since {'; '.join(other)}" if other else ""
-    different = list(discrepancies.of_epochs(record.epochs, again, exact=not other))
+    compare = discrepancies.of_first_losses if other else discrepancies.of_epochs
+    different = list(compare(record.epochs, again))
     if fingerprint != record.fingerprint:
         different.insert(0, f"images {record.fingerprint} recorded, {fingerprint} here")
     if not again:
         different.append("no epoch: its loss was not finite")
-    compared = f"{name}, {many(len(again), 'epoch')}: {due} due{why}"
+    compared = f"{name}, {many(len(again), 'epoch')}: {_due(record, again, other)}"
     return Again(compared, [f"{name}: {line}" for line in different])
+
+
+def _due(record: Record, again: list[Epoch], other: list[str]) -> str:
+    """What was to be expected of these epochs, and why no more."""
+    if not other:
+        return "the same bits due"
+    later = discrepancies.drift(record.epochs[1:], again[1:])
+    moved = f"; later losses moved by up to {later:.0%}, as rounding grows" if again[1:] else ""
+    due = f"the first one's losses due within {discrepancies.LOSS_TOLERANCE:.0%}"
+    return f"{due}, since {'; '.join(other)}{moved}"
 
 
 def _unlike(record: Record, epochs: int, here: dict[str, Any]) -> list[str]:
