@@ -1,7 +1,5 @@
 """The audit against the outcomes found by hand in the paper's own numbers."""
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +10,8 @@ from replicate.errors import UserError
 from replicate.files.typed import read_yaml
 from replicate.paper import claims
 from replicate.paper.claims import Claim, Finding
-from replicate.paper.numbers import Figure, Pair, Place
-from replicate.paper.tables import Tables, read_tables
+from replicate.paper.numbers import Figure
+from replicate.paper.tables import Pair, Place, Tables, read_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 REG, DROPOUT = "FlexPool + Reg", "FlexPool + Reg + Dropout"
@@ -313,23 +311,6 @@ def test_a_short_row_of_a_figure_is_refused() -> None:
                 "rows": {"b": [1.0]},
             }
         )
-
-
-def test_the_audit_needs_no_heavy_library() -> None:
-    code = """
-import sys
-from pathlib import Path
-from replicate.paper import ambiguities, claims
-from replicate.paper.tables import read_tables
-root = Path(sys.argv[1])
-tables, figures = read_tables(root), claims.read_figures(root)
-print(len(claims.audit(tables, figures, claims.read_claims(root))), len(ambiguities.read_ambiguities(root)))
-print(*sorted({"torch", "numpy", "pandas", "scipy"} & sys.modules.keys()))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, ROOT], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines() == ["25 19", ""]
 
 
 def _by_id(findings: list[Finding]) -> dict[str, Finding]:

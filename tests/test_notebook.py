@@ -1,5 +1,7 @@
 """What Python and notebooks see: `import replicate as r`."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +12,16 @@ from replicate.errors import UserError
 from replicate.plan.campaign import Campaign
 from replicate.report.figures import accuracies as figures
 from replicate.results import aggregate
+from tests.conftest import Records
 
 CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
 
 
-@pytest.fixture
-def campaign(records: Any) -> Campaign:
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    root = tmp_path_factory.mktemp("notebook")
+    shutil.copytree(Path(__file__).parents[1] / "experiments", root / "experiments")
+    records = Records(root)
     made = records.begin([AVERAGE, CELL])
     for seed in range(2):
         records.leave(made, AVERAGE, seed, 91.5 + seed / 10)

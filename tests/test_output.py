@@ -1,10 +1,8 @@
 """What commands print: tables of 80 columns for people, JSON with documented keys for programs."""
 
 import json
-import os
 import re
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,15 +30,25 @@ TABLES = {
 """Commands that print a table, by their names in docs/json.md."""
 
 
-@pytest.fixture
-def begun(records: Records) -> Records:
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with two campaigns, which no command here changes."""
+    records = Records(tmp_path_factory.mktemp("begun"))
+    shutil.copytree(ROOT / "experiments", records.root / "experiments")
     for name in ("made", "other"):
         campaign = records.begin([FLEX, DROPOUT], name=name)
         for run in campaign.runs[:-1]:
             records.leave(campaign, run.cell, run.seed, 90.0 + run.seed)
         records.leave(campaign, DROPOUT, 1, None, error=f"ValueError: {'word ' * 40}")
         aggregate(campaign)
-    return records
+    return records.root
+
+
+@pytest.fixture
+def asked(begun: Path, replicate: Replicate, monkeypatch: pytest.MonkeyPatch) -> Replicate:
+    """The command line in that project."""
+    monkeypatch.chdir(begun)
+    return replicate
 
 
 def documented(command: str) -> list[str]:
@@ -49,10 +57,8 @@ def documented(command: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", TABLES)
-def test_every_table_is_also_json_with_the_documented_keys(
-    begun: Records, replicate: Replicate, command: str
-) -> None:
-    code, out, err = replicate(*TABLES[command].split(), "--json")
+def test_every_table_is_also_json_with_the_documented_keys(asked: Replicate, command: str) -> None:
+    code, out, err = asked(*TABLES[command].split(), "--json")
     assert (code, err) == (0, "")
     rows = json.loads(out, parse_constant=pytest.fail)
     assert rows
@@ -69,10 +75,10 @@ def test_every_command_with_json_is_documented() -> None:
 
 @pytest.mark.parametrize("command", TABLES)
 def test_a_table_fits_80_columns(
-    begun: Records, replicate: Replicate, monkeypatch: pytest.MonkeyPatch, command: str
+    asked: Replicate, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
-    code, out, _ = replicate(*TABLES[command].split())
+    code, out, _ = asked(*TABLES[command].split())
     assert code == 0
     lines = [line for line in out.splitlines() if " " in line.strip()]  # a long path stays whole
     assert max(map(len, lines)) <= 80
@@ -120,15 +126,16 @@ def test_the_version(replicate: Replicate) -> None:
     ],
 )
 def test_the_shell_completes_commands_cells_campaigns_and_protocols(
-    begun: Records, words: str, expected: set[str]
+    begun: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    expected: set[str],
 ) -> None:
-    environment = {
-        **os.environ,
-        **{"PYTHONPATH": str(ROOT), "_REPLICATE_COMPLETE": "complete_bash"},
-        **{"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)},
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", "from replicate.cli import app; app(prog_name='replicate')"],
-        cwd=begun.root, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert set(done.stdout.split()) == expected, done.stderr
+    monkeypatch.chdir(begun)
+    monkeypatch.setenv("_REPLICATE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    with pytest.raises(SystemExit):
+        cli.app(prog_name="replicate")
+    assert set(capsys.readouterr().out.split()) == expected
