@@ -1,18 +1,20 @@
-"""Fixtures shared by all tests, and the guard against silent skips."""
+"""Fixtures shared by all tests, which of them are quick, and which stay together."""
 
 import functools
 import os
 import shutil
 import signal
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from replicate import cli
+from replicate.errors import UserError
 from replicate.files import yaml_lines
 from replicate.plan.campaign import (
     Campaign,
@@ -28,16 +30,23 @@ from replicate.specs import resolve
 from replicate.specs.spec import Spec
 from tests.dispatch.processes import ROOT, Command
 
-pytest_plugins = ["pytester"]
+if TYPE_CHECKING:
+    from tests.faults.children import Death
 
-REQUIRED = frozenset(filter(None, os.environ.get("FLEXPOOL_REQUIRE", "").split(",")))
-"""Markers whose tests must not be skipped, as in FLEXPOOL_REQUIRE=realdata,slurm."""
+pytest_plugins = ["pytester", "tests.guard"]
 
-
+Parse = Callable[[str, Path], yaml_lines.Document]
 NOT_QUICK = frozenset(
     {"faults", "hostile", "processes", "slurm", "browser", "latex", "realdata", "gpu", "slow"}
 )
 """Markers of tests that `./run_all.sh test` leaves out."""
+STARTING = frozenset({"command", "forked", "holder", "start"})
+"""Fixtures that start processes."""
+TOGETHER = frozenset(
+    {"slurm", "realdata", "test_browser", "test_committed", "test_load", "test_render"}
+    | {"test_strangers", "test_truth", "test_verify"}
+)
+"""Markers and modules whose tests share what takes long to make: one process of several does them all."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,78 +54,67 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _mark(item: pytest.Item) -> None:
-    """By folder, and by the fixture that starts commands."""
+    """By folder, by the fixture that starts processes, and by what is shared."""
     for folder in {"faults", "hostile"}.intersection(item.path.parts):
         item.add_marker(folder)
-    if "command" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("end_to_end"):
+    starts = STARTING.intersection(getattr(item, "fixturenames", ()))
+    if starts and not item.get_closest_marker("end_to_end"):
         item.add_marker("processes")
+    for name in TOGETHER.intersection({item.path.stem, *_markers(item)}):
+        item.add_marker(pytest.mark.xdist_group(name))
+
+
+def _markers(item: pytest.Item) -> set[str]:
+    return {marker.name for marker in item.iter_markers()}
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
-    kept, left_out = [], []
-    for item in items:
-        long = NOT_QUICK.intersection(marker.name for marker in item.iter_markers())
-        (left_out if long else kept).append(item)
-    items[:] = kept
+    left_out = [item for item in items if NOT_QUICK & _markers(item)]
+    items[:] = [item for item in items if not NOT_QUICK & _markers(item)]
     config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.config.getoption("quick"):
         terminalreporter.write_line(
-            "left out: what takes long, starts commands, kills them, gives them odd input, or needs a "
+            "left out: what takes long, starts processes, kills them, gives them odd input, or needs a "
             "cluster, a browser, LaTeX, a GPU or the real images: ./run_all.sh test all"
         )
 
 
-def _required(item: pytest.Item) -> frozenset[str]:
-    return REQUIRED.intersection(marker.name for marker in item.iter_markers())
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.skipped and _required(item) and not hasattr(report, "wasxfail"):
-        report.outcome = "failed"
-        report.longrepr = f"FLEXPOOL_REQUIRE forbids to skip this test: {report.longreprtext}"
-    return report
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    report = yield
-    if report.skipped and REQUIRED:  # a whole module: which markers it has is not known
-        report.outcome = "failed"
-        report.longrepr = f"FLEXPOOL_REQUIRE forbids to skip a module: {report.longreprtext}"
-    return report
-
-
-class NoTest(pytest.Item):
-    """Fails in the place of the tests that a required marker should have selected."""
-
-    def runtest(self) -> None:
-        pytest.fail(f"FLEXPOOL_REQUIRE: no test is marked {self.name}", pytrace=False)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before pytest reads -m, and xdist the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         _mark(item)
-    if session.config.getoption("quick"):
-        _leave_out(session.config, items)
-    absent = REQUIRED.difference(*map(_required, items))
-    items.extend(NoTest.from_parent(session, name=marker) for marker in sorted(absent))
+    if config.getoption("quick"):
+        _leave_out(config, items)
+
+
+def _parsed_once(parse: Parse) -> Parse:
+    known = functools.lru_cache(1000)(lambda text: parse(text, Path()))
+
+    def parsed(text: str, path: Path) -> yaml_lines.Document:
+        try:
+            return replace(known(text), path=path)
+        except UserError:
+            return parse(text, path)  # whose message names the path
+
+    return parsed
 
 
 @pytest.fixture(scope="session", autouse=True)
 def parsed_once() -> Iterator[None]:
     """Most tests read the same specs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yaml_lines, "parse", functools.lru_cache(1000)(yaml_lines.parse))
+        patch.setattr(yaml_lines, "parse", _parsed_once(yaml_lines.parse))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unflushed() -> Iterator[None]:
+    """Power cuts are those of tests/faults, whose children flush for real."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
         yield
 
 
@@ -250,3 +248,14 @@ def command(project: Path) -> Iterator[Callable[..., Command]]:
         with suppress(ProcessLookupError):
             os.killpg(one.process.pid, signal.SIGKILL)
         one.process.communicate()
+
+
+@pytest.fixture
+def forked(project: Path) -> Callable[..., "Death"]:
+    """Carry out commands in `project`, each in a child of this process: torch need not be imported anew."""
+    import torch
+
+    from tests.faults import children
+
+    torch.set_num_threads(1)  # others do not come along
+    return lambda *arguments: children.child(children.command(project, *arguments), project)

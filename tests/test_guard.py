@@ -1,10 +1,11 @@
-"""The guard of conftest.py: with FLEXPOOL_REQUIRE a marked test may not be skipped."""
+"""The guard: with FLEXPOOL_REQUIRE a marked test may not be skipped."""
 
 from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).with_name("conftest.py")
+pytestmark = pytest.mark.processes
+GUARD = Path(__file__).with_name("guard.py").read_text()
 SKIPPED = """
 import pytest
 @pytest.mark.realdata
@@ -23,10 +24,14 @@ def test_known(): assert False
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makeconftest(CONFTEST.read_text())
+    pytester.makeconftest(GUARD)
     pytester.makeini("[pytest]\nmarkers =\n realdata\n slurm\n")
     pytester.makepyfile(SKIPPED)
     return pytester
+
+
+def test_these_tests_are_guarded(pytestconfig: pytest.Config) -> None:
+    assert pytestconfig.pluginmanager.has_plugin("tests.guard")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,7 @@ def test_a_required_test_that_skips_fails(
 def test_a_module_that_skips_fails(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytester.makeconftest(CONFTEST.read_text())
+    pytester.makeconftest(GUARD)
     pytester.makepyfile("import pytest\npytest.importorskip('no_such_module')")
     monkeypatch.setenv("FLEXPOOL_REQUIRE", "realdata")
     result = pytester.runpytest_subprocess()

@@ -110,15 +110,15 @@ def test_a_failed_installation_is_tried_again(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("given", "passed"),
     [
-        ([], " --quick"),
-        (["all"], ""),
-        (["all", "--durations=5"], " --durations=5"),
-        (["-k", "a name"], " -k a name"),
+        ([], "2 --quick"),
+        (["all"], "3"),
+        (["all", "--durations=5"], "3 --durations=5"),
+        (["-k", "a name"], "2 -k a name"),
     ],
 )
 def test_test_runs_pytest(checkout: Checkout, given: list[str], passed: str) -> None:
     checkout.run("test", *given)
-    assert checkout.calls()[-1] == f"python -m pytest -q -n 2{passed}"
+    assert checkout.calls()[-1] == f"python -m pytest -q -n {passed}"
 
 
 def test_conda_environments_are_used(checkout: Checkout) -> None:

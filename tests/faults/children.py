@@ -17,8 +17,10 @@ import submitit
 import replicate.data.generator
 import replicate.report.render
 import replicate.results.aggregate
-import replicate.training.loop  # noqa: F401  what a child would import, each time for seconds
+import replicate.training.loop
+import replicate.workflows.run  # noqa: F401  what a child would import, each time for seconds
 from replicate import cli
+from replicate.dispatch.code import code_digest
 from replicate.dispatch.snapshot import Copied
 from tests.faults.injector import Faults, Mode
 
@@ -47,6 +49,7 @@ class Child:
         self._trace, self._log = scratch / "trace", scratch / "log"
         self._trace.touch()
         self._log.touch()
+        code_digest()  # kept: else each child would reckon it anew
         self.pid = os.fork()
         if self.pid == 0:
             trace = os.open(self._trace, os.O_WRONLY | os.O_APPEND)
