@@ -122,7 +122,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
-    """Figures of an earlier report that this one no longer has; earlier versions drew PNG files too."""
-    for path in folder.iterdir():
-        if path.name not in names and path.suffix in (".png", ".svg"):
+    """Figures of an earlier report that this one no longer has."""
+    for path in folder.glob("*.svg"):
+        if path.name not in names:
             path.unlink()

@@ -1,5 +1,6 @@
 """The tables of a report, all in the paper's layout: one row per data set, one column per method."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,9 +11,9 @@ from replicate.results.read import Results, by_cell
 
 Row = Mapping[str, Any]
 """A row of cells.csv."""
-NOT_RUN = {
-    **{"n": 0, "failed": 0, "diverged": 0, "mixed": "", "verdict": "not run", "progress": ""},
-}
+Content = Callable[[Row, Published], Entry]
+"""What stands at the place of a published number."""
+NOT_RUN = {"n": 0, "failed": 0, "diverged": 0, "mixed": "", "verdict": "not run", "progress": ""}
 SILENT = {"not comparable", "not run", "failed", "unfinished"}
 """Verdicts that the caption or the entry's first line says already."""
 
@@ -37,34 +38,39 @@ def decimals(number: str) -> int:
 
 
 def grids(
-    results: Results,
-    caption: str,
-    content: Callable[[Row, Published], Entry],
-    *,
-    whole: bool = False,
+    results: Results, caption: str, content: Content, *, whole: bool = False
 ) -> Iterator[Table]:
     """One table per table of the paper, of the data sets that the campaign has there, or the `whole`.
 
     Cells that are not in the campaign read `not run`, those that the protocol lacks what it says
     of them. A whole table of which the campaign has no cell is folded.
     """
-    found = by_cell(results.cells)
-    lacking = results.lacking
     for table in results.paper.tables:
-        rows: dict[str, list[Entry]] = {row: [entry(row)] for row in table.rows}
-        for published in results.paper.cells():
-            if published.table == table.table:
-                name = paper.cell_name(published)
-                cell = found.get(name, {"cell": name, **NOT_RUN})
-                said = lacking.get(name)
-                rows[published.row].append(entry(said) if said else content(cell, published))
-        title = f"{caption.format(table.table)}: {table.title}"
-        own = results.cells[results.cells["table"] == table.table]["row"].unique()
-        shown = tuple(tuple(cells) for row, cells in rows.items() if whole or row in own)
+        own = _own_rows(results, table.table)
+        rows = _filled(results, table.table, content)
+        shown = tuple((entry(row), *rows[row]) for row in rows if whole or row in own)
         if shown:
-            folded = not len(own)
-            title += ": no cell of it is in this campaign" if folded else ""
-            yield Table(title, ("Data set", *table.columns), shown, folded)
+            none = "" if own else ": no cell of it is in this campaign"
+            title = f"{caption.format(table.table)}: {table.title}{none}"
+            yield Table(title, ("Data set", *table.columns), shown, folded=not own)
+
+
+def _own_rows(results: Results, table: int) -> set[str]:
+    """Those of which the campaign has a cell."""
+    return set(results.cells.loc[results.cells["table"] == table, "row"])
+
+
+def _filled(results: Results, table: int, content: Content) -> dict[str, list[Entry]]:
+    """By row, an entry for each number that a table of the paper prints."""
+    found, lacking = by_cell(results.cells), results.lacking
+    rows = defaultdict[str, list[Entry]](list)
+    for published in results.paper.cells():
+        if published.table == table:
+            name = paper.cell_name(published)
+            cell = found.get(name, {"cell": name, **NOT_RUN})
+            said = lacking.get(name)
+            rows[published.row].append(entry(said) if said else content(cell, published))
+    return rows
 
 
 def accuracy(cell: Row, published: Published) -> Entry:
@@ -122,9 +128,10 @@ def best(results: Results) -> Iterator[Table]:
     """The last epoch's mean, and the best epoch's beside it."""
     caption = "Last epoch, and the best one: optimistic, since it is chosen on the test set, and used nowhere"
     rows = tuple(
-        (entry(f"Table {table.caption.partition(':')[0]}, {row[0].lines[0]}"), *row[1:])
-        for table in grids(results, "{}", _best)
-        for row in table.rows
+        (entry(f"Table {table}, {row}"), *entries)
+        for table in results.paper.numbers()
+        for row, entries in _filled(results, table, _best).items()
+        if row in _own_rows(results, table)
     )
     if rows:
         yield Table(caption, ("Row", *results.paper.columns(1)), rows, folded=True)

@@ -25,6 +25,7 @@ from replicate.report.figures.style import (
     grid,
     limit,
     panels,
+    require,
     styled,
 )
 from replicate.results.read import Results
@@ -37,16 +38,16 @@ def bars(results: Results, table: int) -> Figure:
     if table not in printed:
         raise UserError(f"table {table}: choose from {', '.join(map(str, printed))}")
     drawn = next(one for one in read_figures(results.campaign.root) if one.table == table)
-    figure, axes = panels(1, 1, 1.9)
+    figure, ((panel,),) = panels(1, 1, 1.9)
     for place, row in enumerate(drawn.rows):
         ours = in_columns(printed[table], row, results.cells)
-        x = place + 0.21 * (np.arange(len(ours)) - 1.5)
-        _printed(axes[0, 0], x, ours["published"], np.array(drawn.rows[row], float))
-        _replicated(axes[0, 0], x, ours)
-    axes[0, 0].set_xticks(range(len(drawn.rows)), drawn.rows)
-    axes[0, 0].tick_params(axis="x", length=0)
-    axes[0, 0].set_ylim(0, 100)
-    axes[0, 0].set_ylabel("Test accuracy (%)")
+        x = place + 0.21 * (np.arange(len(ours)) - 1.5)  # the methods about the data set's tick
+        _printed(panel, x, ours["published"], np.array(drawn.rows[row], float))
+        _replicated(panel, x, ours)
+    panel.set_xticks(range(len(drawn.rows)), drawn.rows)
+    panel.tick_params(axis="x", length=0)
+    panel.set_ylim(0, 100)
+    panel.set_ylabel("Test accuracy (%)")
     below(figure, _legend_of_bars(bool(results.caveat)))
     return figure
 
@@ -95,9 +96,8 @@ def _legend_of_bars(caveat: bool) -> list[Any]:
 def trend(results: Results) -> Figure:
     """Accuracy across the columns, every seed a dot: a row of panels per data set, which share their
     y axis, and a column per table, so that the two classifiers compare."""
-    cells = results.cells[results.cells["table"].notna()]
-    if cells.empty:
-        raise UserError("the campaign has no cell of Tables 1 and 2")
+    cells = results.printed
+    require(cells, "the campaign has no cell of Tables 1 and 2")
     tables: dict[int, Table] = {table.table: table for table in results.paper.tables}
     figure, axes = grid(cells, list(results.paper.tables[0].rows), 1.25, sharex=True)
     shown: dict[str, list[float]] = {}
@@ -108,13 +108,14 @@ def trend(results: Results) -> Figure:
         _trend_panel(panel, ours, seeds)
         shown.setdefault(row, []).extend([*ours.to_numpy().ravel(), *seeds["accuracy"]])
         limit(panel, shown[row])  # of the whole row of panels, at the last of them
-    figure.supylabel("Test accuracy (%)", fontsize="medium")
+    figure.supylabel("Test accuracy (%)")
     below(figure, _legend_of_trend(bool(results.caveat)))
     return figure
 
 
 def _trend_panel(panel: Axes, ours: pd.DataFrame, seeds: pd.DataFrame) -> None:
     x = np.arange(len(ours))
+    # about each tick, beside each other: the published number, the mean, the seeds
     panel.plot(x - 0.14, ours["published"], "--", color=FAINT, linewidth=0.9)
     panel.plot(x + 0.06, ours["mean"], color=FAINT, linewidth=0.9)
     for place, (column, arm) in enumerate(zip(ours.index, _arms(ours).T, strict=True)):

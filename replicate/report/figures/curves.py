@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,7 +21,6 @@ from replicate.report.figures.style import (
     small_multiples,
     styled,
 )
-from replicate.results.beside import baselines
 from replicate.results.contrasts import BASELINE
 from replicate.results.read import Results
 
@@ -34,8 +32,8 @@ FEW = 10
 def curves(results: Results) -> Figure:
     """Test accuracy in the last third of the epochs, a panel per data set and table: mean and range of
     the finished seeds."""
-    histories, cells = _histories(results), results.cells
-    places = cells[cells["table"].notna() & cells["cell"].isin(list(histories))]
+    histories, cells = _histories(results), results.printed
+    places = cells[cells["cell"].isin(list(histories))]
     require(places, "no run of the tables' cells has an epoch yet")
     figure, axes = grid(places, list(results.paper.tables[0].rows), 1.2, sharex=True)
     for (row, table), panel in axes.items():
@@ -46,8 +44,7 @@ def curves(results: Results) -> Figure:
         _finish(panel, [histories[cell] for cell in here])
         limit(panel, _shown(histories[cell] for cell in across["cell"]))
     looks = {method: LOOKS[method].colour for method in methods(places["column"])}
-    below(figure, _legend(looks, [histories[cell] for cell in places["cell"]]), "Epoch")
-    figure.supylabel("Test accuracy (%)", fontsize="medium")
+    _explain(figure, looks, [histories[cell] for cell in places["cell"]])
     return figure
 
 
@@ -55,11 +52,10 @@ def curves(results: Results) -> Figure:
 def own(results: Results) -> Figure:
     """The same of each cell that is in neither table, with the AvgPool cell beside it."""
     histories = _histories(results)
-    outside = results.cells.index[results.cells["table"].isna()]
-    beside = baselines(results.campaign.specs)
+    beside = results.beside
     shown = histories.keys() - set(beside.values())  # those are beside others
-    names = [cell for cell in outside if cell in shown]
-    require(pd.DataFrame(names), "no run of a cell outside the tables has an epoch yet")
+    names = [cell for cell in results.own.index if cell in shown]
+    require(names, "no run of a cell outside the tables has an epoch yet")
     figure, axes = small_multiples(names, 1.35)
     for name, panel in axes.items():
         over = [histories[beside[name]]] if beside.get(name) in histories else []
@@ -69,8 +65,7 @@ def own(results: Results) -> Figure:
         _finish(panel, [histories[name]])
         limit(panel, _shown([*over, histories[name]]))
     looks = {"the cell": OWN, f"the {BASELINE} cell beside it": LOOKS[BASELINE].colour}
-    below(figure, _legend(looks, [histories[name] for name in names]), "Epoch")
-    figure.supylabel("Test accuracy (%)", fontsize="medium")
+    _explain(figure, looks, [histories[name] for name in names])
     return figure
 
 
@@ -87,7 +82,11 @@ def _histories(results: Results) -> dict[str, pd.DataFrame]:
 
 def late(history: pd.DataFrame) -> pd.DataFrame:
     """The last third of the epochs that were asked for."""
-    return history[history["epoch"] > history["asked"] * 2 // 3]
+    return history[_is_late(history)]
+
+
+def _is_late(epochs: pd.DataFrame) -> pd.Series:
+    return epochs["epoch"] > epochs["asked"] * 2 // 3
 
 
 def _shown(histories: Iterable[pd.DataFrame]) -> pd.Series:
@@ -124,13 +123,15 @@ def _finish(panel: Axes, histories: Iterable[pd.DataFrame]) -> None:
 def _diverged_early(history: pd.DataFrame) -> int:
     """Runs of which no epoch is shown."""
     lost = history[history["status"] == "diverged"].groupby("run_id")[["epoch", "asked"]].max()
-    return int(np.sum(lost["epoch"] <= lost["asked"] * 2 // 3))
+    return int((~_is_late(lost)).sum())
 
 
-def _legend(looks: dict[str, str], histories: Iterable[pd.DataFrame]) -> list[Line2D]:
+def _explain(figure: Figure, looks: dict[str, str], histories: Iterable[pd.DataFrame]) -> None:
+    """The legend, and what the axes are."""
     lines = [Line2D([], [], color=colour, label=name) for name, colour in looks.items()]
     if any((late(one)["status"] == "diverged").any() for one in histories):
         lines.append(
             Line2D([], [], color=INK, linestyle=":", marker="x", label="a run that diverged")
         )
-    return lines
+    below(figure, lines, "Epoch")
+    figure.supylabel("Test accuracy (%)")

@@ -2,7 +2,7 @@
 
 import functools
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any, NamedTuple, ParamSpec
 
 import matplotlib.style
@@ -22,18 +22,9 @@ class Look(NamedTuple):
 
 
 # Okabe and Ito's palette, safe for colour-blind readers, as near as it comes to the paper's colours.
-LOOKS = dict(
-    zip(
-        METHODS,
-        (
-            Look("#7a7a7a", "Avg"),
-            Look("#e69f00", "Flex"),
-            Look("#009e73", "+ Reg"),
-            Look("#0072b2", "+ Drop"),
-        ),
-        strict=True,
-    )
-)
+_COLOURS = ("#7a7a7a", "#e69f00", "#009e73", "#0072b2")
+_SHORT = ("Avg", "Flex", "+ Reg", "+ Drop")
+LOOKS = dict(zip(METHODS, map(Look, _COLOURS, _SHORT), strict=True))
 OWN = "#cc79a7"
 """Of cells that are in neither table."""
 PAGE, INK, FAINT, GRID, ALARM = "#ffffff", "#222222", "#888888", "#e4e4e4", "#d00000"
@@ -52,7 +43,6 @@ STYLE: dict[str, Any] = {
     "font.size": LETTERS,
     "axes.titlesize": LETTERS,
     "axes.titleweight": "bold",
-    "axes.labelsize": LETTERS,
     "axes.facecolor": "none",
     "axes.edgecolor": FAINT,
     "axes.linewidth": 0.7,
@@ -61,13 +51,11 @@ STYLE: dict[str, Any] = {
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
-    "axes.unicode_minus": True,
     "figure.facecolor": PAGE,
+    "figure.labelsize": LETTERS,
     "grid.color": GRID,
     "grid.linewidth": 0.7,
     "legend.frameon": False,
-    "legend.fontsize": LETTERS,
-    "legend.title_fontsize": LETTERS,
     "legend.handlelength": 1.6,
     "legend.columnspacing": 1.4,
     "legend.labelspacing": 0.35,
@@ -77,8 +65,6 @@ STYLE: dict[str, Any] = {
     "axes.labelcolor": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": LETTERS,
-    "ytick.labelsize": LETTERS,
     "xtick.major.size": 2.5,
     "ytick.major.size": 0,
     "svg.hashsalt": "replicate",
@@ -102,9 +88,9 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapped
 
 
-def require(found: pd.DataFrame, problem: str) -> None:
+def require(found: Sized, problem: str) -> None:
     """Raises UserError where there is nothing to draw."""
-    if found.empty:
+    if not len(found):
         raise UserError(problem)
 
 
@@ -154,11 +140,12 @@ def small_multiples(
 ) -> tuple[Figure, dict[str, Axes]]:
     """A figure with a panel per cell that is in neither table, three abreast, and its axes by cell."""
     figure, axes = panels(-(-len(names) // 3), min(3, len(names)), height, **options)
-    for name, panel in zip(names, axes.flat, strict=False):
+    shown = dict(zip(names, axes.flat, strict=False))
+    for name, panel in shown.items():
         panel.set_title(label(name).replace("/", "/\n"), fontweight="normal")
     for panel in axes.flat[len(names) :]:
         panel.set_visible(False)
-    return figure, dict(zip(names, axes.flat, strict=False))
+    return figure, shown
 
 
 def label(cell: str) -> str:
@@ -166,17 +153,17 @@ def label(cell: str) -> str:
     return cell.removeprefix("extensions/")
 
 
-def absent(axes: Axes, text: str = "no finished run") -> None:
+def absent(axes: Axes) -> None:
     """Say that a panel has nothing to show."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
+    axes.text(0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", va="center")
 
 
-def limit(axes: Axes, values: Iterable[float], least: float = 1.0) -> None:
-    """Fit the y axis to percentages: to no less than `least` points, and from zero where they differ much."""
+def limit(axes: Axes, values: Iterable[float]) -> None:
+    """Fit the y axis to percentages: to no less than one point, and from zero where they differ much."""
     found = np.fromiter(values, float)
     finite = found[np.isfinite(found)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 100.0)
-    pad = max(0.12 * (high - low), (least - (high - low)) / 2)
+    pad = max(0.12 * (high - low), (1 - (high - low)) / 2)
     axes.set_ylim(0.0 if low < high / 2 else low - pad, min(high + pad, 100.5))
 
 

@@ -55,7 +55,7 @@ def sums(results: Results) -> Figure:
     handles = [
         Patch(facecolor=LOOKS[method].colour, label=method) for method in methods(found["method"])
     ]
-    figure.supylabel("Distance of a channel's sum from 1", fontsize="medium")
+    figure.supylabel("Distance of a channel's sum from 1")
     below(figure, handles)
     return figure
 
@@ -74,6 +74,7 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
         own = found[found["method"] == method]
         boxes = panel.boxplot(
             [own.loc[own["stage"] == stage, "distance"] for stage in stages],
+            # the methods of a stage about its tick
             positions=np.arange(len(stages)) + 0.26 * (offset - (len(order) - 1) / 2),
             widths=0.2, whis=(5, 95), showfliers=False, patch_artist=True, medianprops={"color": PAGE},
         )  # fmt: skip

@@ -13,10 +13,15 @@ from replicate.text import duration, many
 
 TITLE = "Cost and commands"
 COLUMNS = (
-    *("Cell", "Network, pool", "Time", "Speed", "Parameters", "FLOPs", "Spent over predicted"),
-    "Command",
-)
-MEASURES = ("seconds", "images_per_second", "parameters", "flops")
+    "Cell", "Network, pool", "Time", "Speed", "Parameters", "FLOPs", "Spent over predicted", "Command",
+)  # fmt: skip
+MEASURES: dict[str, Callable[[Any], str]] = {
+    "seconds": duration,
+    "images_per_second": lambda speed: f"{speed:,.0f} images/s",
+    "parameters": lambda number: f"{number:,.0f}",
+    "flops": lambda number: f"{number / 1e6:,.3f} M",
+}
+"""How each is shown."""
 
 
 def section(results: Results) -> Section:
@@ -82,15 +87,9 @@ def _means(results: Results) -> dict[str, dict[str, Any]]:
 
 def _measured(measures: Row) -> Iterator[Entry]:
     """Each measure; empty where it is unknown."""
-    form: dict[str, Callable[[Any], str]] = {
-        "seconds": duration,
-        "images_per_second": lambda speed: f"{speed:,.0f} images/s",
-        "parameters": lambda number: f"{number:,.0f}",
-        "flops": lambda number: f"{number / 1e6:,.3f} M",
-    }
-    for name in MEASURES:
+    for name, form in MEASURES.items():
         value = measures[name]
-        yield entry("" if pd.isna(value) else form[name](value), sort=value)
+        yield entry("" if pd.isna(value) else form(value), sort=value)
 
 
 def _predicted(results: Results) -> pd.DataFrame:

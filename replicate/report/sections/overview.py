@@ -89,8 +89,7 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
     used = {verdict.partition(" (")[0] for verdict in results.cells["verdict"]}
     meanings = [f"{word}: {meaning}" for word, meaning in verdicts.CELL.items() if word in used]
     legend = f"Words (too wide: more than {verdicts.WIDEST} noise floors): {'; '.join(meanings)}."
-    alone = results.cells["table"].isna().all()
-    own = () if alone else gains.of_own_cells(results)  # they are the answer, then
+    own = () if results.printed.empty else gains.of_own_cells(results)  # they are the answer, then
     text = Text(f"{key} {legend}")
     return Section("Tables 1 and 2", (text, *accuracies, *own, *tables.best(results)))
 
@@ -107,7 +106,7 @@ def _figures(results: Results) -> Section:
 
 
 def _shown(results: Results) -> Iterator[Figure]:
-    if results.cells["table"].notna().any():
+    if len(results.printed):
         caption = (
             "The trend across the columns, every seed a dot. A data set's panels share a y axis, which is "
             "fitted to them and does not start at zero."
@@ -119,7 +118,7 @@ def _shown(results: Results) -> Iterator[Figure]:
 
 
 def _redrawn(results: Results) -> Iterator[Figure]:
-    for table in sorted(results.cells["table"].dropna().astype(int).unique()):
+    for table in sorted(results.printed["table"].astype(int).unique()):
         caption = (
             f"Figure {2 * table} of the paper redrawn from Table {table}. Bars start at zero, which the "
             "paper's do not; ticks: the heights that the paper draws. The trend enlarges the differences."

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from replicate.report.document import Section, Text
-from replicate.report.sections.problems import ORIGINS
-from replicate.results.origins import UNKNOWN, origins
+from replicate.results.origins import ORIGINS, UNKNOWN
 from replicate.results.read import Results, records
 from replicate.text import many
 
@@ -19,7 +18,7 @@ SHORT, DIGITS = 12, 16
 
 
 def section(results: Results) -> Section:
-    found = origins(results.runs, results.provenance)
+    found = results.contrasts.made
     if found.empty:
         return Section("Provenance", (Text("No run has finished."),))
     said = (_uniform(found), *_differences(found), _days(found), _images(found), _answers(results))
