@@ -41,7 +41,7 @@ from replicate.options import (
     grouped,
     settings_of,
 )
-from replicate.text import say
+from replicate.text import BEGIN, folded, keyed, say
 
 app = typer.Typer(
     cls=Group,
@@ -182,8 +182,9 @@ def run(
     """Train what is missing, then write the CSV files and the report. The same command resumes later."""
     from replicate.workflows.run import Options, run_campaign
 
-    campaign = asked.resolve(note)
-    sys.exit(run_campaign(campaign, Options(*training, workers, threads, ends(deadline))))
+    campaign, until = asked.resolve(note), ends(deadline)
+    options = Options(**training._asdict(), workers=workers, threads=threads, until=until)
+    sys.exit(run_campaign(campaign, options))
 
 
 @app.command()
@@ -204,7 +205,7 @@ def submit(
     from replicate.workflows.follow import wait_for_end
     from replicate.workflows.submit import Options, print_requests, submit_campaign
 
-    campaign, options = asked.resolve(note), Options(*training, cluster)
+    campaign, options = asked.resolve(note), Options(**training._asdict(), cluster=cluster)
     if dry_run:
         print_requests(campaign, options)
         return
@@ -225,15 +226,13 @@ def status(
 ) -> None:
     """Show what runs are doing, what SLURM says of them, and why any failed. Writes nothing."""
     from replicate.plan.campaign import campaign_names
-    from replicate.text import as_json as written
-    from replicate.text import folded
     from replicate.workflows.each import of_each
-    from replicate.workflows.follow import status_lines, status_rows, watch_status
+    from replicate.workflows.follow import KEYS, status_lines, status_rows, watch_status
 
     if as_json:
-        print(written(of_each(root, campaign, status_rows)))
+        print(keyed(KEYS, of_each(root, campaign, status_rows)))
     elif campaign is None and not campaign_names(root):
-        print("No campaign yet: begin one with `replicate run --protocol smoke`.")
+        print(f"No campaign yet: {BEGIN}.")
     elif watch:
         watch_status(list(of_each(root, campaign, lambda one: [one])), every)
     else:
@@ -260,11 +259,10 @@ def logs(
 def aggregate(campaign: Begun, root: Root = HERE) -> None:
     """Read the records of a campaign into its CSV files."""
     from replicate.plan.campaign import open_campaign
-    from replicate.results.aggregate import aggregate
+    from replicate.workflows.conclude import gather
 
     found = open_campaign(root, campaign)
-    for line in aggregate(found):
-        say(f"left out: {line}")
+    gather(found)
     print(found.results / "runs.csv")
 
 
@@ -279,8 +277,8 @@ def report(campaign: Begun, root: Root = HERE) -> None:
 @app.command()
 def verify(
     campaign: Begun,
-    runs: Annotated[int, typer.Option(min=0, help="Train so many of its runs again.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1, help="The first so many epochs of each.")] = 1,
+    runs: Annotated[int, typer.Option(min=0, help="Retrain this many of its runs.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="The first this many epochs of each.")] = 1,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Draws the runs. Default: another each time, printed.")
     ] = None,
@@ -349,7 +347,8 @@ def sensitivity(
 
     given = settings_of(settings, precision)
     asked = plan_readings(root, entry, cells or [], protocol, chosen(seeds) or [], campaign, given)
-    sys.exit(run_sensitivity(asked, Options(*training, workers, threads), as_json))
+    options = Options(**training._asdict(), workers=workers, threads=threads)
+    sys.exit(run_sensitivity(asked, options, as_json))
 
 
 @data_app.command("list")
@@ -373,20 +372,14 @@ def data_prepare(
     root: Root = HERE,
 ) -> None:
     """Find or download data sets, check them, and decode them into the cache."""
-    from replicate.data import prepare
-    from replicate.paper.tables import DATASETS
-    from replicate.specs import catalogue
+    from replicate.workflows.datasets import prepare
 
-    wanted = names or list(DATASETS.values())
-    for name, spec in catalogue.one_spec_for_each_dataset(root, wanted).items():
-        print(f"{name}: {prepare(spec, data_dir, cache_dir)}", flush=True)
+    prepare(root, names or [], data_dir, cache_dir)
 
 
 @data_app.command("verify")
 def data_verify(cache_dir: CacheDir = CACHE) -> None:
     """Hash everything in the cache again."""
-    from replicate.data import entries, verify
+    from replicate.workflows.datasets import verify
 
-    for entry in entries(cache_dir):
-        verify(entry)
-        print(f"{entry.name}: sound")
+    verify(cache_dir)

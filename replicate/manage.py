@@ -16,16 +16,9 @@ app = typer.Typer(cls=Group, rich_markup_mode=None)
 @app.command()
 def campaigns(as_json: Json = False, root: Root = HERE) -> None:
     """List campaigns: protocol, state, size and last change. Writes nothing."""
-    from dataclasses import asdict
+    from replicate.workflows.campaigns import campaigns
 
-    from replicate.text import as_json as written
-    from replicate.workflows.campaigns import listed, overviews
-
-    found = overviews(root)
-    if as_json:
-        print(written(map(asdict, found)))
-    else:
-        print(listed(found) if found else "No campaign yet: begin one with `replicate run`.")
+    print(campaigns(root, as_json))
 
 
 @app.command()
@@ -47,9 +40,7 @@ def merge(
     """
     from replicate.workflows.merge import merge
 
-    for folder in folders:
-        place(folder)
-    done = merge(root, folders, campaign)
+    done = merge(root, [place(folder) for folder in folders], campaign)
     for line in done.conflicts:
         say(f"not taken: {line}")
     print(done)

@@ -3,10 +3,11 @@
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable
+import pkgutil
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, get_args
 
 import typer
 from typer.core import TyperGroup
@@ -15,6 +16,9 @@ from replicate.errors import UserError, has_controls
 
 if TYPE_CHECKING:
     from replicate.plan.campaign import Campaign
+
+
+PRECISION = "training.precision"
 
 
 class Group(TyperGroup):
@@ -28,37 +32,27 @@ class Group(TyperGroup):
             )
 
 
-def _completed(names: Callable[[Path], Iterable[str]]) -> Callable[[str], list[str]]:
-    """For the shell: what may be meant by a word that has been begun; nothing outside a project."""
+def _completed(names: str) -> Callable[[str], list[str]]:
+    """For the shell: what may be meant by a word that has been begun; nothing outside a project.
+
+    Args:
+        names: the function that knows them, as `module:function`, imported when the shell asks.
+    """
 
     def complete(incomplete: str) -> list[str]:
         try:
-            return [name for name in names(HERE) if name.startswith(incomplete)]
+            known = pkgutil.resolve_name(names)(HERE)
+            return [name for name in known if name.startswith(incomplete)]
         except (UserError, OSError):
             return []
 
     return complete
 
 
-def _cells(root: Path) -> Iterable[str]:
-    from replicate.specs.catalogue import cell_names
-
-    return cell_names(root)
+Given = TypeVar("Given", Path, Path | None)
 
 
-def _protocols(root: Path) -> Iterable[str]:
-    from replicate.specs.resolve import protocols
-
-    return protocols(root)
-
-
-def _campaigns(root: Path) -> Iterable[str]:
-    from replicate.plan.campaign import campaign_names
-
-    return campaign_names(root)
-
-
-def place(path: Path | None) -> Path | None:
+def place(path: Given) -> Given:
     """A path as it is meant: of `--data-dir=~/x`, shells leave the ~ as it is."""
     if path is not None and has_controls(str(path)):
         raise UserError(f"{str(path)!r}: a path without control characters is needed: rename it")
@@ -95,13 +89,13 @@ Seeds = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(help="float32, tf32, bfloat16 or auto; short for --set training.precision=..."),
+    typer.Option(help=f"float32, tf32, bfloat16 or auto; short for --set {PRECISION}=..."),
 ]
 Note = Annotated[
     str,
     typer.Option(
         metavar="TEXT",
-        help="What the report is to say of the campaign, such as why these cells. Default: as begun.",
+        help="A note for the report, such as why these cells. Default: as begun.",
     ),
 ]
 Workers = Annotated[
@@ -135,9 +129,9 @@ CacheDir = Annotated[
 DataSets = Annotated[
     list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: the paper's four.")
 ]
-CELLS = _completed(_cells)
-PROTOCOLS = _completed(_protocols)
-CAMPAIGNS = _completed(_campaigns)
+CELLS = _completed("replicate.specs.catalogue:cell_names")
+PROTOCOLS = _completed("replicate.specs.resolve:protocols")
+CAMPAIGNS = _completed("replicate.plan.campaign:campaign_names")
 Campaigns = Annotated[
     str | None,
     typer.Argument(help="A campaign. Default: all of them.", autocompletion=CAMPAIGNS),
@@ -173,16 +167,31 @@ def chosen(seeds: str | None) -> list[int] | None:
 
 
 def settings_of(pairs: list[str] | None, precision: str | None) -> dict[str, str]:
-    """Of `--set` and `--precision`; raises UserError for what is no KEY=VALUE, or a key given twice."""
+    """Of `--set` and `--precision`; raises UserError for what is no KEY=VALUE, a key given twice, or no
+    precision."""
     settings = {}
-    for pair in [*(pairs or []), *([f"training.precision={precision}"] if precision else [])]:
+    for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key or key in settings:
             raise UserError(
                 f"--set {pair!r}: expected KEY=VALUE, each key once, such as training.epochs=1"
             )
         settings[key] = value
+    if precision is not None:
+        if PRECISION in settings:
+            raise UserError(f"--precision and --set {PRECISION} are the same: give one of them")
+        settings[PRECISION] = _valid(precision)
     return settings
+
+
+def _valid(precision: str) -> str:
+    """Checked here: a spec would refuse it as the value of a --set that nobody typed."""
+    from replicate.specs.spec import Training
+
+    known = get_args(Training.model_fields["precision"].annotation)
+    if precision not in known:
+        raise UserError(f"--precision {precision!r}: choose from {', '.join(known)}")
+    return precision
 
 
 class CampaignOptions(NamedTuple):
@@ -256,6 +265,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
             values[name] = group(**{field: values.pop(field) for field in group._fields})
         command(**values)
 
+    # typer takes the options from the signature; keywords, since some with defaults come before some without
     keyword_only = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
     wrapper.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
     return wrapper

@@ -18,6 +18,8 @@ WIDTH = 80
 """Columns of a table where there is no terminal."""
 NUMBER = 10
 """Characters of an entry that is not folded."""
+BEGIN = "begin one with `replicate run --protocol smoke`"
+"""What to do where there is no campaign; without its option the command would only miss that."""
 
 
 def duration(seconds: float) -> str:
@@ -32,9 +34,9 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def many(number: int, noun: str, nouns: str = "") -> str:
+def many(number: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
-    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(parts: Iterable[str]) -> str:
@@ -107,6 +109,11 @@ def as_json(rows: Iterable[Mapping[str, Any]]) -> str:
     """One object a row; a number that is not known is null."""
     known = [{key: _known(value) for key, value in row.items()} for row in rows]
     return json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def keyed(keys: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """As `as_json`, of rows of values."""
+    return as_json(dict(zip(keys, row, strict=True)) for row in rows)
 
 
 def _known(value: Any) -> Any:

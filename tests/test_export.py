@@ -100,7 +100,8 @@ def test_what_is_inside_and_what_is_not(campaign: Campaign, tmp_path: Path) -> N
     }
     assert sum(name.endswith("/record.json") for name in inside) == 4
     assert not any(name.endswith(("checkpoint.pt", "/log", ".pyc")) for name in inside)
-    assert "--protocol paper --seeds 2 --set training.precision=float32" in readme
+    options = "--protocol paper --seeds 2 --campaign made-again --set training.precision=float32"
+    assert f"\npython -m replicate run {AVERAGE} {CELL} {options}\n" in readme
     assert f"{'0' * 40}." in readme
 
 

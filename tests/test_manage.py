@@ -66,7 +66,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_campaigns_are_listed_with_state_size_and_change(
     records: Records, replicate: Replicate
 ) -> None:
-    assert replicate("campaigns")[1] == "No campaign yet: begin one with `replicate run`.\n"
+    begin = "begin one with `replicate run --protocol smoke`"
+    assert replicate("campaigns")[1] == f"No campaign yet: {begin}.\n"
     assert replicate("campaigns", "--json")[1] == "[]\n"
     fill(records, "one", {FLEX: [90.0, 91.0]})
     records.begin([FLEX, REG], "paper", name="two")
@@ -102,6 +103,16 @@ def test_records_of_elsewhere_are_taken_and_nothing_is_overwritten(
     assert REG in (records.root / "reports/made/report.md").read_text()
     code, out, _ = replicate("merge", str(theirs.results))
     assert (code, out) == (1, "0 records taken, 3 known already, 1 conflict\n")
+
+
+def test_a_folder_at_home_is_found_where_no_shell_has_looked_for_it(
+    records: Records, elsewhere: Records, replicate: Replicate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(elsewhere, "made", {AVERAGE: [90.0]})
+    monkeypatch.setenv("HOME", str(elsewhere.root))
+    code, out, _ = replicate("merge", "~/results/made")
+    assert (code, out) == (0, "1 record taken, 0 known already, 0 conflicts\n")
+    assert open_campaign(records.root, "made").look().summary() == "1 of 1 done"
 
 
 def test_what_is_not_the_campaigns_is_named(

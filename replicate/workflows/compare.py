@@ -9,21 +9,21 @@ from typing import Any
 
 import pandas as pd
 
-from replicate.report.sections.problems import ORIGINS
 from replicate.report.tables import interval, signed
 from replicate.results import statistics
 from replicate.results.contrasts import BASELINE
 from replicate.results.differences import difference as paired
-from replicate.results.origins import origins
+from replicate.results.origins import ORIGINS
 from replicate.results.read import Results, read_results
 from replicate.results.statistics import BySeed
-from replicate.text import as_json, table
+from replicate.text import as_json, folded, table
 
 HEADINGS = ("here", "there", "change", "95 % interval", "pairs")
-LEGEND = """\
-Changes in points, there minus here, paired by seed; the last accuracy is the
-mean of all cells that both have, over the seeds that all of them have. An
-interval without zero is more than chance for that line alone."""
+LEGEND = (
+    "Changes in points, there minus here, paired by seed; the last accuracy is the mean of all cells that "
+    "both have, over the seeds that all of them have. An interval without zero is more than chance for that "
+    "line alone."
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def compare(root: Path, here: str, there: str, json: bool = False) -> str:
         f"here: {here}; there: {there}",
         table(("accuracy", *HEADINGS), cells) if cells else "No cell has a finished run in both.",
         table((f"gain over {BASELINE}", *HEADINGS), gains) if gains else "",
-        LEGEND,
+        folded(LEGEND),
         table(("what differs", "here", "there"), origin) if origin else "Both were made alike.",
     ]
     return "\n\n".join(filter(None, parts))
@@ -107,9 +107,8 @@ def _means(accuracies: Mapping[str, BySeed], cells: list[str]) -> BySeed:
 def _origins(here: Results, there: Results) -> Iterator[Origin]:
     for field in ("protocol", "settings"):
         yield from _unlike(field, *([str(getattr(one.request, field))] for one in (here, there)))
-    made = [origins(one.runs, one.provenance) for one in (here, there)]
     for name, title in {**ORIGINS, "threads": "threads"}.items():
-        yield from _unlike(title, *(_values(one, name) for one in made))
+        yield from _unlike(title, *(_values(one.contrasts.made, name) for one in (here, there)))
 
 
 def _values(made: pd.DataFrame, name: str) -> list[str]:

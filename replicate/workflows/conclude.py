@@ -11,13 +11,19 @@ INTERRUPTED = 130
 OUT_OF_TIME = 3
 
 
+def gather(campaign: Campaign) -> None:
+    """Write the CSV files, and say which records are left out of them."""
+    from replicate.results.aggregate import aggregate
+
+    for line in aggregate(campaign):
+        say(f"left out: {line}")
+
+
 def conclude(campaign: Campaign) -> Path:
     """Returns the path of the report."""
     from replicate.report.render import render
-    from replicate.results.aggregate import aggregate
 
-    for line in aggregate(reload(campaign)):
-        say(f"left out: {line}")
+    gather(reload(campaign))
     return render(campaign.root, campaign.request.name)
 
 

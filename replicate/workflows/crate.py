@@ -5,12 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 FILE = "ro-crate-metadata.json"
-PAPER = "https://doi.org/10.5220/0011894400003417"
-LICENCE = "https://spdx.org/licenses/MIT"
+LICENCE = {"@id": "https://spdx.org/licenses/MIT", "@type": "CreativeWork", "name": "MIT"}
+PAPER = {
+    "@id": "https://doi.org/10.5220/0011894400003417",
+    "@type": "ScholarlyArticle",
+    "name": "FlexPooling with Simple Auxiliary Classifiers in Deep Networks",
+}
+ITSELF = {
+    "@id": FILE,
+    "@type": "CreativeWork",
+    "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
+    "about": {"@id": "./"},
+}
 FORMATS = {
     "csv": "text/csv", "gz": "application/gzip", "html": "text/html", "json": "application/json",
-    "md": "text/markdown", "png": "image/png", "svg": "image/svg+xml", "yaml": "application/yaml",
-    "yml": "application/yaml",
+    "md": "text/markdown", "svg": "image/svg+xml", "yaml": "application/yaml", "yml": "application/yaml",
 }  # fmt: skip
 
 
@@ -28,23 +37,11 @@ def metadata(campaign: str, day: str, files: Mapping[str, bytes]) -> bytes:
         "description": "Specs, records, CSV files, report and code of a replication of FlexPooling (VISAPP"
         " 2023), from which every number can be computed again. README.md says how.",
         "datePublished": day,
-        "license": {"@id": LICENCE},
-        "citation": {"@id": PAPER},
+        "license": {"@id": LICENCE["@id"]},
+        "citation": {"@id": PAPER["@id"]},
         "hasPart": [{"@id": entity["@id"]} for entity in entities],
     }
-    paper = "FlexPooling with Simple Auxiliary Classifiers in Deep Networks"
-    graph = [
-        {
-            "@id": FILE,
-            "@type": "CreativeWork",
-            "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
-            "about": {"@id": "./"},
-        },
-        root,
-        {"@id": LICENCE, "@type": "CreativeWork", "name": "MIT"},
-        {"@id": PAPER, "@type": "ScholarlyArticle", "name": paper},
-        *entities,
-    ]
+    graph = [ITSELF, root, LICENCE, PAPER, *entities]
     crate = {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
     return f"{json.dumps(crate, indent=1)}\n".encode()
 

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import shlex
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from replicate.dispatch.code import PACKAGE, source_files
 from replicate.errors import UserError
 from replicate.files import atomic, checksums
 from replicate.plan.campaign import Campaign, open_campaign
+from replicate.results.csv_files import read_csv
 from replicate.workflows import crate
 from replicate.workflows.conclude import conclude
 
@@ -93,8 +93,6 @@ def _is_archive(path: Path, name: str) -> bool:
 
 def _described(campaign: Campaign, files: dict[str, bytes]) -> dict[str, bytes]:
     """With a file that says what they are."""
-    from replicate.results.csv_files import read_csv
-
     begun = read_csv(campaign, "provenance.csv")["started"]
     day = max(begun, default="1970-01-01")[:10]  # no run, no day
     return {**files, crate.FILE: crate.metadata(campaign.request.name, day, files)}
@@ -144,17 +142,10 @@ def _packed(folder: str, files: dict[str, bytes]) -> bytes:
 
 
 def _readme(campaign: Campaign) -> str:
-    from replicate.results.csv_files import read_csv
-
     request = campaign.request
     commits = set(read_csv(campaign, "provenance.csv")["commit"]) - {""}
-    settings = [part for pair in request.settings.items() for part in ("--set", "=".join(pair))]
-    again = ["python", "-m", "replicate", "run", "--campaign", f"{request.name}-again"]
-    again += ["--protocol", request.protocol]
-    runs = [
-        shlex.join([*again, "--seeds", seeds, *settings, *cells])
-        for seeds, cells in request.groups().items()
-    ]
+    again = request.model_copy(update={"name": f"{request.name}-again"})
+    runs = [f"python -m {again.command(cells, cells[0])}" for cells in request.groups().values()]
     return README.format(
         name=request.name,
         runs="\n".join(runs),

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from replicate.specs import catalogue
 from replicate.text import console, say
 from replicate.workflows.conclude import INTERRUPTED, conclude_submitted, exit_code
 
+KEYS = ("campaign", "cell", "seed", "run_id", "state", "epoch", "epochs", "accuracy")
 WORKER = re.compile(r"[\w-]+")
 """What workers are called: nothing that leads out of the logs."""
 
@@ -38,15 +39,12 @@ def status_lines(campaign: Campaign) -> list[str]:
     return [f"{campaign.request.name}: {state.summary()}", *(f"  {line}" for line in details)]
 
 
-def status_rows(campaign: Campaign) -> Iterator[dict[str, object]]:
-    """What the records say of each run."""
+def status_rows(campaign: Campaign) -> Iterator[tuple[object, ...]]:
+    """What the records say of each run, by `KEYS`."""
     for one in campaign.look().runs:
-        progress = one.progress or {}
-        yield {
-            **{"campaign": campaign.name, "cell": one.run.cell, "seed": one.run.seed},
-            **{"run_id": one.run.id, "state": one.state, "epoch": progress.get("epoch")},
-            **{"epochs": one.run.spec.training.epochs, "accuracy": progress.get("accuracy")},
-        }
+        run, latest = one.run, one.progress or {}
+        epochs = (latest.get("epoch"), run.spec.training.epochs, latest.get("accuracy"))
+        yield campaign.name, run.cell, run.seed, run.id, one.state, *epochs
 
 
 def watch_status(campaigns: Sequence[Campaign], every: float) -> None:
@@ -68,15 +66,12 @@ def wait_for_end(campaign: Campaign, every: float) -> int:
     """
     name = campaign.request.name
     if not any(sent.tasks for sent in read_submissions(campaign)):
-        raise UserError(f"campaign {name!r} has not been submitted: `replicate submit`")
+        way_out = f"`replicate submit --campaign {name} --cluster PROFILE`"
+        raise UserError(f"campaign {name!r} has not been submitted: {way_out}")
     try:
-        with open_view(campaign.look()) as view:
-            for _ in await_jobs(campaign, every):
-                view.show(campaign.look())
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-            view.show(campaign.look())
+        show_while(await_jobs(campaign, every), campaign)
     except KeyboardInterrupt:
-        say("the jobs go on; `replicate wait` waits again")
+        say(f"the jobs go on; `replicate wait {name}` waits again")
         return INTERRUPTED
     if not _is_reported(campaign):
         conclude_submitted(Path(read_submissions(campaign)[-1].code), name)
@@ -84,6 +79,15 @@ def wait_for_end(campaign: Campaign, every: float) -> int:
         say(line)
     print(f"report: {campaign.root / 'reports' / name / 'report.md'}")
     return exit_code(campaign.look())
+
+
+def show_while(busy: Iterable[object], campaign: Campaign) -> None:
+    """Show what its runs are doing, a look for each item, and how they ended."""
+    with open_view(campaign.look()) as view:
+        for _ in busy:
+            view.show(campaign.look())
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        view.show(campaign.look())
 
 
 def _is_reported(campaign: Campaign) -> bool:

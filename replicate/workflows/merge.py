@@ -80,7 +80,7 @@ def _take(campaign: Campaign, folder: Path, done: Merged) -> None:
         except CorruptRecord as error:
             done.conflicts.append(str(error))
             continue
-        assert record is not None
+        assert record is not None  # its file has just been found
         problem = _problem(record, path.parent, runs.get(path.parent.name))
         if problem:
             done.conflicts.append(f"{path.parent}: {problem}")

@@ -6,13 +6,14 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from replicate.dispatch.code import Code, read_code
+from replicate.dispatch.code import read_code
 from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
 from replicate.files import atomic, checksums
 from replicate.plan.campaign import Campaign, save_campaign
 from replicate.plan.runs import Images
 from replicate.records import run_folder
+from replicate.records.origin import Origin
 from replicate.records.run_folder import claimed
 from replicate.results.aggregate import refuse_to_forget
 from replicate.text import console, say
@@ -53,7 +54,7 @@ def prepare(campaign: Campaign, options: TrainingOptions) -> WorkerContext:
     )
 
 
-def _code(campaign: Campaign) -> Code:
+def _code(campaign: Campaign) -> Origin:
     code = read_code(campaign.root)
     if code.commit is None:
         say("no commit is recorded: git is missing here, or this is no checkout")
@@ -96,6 +97,6 @@ def _reopen_failed(campaign: Campaign) -> None:
     for one in campaign.look(thorough=True).runs:
         if one.state == "failed":
             folder = campaign.runs_folder / one.run.folder_name
-            with claimed(folder) as mine:
+            with claimed(folder) as mine:  # else another command trains it again already
                 if mine:
                     run_folder.set_aside(folder, "failed")

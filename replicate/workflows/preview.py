@@ -11,7 +11,6 @@ from replicate.plan.campaign import Campaign, campaign_names, open_campaign
 from replicate.plan.forecast import Speeds
 from replicate.plan.runs import Run
 from replicate.records.record import CorruptRecord, read_record
-from replicate.text import many
 
 
 def preview(
@@ -25,25 +24,25 @@ def preview(
     state = campaign.look()
     left = state.left(retry_failed)
     size = machine.share(len(left), machine.gpus(), workers, threads)
-    speeds, source = _measured(left, *size) if left and calibrate else _known(campaign, left)
+    if not (left and calibrate):
+        speeds, source = _known(campaign, left)
+    else:
+        from replicate.dispatch import calibration
+
+        speeds, source = calibration.calibrate([run.spec for run in left], *size), ""
     lines = [
         *forecast.lines(left, speeds),
-        f"campaign {campaign.name}: {state.summary()}; {len(left)} to do{_scope(campaign)}.",
+        f"campaign {campaign.name}: {state.summary()}; {len(left)} to do{scope(campaign)}.",
         forecast.cost(left, speeds, size[0]) + source,
     ]
     return "\n".join(lines)
 
 
-def _scope(campaign: Campaign) -> str:
-    """That more belongs to the campaign than this command would train."""
-    more = len(campaign.whole.runs) - len(campaign.runs)
-    return f", of those named here; the campaign has {many(more, 'other run')}" if more else ""
-
-
-def _measured(left: Sequence[Run], workers: int, threads: int) -> tuple[Speeds, str]:
-    from replicate.dispatch.calibration import calibrate
-
-    return calibrate([run.spec for run in left], workers, threads), ""
+def scope(campaign: Campaign) -> str:
+    """That more belongs to the campaign than a command is about."""
+    if not campaign.partial:
+        return ""
+    return f", of those named here; {campaign.whole.look().summary()} in all"
 
 
 def _known(campaign: Campaign, left: Sequence[Run]) -> tuple[Speeds, str]:

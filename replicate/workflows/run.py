@@ -9,7 +9,6 @@ from datetime import datetime
 
 from replicate import machine
 from replicate.dispatch.pool import Pool, Size, presence
-from replicate.dispatch.progress import SECONDS_BETWEEN_LOOKS, open_view
 from replicate.dispatch.snapshot import take_snapshot
 from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
@@ -22,13 +21,15 @@ from replicate.records import run_folder
 from replicate.results import predictions
 from replicate.text import console, duration, many, say
 from replicate.workflows.conclude import INTERRUPTED, OUT_OF_TIME, conclude, exit_code
+from replicate.workflows.follow import show_while
 from replicate.workflows.prepare import TrainingOptions, prepare
+from replicate.workflows.preview import scope
 
 IMAGES_WORTH_CALIBRATION = 10_000_000
 """Of the runs left: hours of a processor, of which the calibration takes a minute or two."""
 CALIBRATION_SECONDS = 300
 """Less time than this until a deadline is not spent on it."""
-DAMAGED_RECORD = f" or its {run_folder.POOLS} is damaged: set aside, the run is done again"
+DAMAGED_RECORD = f" or its {run_folder.POOLS} is damaged: set aside; the run will be repeated"
 DAMAGED_CHECKPOINT = ": this checkpoint was damaged, the run began anew"
 
 
@@ -129,7 +130,7 @@ def _fitting(
     campaign: Campaign, left: Sequence[Run], speeds: Speeds, size: Size, until: float
 ) -> str:
     """What can end before the deadline."""
-    each = [forecast.left(run, speeds, campaign.runs_folder) for run in left]
+    each = [forecast.seconds_left(one, speeds) for one in look(left, campaign.runs_folder).runs]
     count = forecast.fitting(each, size.workers, until - time.time())
     end = f"{datetime.fromtimestamp(until):%H:%M:%S}"
     text = f"{count} of {many(len(left), 'run')} fit until {end}"
@@ -146,14 +147,11 @@ def _train(campaign: Campaign, left: Sequence[Run], context: WorkerContext, size
         pool = Pool(left, waited_for, size, logs=own, code=take_snapshot(campaign))
         try:
             pool.start()
-            with open_view(campaign.look()) as view:
-                while pool.supervise():
-                    view.show(campaign.look())
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
-                view.show(campaign.look())
+            show_while(iter(pool.supervise, False), campaign)
         except KeyboardInterrupt:
             say(
-                "interrupted: workers end, then CSV files and report are written; again: leaves them out"
+                "interrupted: workers end, then CSV files and report are written; "
+                "press Ctrl-C again to skip them"
             )
             return False
         finally:
@@ -166,7 +164,7 @@ def _end(campaign: Campaign, interrupted: bool, timed: bool) -> int:
     state = campaign.look()
     for line in state.details():
         say(line)
-    say(f"campaign {campaign.name}: {state.summary()}{_scope(campaign)}")
+    say(f"campaign {campaign.name}: {state.summary()}{scope(campaign)}")
     late = timed and bool(state.left())
     if interrupted or late:
         say(f"{'interrupted' if interrupted else 'time is up'}: the same command resumes from here")
@@ -174,12 +172,6 @@ def _end(campaign: Campaign, interrupted: bool, timed: bool) -> int:
     if interrupted:
         return INTERRUPTED
     return OUT_OF_TIME if late else exit_code(state)
-
-
-def _scope(campaign: Campaign) -> str:
-    if not campaign.partial:
-        return ""
-    return f" of those named here; {campaign.whole.look().summary()} in all"
 
 
 def pool_size(options: Options, runs: int) -> Size:

@@ -15,6 +15,7 @@ from replicate.dispatch.snapshot import Copied, make_project, snapshot_folder, t
 from replicate.errors import UserError
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
+from replicate.plan.runs import Run
 from replicate.results import predictions
 from replicate.text import many, say
 from replicate.workflows.conclude import conclude_submitted
@@ -70,27 +71,37 @@ def _plan(campaign: Campaign, options: Options, dry: bool = False) -> Plan | Non
     Dry, it needs no SLURM, and says what could not be asked.
     """
     profile = read_profile(campaign.root, options.cluster)
+    max_tasks, queued = _queue(campaign, dry)
+    state = campaign.look(thorough=True)
+    left = [run for run in state.left(options.retry_failed) if run.id not in queued]
+    if not left:
+        print(_nothing(campaign, queued))
+        return None
+    speeds, source = _speeds(campaign, left, profile.images_per_second)
+    tasks = pack(left, profile, lambda run: forecast.seconds(run.spec, speeds))
+    return Plan(profile, arrays(tasks, max_tasks), speeds, source)
+
+
+def _queue(campaign: Campaign, dry: bool) -> tuple[int, set[str]]:
+    """SLURM's limit of an array's tasks, and what is queued already."""
     try:
-        max_tasks, queued = max_array_size(), _queued_runs(campaign)
+        return max_array_size(), _queued_runs(campaign)
     except UserError as error:
         if not dry:
             raise
         say(
             f"{error}; so what is queued is not known, and MaxArraySize is taken to be {USUAL_SIZE}"
         )
-        max_tasks, queued = USUAL_SIZE, set()
-    state = campaign.look(thorough=True)
-    left = [run for run in state.left(options.retry_failed) if run.id not in queued]
-    if not left:
-        print(_nothing(campaign, queued))
-        return None
+        return USUAL_SIZE, set()
+
+
+def _speeds(campaign: Campaign, left: list[Run], assumed: float) -> tuple[forecast.Speeds, str]:
+    """As this campaign's runs went, else as the profile assumes; and which of the two."""
     done = campaign.whole.look().done
-    speeds, source = forecast.recorded(done, campaign.runs_folder), "speed as recorded"
-    if not speeds:
-        speeds = forecast.assumed([run.spec for run in left], profile.images_per_second)
-        source = f"{profile.images_per_second:g} images/s, assumed by the profile"
-    tasks = pack(left, profile, lambda run: forecast.seconds(run.spec, speeds))
-    return Plan(profile, arrays(tasks, max_tasks), speeds, source)
+    if recorded := forecast.recorded(done, campaign.runs_folder):
+        return recorded, "speed as recorded"
+    source = f"{assumed:g} images/s, assumed by the profile"
+    return forecast.assumed([run.spec for run in left], assumed), source
 
 
 def _queued_runs(campaign: Campaign) -> set[str]:
