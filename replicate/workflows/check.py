@@ -8,6 +8,9 @@ from replicate.specs import check as specs
 from replicate.specs.resolve import Cell
 from replicate.specs.spec import Spec
 
+_problems: dict[object, str | None] = {}
+"""By shape: cells share networks, and protocols cells."""
+
 
 def check(root: Path) -> str:
     """All specs under all protocols; raises UserError with every problem, a line each."""
@@ -16,19 +19,18 @@ def check(root: Path) -> str:
 
 def unbuildable(cells: Iterable[Cell]) -> list[str]:
     """A line for each cell whose network does not exist, or cannot take its images."""
-    problems: dict[object, str | None] = {}
     lines = []
     for cell in cells:
         key = _shape(cell.spec)
-        if key not in problems:
-            problems[key] = _problem(cell.spec)
-        if problem := problems[key]:
+        if key not in _problems:
+            _problems[key] = _problem(cell.spec)
+        if problem := _problems[key]:
             lines.append(f"{cell.origins['model', 'network']}: model.network: {problem}")
     return lines
 
 
 def _shape(spec: Spec) -> object:
-    """What decides the network; many cells share one."""
+    """What decides the network."""
     dataset = spec.dataset
     return spec.model, dataset.size, dataset.channels, dataset.classes, spec.loss.head_weights
 

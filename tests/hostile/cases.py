@@ -128,14 +128,17 @@ def contents(folder: Path) -> dict[str, bytes | str]:
 def _content(path: Path) -> bytes | str:
     if path.is_symlink():
         return f"link to {path.readlink()}"
-    return path.read_bytes() if path.is_file() else "folder"
+    if path.is_dir():
+        return "folder"
+    return path.read_bytes() if path.is_file() else "no file"
 
 
 def restore(found: dict[str, bytes | str], folder: Path) -> None:
-    """Bring plain files and folders back to what `contents` found."""
+    """Bring plain files and folders back to what `contents` found, whatever is in their place."""
     now = contents(folder)
-    for path in sorted(now.keys() - found, reverse=True):
-        shutil.rmtree(path) if now[path] == "folder" else Path(path).unlink()
+    for path in sorted(now, reverse=True):
+        if now[path] != found.get(path):
+            shutil.rmtree(path) if now[path] == "folder" else Path(path).unlink()
     for path, content in sorted(found.items()):
         if now.get(path) == content:
             continue

@@ -142,23 +142,15 @@ class Gadget:
 
 def touching(path: Path) -> dict[str, bytes]:
     """Pickles that make a file when they are loaded."""
-    command, text = f"touch '{path}'", f"open({str(path)!r}, 'w').close()"
-    system = Gadget(os.system, (command,))
+    system = Gadget(os.system, (f"touch '{path}'",))
     return {
         "os.system": pickle.dumps(system, 2),
-        "eval": pickle.dumps(Gadget(eval, (text,)), 4),
-        "exec": pickle.dumps(Gadget(exec, (text,)), 0),
-        "subprocess": pickle.dumps(Gadget(subprocess.check_call, (["touch", str(path)],)), 2),
-        "nested": pickle.dumps({"labels": [system], "data": 0}, 2),
-        "items": pickle.dumps(Gadget(list, (), None, iter([system])), 2),
-        "state": pickle.dumps(Gadget(np.ndarray, ((1,),), system), 2),
         "numpy": pickle.dumps(Gadget(np.savetxt, (str(path), [1.0])), 2),
-        "old": b'cos\nsystem\n(S"' + command.encode() + b'"\ntR.',
-        "instance": b'(S"' + command.encode() + b'"\nios\nsystem\n.',
+        "state": pickle.dumps(Gadget(np.ndarray, ((1,),), system), 2),
     }
 
 
-@pytest.mark.parametrize("kind", touching(Path("x")))
+@pytest.mark.parametrize("kind", ["os.system", "numpy"])
 def test_a_batch_that_runs_code(fired: Path, kind: str) -> None:
     batch = Path("batch")
     batch.write_bytes(touching(fired)[kind])
@@ -170,7 +162,7 @@ def test_a_batch_that_runs_code(fired: Path, kind: str) -> None:
     assert fired.exists(), "so the payload is live"
 
 
-@pytest.mark.parametrize("kind", ["os.system", "numpy", "state"])
+@pytest.mark.parametrize("kind", touching(Path("x")))
 def test_weights_that_run_code(fired: Path, kind: str) -> None:
     """pools.npz, and an array of objects in the cache of images."""
     pickled = touching(fired)[kind]
@@ -250,7 +242,7 @@ def zipped(name: str, content: bytes) -> bytes:
 
 
 READ = f"""
-import resource, sys
+import json, resource, sys
 from pathlib import Path
 from types import SimpleNamespace
 from replicate.errors import UserError
@@ -266,11 +258,15 @@ readers = {{
     "x.png": lambda path: files.decode(path, photos),
     "pools.npz": lambda path: rows._weights(path.parent, SimpleNamespace(status="done", pools=None)),
 }}
-try:
-    readers[sys.argv[1]](Path(sys.argv[1]))
-except (UserError, CorruptRecord) as error:
-    sys.exit(f"refused: {{error}}")
+for path in map(Path, sys.argv[1:]):
+    try:
+        readers[path.name](path)
+    except (UserError, CorruptRecord) as error:
+        print(json.dumps(str(error)))
+    else:
+        print("null")
 """
+"""Says how each file is refused, on a line of its own."""
 BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "50,000 x 50,000 pixels": ("x.png", lambda: png(50_000, 50_000, zlib.compress(bytes(10**6)))),
     "a line of pixels": ("x.png", lambda: png(2**31 - 1, 1)),
@@ -282,28 +278,26 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", BOMBS)
-def test_a_bomb(kind: str, tmp_path: Path) -> None:
-    """Read by a process with little memory, in seconds."""
-    name, content = BOMBS[kind]
-    (tmp_path / name).write_bytes(content())
+def test_a_bomb(tmp_path: Path) -> None:
+    """Each is read by a process with little memory, in seconds."""
+    paths = [tmp_path / str(number) / name for number, (name, _) in enumerate(BOMBS.values())]
+    for path, (_, content) in zip(paths, BOMBS.values(), strict=True):
+        path.parent.mkdir()
+        path.write_bytes(content())
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", READ, name],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        },
+        [sys.executable, "-c", READ, *paths],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **one_thread},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("refused: "), done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    refusals = dict(zip(BOMBS, map(json.loads, done.stdout.splitlines()), strict=True))
+    for kind, refusal in refusals.items():
+        assert refusal, kind
+        assert "\n" not in refusal, kind
 
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script></svg>'
