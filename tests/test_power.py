@@ -10,7 +10,6 @@ import pytest
 
 from replicate.paper.claims import read_claims
 from replicate.paper.noise import sd_ref
-from replicate.paper.numbers import Place
 from replicate.paper.tables import read_tables
 from replicate.results import aggregate, power
 from replicate.results.power import Need, Plan, Planned
@@ -26,9 +25,7 @@ def plan(factor: float = 1.0, n: int = 0, seconds: float = 3600.0) -> Plan:
     cells = {}
     for one in TABLES.cells():
         floor = sd_ref(one.accuracy, 10_000)
-        cells[Place(one.table, one.row, one.column)] = Planned(
-            one, floor, factor * floor, n, seconds
-        )
+        cells[one.place] = Planned(one, floor, factor * floor, n, seconds)
     return Plan(TABLES, cells)
 
 

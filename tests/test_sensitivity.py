@@ -11,11 +11,12 @@ from replicate.paper.ambiguities import Alternative, Ambiguity, read_ambiguities
 from replicate.plan import readings
 from replicate.plan.campaign import open_campaign, save_campaign
 from replicate.report.render import as_markdown
+from replicate.report.sections.ambiguities import changes
 from replicate.report.sections.overview import document
+from replicate.report.text import as_text
 from replicate.results import aggregate, sensitivity
 from replicate.results.read import read_results
 from replicate.specs import catalogue, resolve
-from replicate.workflows.sensitivity import changes
 from tests.apply import apply
 
 ROOT = Path(__file__).parents[1]
@@ -196,16 +197,19 @@ def test_effects_on_two_cells(records: Any) -> None:
     assert second.gain.mean == pytest.approx(-1.99)
     assert second.p == pytest.approx(2 * second.gain.p)
     assert results.runs.set_index("cell")["table"].isna()[f"{other}@a02-softmax"].all()
-    heads = [line for line in changes([first, second]).splitlines() if "A02," in line]
-    assert [head.split(". ")[1].split(";")[0] for head in heads] == [base, other]
+    assert [row[0].lines for row in changes([first, second]).rows] == [
+        ("A02", base),
+        ("A02", other),
+    ]
 
 
 def test_the_table_says_what_the_choice_changes(weighed: Any) -> None:
-    text = changes(sensitivity.effects(read_results(weighed.root, "made")))
-    assert text.startswith("A11, Weight decay. table1/cifar10/flexpool; changes in points")
-    (row,) = (line for line in text.splitlines() if line.startswith("Weight decay 0.0001"))
-    assert row.split()[3:] == ["92.20", "+1.20", "+0.70", "to", "+1.70", "3", "0.018", "gain"]
-    assert "default: None." in text
+    found = changes(sensitivity.effects(read_results(weighed.root, "made")))
+    assert [line for entry in found.rows[0] for line in entry.lines] == [
+        *("A11", "table1/cifar10/flexpool", "Weight decay 0.0001"),
+        *("92.20 instead of 91.00", "+1.20", "+0.70 to +1.70 (3 pairs)", "gain"),
+    ]
+    assert as_text(found).startswith("What another reading changes, in points, paired by seed\n")
 
 
 def test_the_report_of_such_a_campaign_can_be_written(weighed: Any) -> None:
@@ -224,7 +228,7 @@ def test_missing_seeds_and_lone_cells(records: Any) -> None:
     found = sensitivity.effects(read_results(campaign.root, "made"))
     (effect,) = found
     assert effect.verdict == "incomplete (1/2 seeds)"
-    assert "needs 2 pairs" in changes(found)
+    assert [entry.lines for entry in changes(found).rows[0]][4] == ("needs 2 pairs",)
 
 
 def test_two_seeds_settle_nothing(records: Any) -> None:
@@ -262,6 +266,7 @@ def test_it_trains_and_shows_the_change(
         reported.append(name)
 
     monkeypatch.setattr("replicate.report.render.render", render)
+    monkeypatch.setenv("COLUMNS", "200")
     small = ["training.epochs=1", "generated.train_images=100", "generated.test_images=50"]
     settings = [part for pair in small for part in ("--set", pair)]
     code, out, _ = replicate(
@@ -282,6 +287,6 @@ def test_it_trains_and_shows_the_change(
     assert code == 0
     assert reported == ["smoke-a02"]
     assert (project / "results/smoke-a02/cells.csv").is_file()
-    (row,) = (line for line in out.splitlines() if line.startswith("Softmax over the positions"))
+    (row,) = (line for line in out.splitlines() if "Softmax over the positions" in line)
     assert "needs 2 pairs" in row
     assert "incomplete" in row or "not settled" in row

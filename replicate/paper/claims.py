@@ -9,9 +9,9 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from replicate.files.typed import StrictModel, read_yaml
-from replicate.paper.numbers import Figure, Many, Numbers, Pair, Text
-from replicate.paper.rules import AnyRule, Check, Comparison, Outcome, Rule
-from replicate.paper.tables import Tables
+from replicate.paper.numbers import Figure, Many, Text
+from replicate.paper.rules import AnyRule, Check, Comparison, Outcome
+from replicate.paper.tables import Pair, Tables
 
 T = TypeVar("T")
 
@@ -76,10 +76,16 @@ def read_figures(root: Path) -> tuple[Figure, ...]:
     return read_yaml(root / "experiments" / "paper" / "figures.yaml", _FiguresFile).figures
 
 
+def findings(root: Path, tables: Tables) -> list[Finding]:
+    """The audit of all claims of experiments/paper; raises UserError with every problem."""
+    return audit(tables, read_figures(root), read_claims(root))
+
+
 def audit(tables: Tables, figures: Sequence[Figure], claims: Iterable[Claim]) -> list[Finding]:
     """Every claim against the numbers as printed. Nothing is trained."""
-    numbers = Numbers(tables, figures)
-    return [_find(claim, claim.rules, numbers) for claim in claims]
+    return [
+        _find(claim, tuple(rule.check(tables, figures) for rule in claim.rules)) for claim in claims
+    ]
 
 
 def shared_facts(findings: Iterable[Finding]) -> dict[str, list[str]]:
@@ -95,8 +101,7 @@ def shared_facts(findings: Iterable[Finding]) -> dict[str, list[str]]:
 
 def compared(tables: Tables, claim: Claim) -> list[Pair]:
     """The pairs of cells whose difference a claim is about."""
-    numbers = Numbers(tables, ())
-    return list(dict.fromkeys(pair for rule in claim.comparisons for pair in rule.pairs(numbers)))
+    return list(dict.fromkeys(pair for rule in claim.comparisons for pair in rule.pairs(tables)))
 
 
 def tally(findings: Iterable[Finding]) -> str:
@@ -105,14 +110,11 @@ def tally(findings: Iterable[Finding]) -> str:
     return ", ".join(f"{outcome} {count}" for outcome, count in counts.most_common())
 
 
-def _find(claim: Claim, rules: Sequence[Rule], numbers: Numbers) -> Finding:
-    checks = tuple(rule.check(numbers) for rule in rules)
+def _find(claim: Claim, checks: tuple[Check, ...]) -> Finding:
     outcomes = [check.outcome for check in checks]
     decisive: Outcome = "fails" if claim.combine == "all" else "holds"
-    if decisive in outcomes:
-        return Finding(claim, decisive, checks)
-    unknown = "cannot be checked" in outcomes
-    return Finding(claim, "cannot be checked" if unknown else outcomes[0], checks)
+    ranked: tuple[Outcome, ...] = (decisive, "cannot be checked")
+    return Finding(claim, next((one for one in ranked if one in outcomes), outcomes[0]), checks)
 
 
 def _unique(part: T, names: Sequence[object]) -> T:

@@ -1,7 +1,7 @@
 """Typed rules: statements that the paper's numbers can contradict."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
@@ -10,7 +10,8 @@ from pydantic import Field
 
 from replicate.errors import UserError
 from replicate.files.typed import StrictModel
-from replicate.paper.numbers import Many, Number, Numbers, Pair, Place, TableNumber, Text
+from replicate.paper.numbers import Figure, Many, Number, TableNumber, Text
+from replicate.paper.tables import Pair, Place, Tables
 
 Outcome = Literal["holds", "fails", "cannot be checked"]
 
@@ -27,25 +28,26 @@ class Rule(StrictModel):
     """One statement that numbers can contradict."""
 
     @abstractmethod
-    def check(self, numbers: Numbers) -> Check: ...
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
+        """Hold it against the numbers as printed and as drawn."""
 
 
 class Comparison(Rule):
     """A statement about what the method does: it can be tested on replicated numbers too."""
 
     @abstractmethod
-    def pairs(self, numbers: Numbers) -> list[Pair]:
+    def pairs(self, tables: Tables) -> list[Pair]:
         """What it compares, for paired differences by seed."""
 
 
 class Positive(Comparison):
     """Every pair's difference is above zero."""
 
-    def check(self, numbers: Numbers) -> Check:
-        gains = {pair: numbers.difference(pair) for pair in self.pairs(numbers)}
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
+        gains = {pair: tables.difference(pair) for pair in self.pairs(tables)}
         against = [
-            f"{pair.over} {_rounded(numbers.printed(pair.over))}, "
-            f"{pair.of.column} {_rounded(numbers.printed(pair.of))}"
+            f"{pair.over} {_rounded(tables.printed(pair.over))}, "
+            f"{pair.of.column} {_rounded(tables.printed(pair.of))}"
             for pair, gain in gains.items()
             if gain <= 0
         ]
@@ -62,8 +64,8 @@ class BeatsBaseline(Positive):
     table: TableNumber
     columns: Many[Text]
 
-    def pairs(self, numbers: Numbers) -> list[Pair]:
-        return numbers.pairs(self.table, self.columns)
+    def pairs(self, tables: Tables) -> list[Pair]:
+        return tables.pairs(self.table, self.columns)
 
 
 class IncreasingRows(Positive):
@@ -72,11 +74,11 @@ class IncreasingRows(Positive):
     kind: Literal["increasing-rows"]
     table: TableNumber
 
-    def pairs(self, numbers: Numbers) -> list[Pair]:
-        columns = numbers.tables.columns(self.table)
+    def pairs(self, tables: Tables) -> list[Pair]:
+        columns = tables.columns(self.table)
         return [
             Pair(Place(self.table, row, right), Place(self.table, row, left))
-            for row in numbers.tables.rows(self.table)
+            for row in tables.rows(self.table)
             for left, right in pairwise(columns)
         ]
 
@@ -92,11 +94,11 @@ class GainsInRange(Comparison):
     tolerance: Number
     reason: Text
 
-    def pairs(self, numbers: Numbers) -> list[Pair]:
-        return [pair for table in self.tables for pair in numbers.pairs(table, self.columns)]
+    def pairs(self, tables: Tables) -> list[Pair]:
+        return [pair for table in self.tables for pair in tables.pairs(table, self.columns)]
 
-    def check(self, numbers: Numbers) -> Check:
-        by_table = {table: numbers.gains(table, self.columns) for table in self.tables}
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
+        by_table = {table: _best_gains(tables, table, self.columns) for table in self.tables}
         inside = [self._holds(gain) for gains in by_table.values() for gain in gains.values()]
         listed = "; ".join(f"Table {table}: {_listed(gains)}" for table, gains in by_table.items())
         count = f"{inside.count(False)} of {len(inside)} outside {self.low} to {self.high}"
@@ -120,11 +122,11 @@ class LargestGainRow(Comparison):
     columns: Many[Text]
     row: Text
 
-    def pairs(self, numbers: Numbers) -> list[Pair]:
-        return numbers.pairs(self.table, self.columns)
+    def pairs(self, tables: Tables) -> list[Pair]:
+        return tables.pairs(self.table, self.columns)
 
-    def check(self, numbers: Numbers) -> Check:
-        gains = numbers.gains(self.table, self.columns)
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
+        gains = _best_gains(tables, self.table, self.columns)
         if self.row not in gains:
             raise UserError(f"Table {self.table} has no row {self.row!r}: {', '.join(gains)}")
         gain_here = gains[self.row]
@@ -149,31 +151,29 @@ class GainAbout(Comparison):
     tolerance: Number
     reason: Text
 
-    def pairs(self, numbers: Numbers) -> list[Pair]:
-        return [Pair(self.of, self.over)]
+    @property
+    def pair(self) -> Pair:
+        return Pair(self.of, self.over)
 
-    def check(self, numbers: Numbers) -> Check:
-        pair = Pair(self.of, self.over)
-        gain = numbers.difference(pair)
-        holds = self._holds(gain)
-        over = self.over.column if self.over.table == self.of.table else str(self.over)
-        says = f"{self.of} over {over}: {_signed(gain)}"
-        if holds:
+    def pairs(self, tables: Tables) -> list[Pair]:
+        return [self.pair]
+
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
+        gain = tables.difference(self.pair)
+        says = f"{self.of} over {_over(self.pair)}: {_signed(gain)}"
+        if self._holds(gain):
             return Check("holds", says)
-        says += f", not {self.about:+}".replace("-", "−") + _elsewhere(
-            self._found_in_other_table(numbers)
-        )
-        return Check("fails", says, (_fact(pair, gain),))
+        pairs = {
+            table: Pair(*(place._replace(table=table) for place in self.pair))
+            for table in tables.numbers()
+        }
+        gains = {table: tables.difference(pair) for table, pair in pairs.items()}
+        elsewhere = _elsewhere({t: _signed(one) for t, one in gains.items() if self._holds(one)})
+        says += f", not {self.about:+}".replace("-", "−") + elsewhere
+        return Check("fails", says, (_fact(self.pair, gain),))
 
     def _holds(self, gain: Decimal) -> bool:
         return abs(gain - self.about) <= self.tolerance
-
-    def _found_in_other_table(self, numbers: Numbers) -> Iterator[str]:
-        for table in numbers.tables.numbers():
-            pair = Pair(self.of._replace(table=table), self.over._replace(table=table))
-            gain = numbers.difference(pair)
-            if self._holds(gain):
-                yield f"{_signed(gain)} in Table {table}"
 
 
 class OrderingOfMeans(Comparison):
@@ -183,17 +183,17 @@ class OrderingOfMeans(Comparison):
     higher: TableNumber
     lower: TableNumber
 
-    def pairs(self, numbers: Numbers) -> list[Pair]:
+    def pairs(self, tables: Tables) -> list[Pair]:
         return [
             Pair(Place(self.higher, row, column), Place(self.lower, row, column))
-            for column in numbers.tables.columns(self.higher)
-            for row in numbers.tables.rows(self.higher)
+            for column in tables.columns(self.higher)
+            for row in tables.rows(self.higher)
         ]
 
-    def check(self, numbers: Numbers) -> Check:
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
         means = {
-            column: (_mean(numbers, self.higher, column), _mean(numbers, self.lower, column))
-            for column in numbers.tables.columns(self.higher)
+            column: (_mean(tables, self.higher, column), _mean(tables, self.lower, column))
+            for column in tables.columns(self.higher)
         }
         outcome = _all(a > b for a, b in means.values())
         listed = ", ".join(f"{c} {_rounded(b)} / {_rounded(a)}" for c, (a, b) in means.items())
@@ -207,23 +207,20 @@ class Value(Rule):
     place: Place
     stated: Annotated[str, Field(pattern=r"^\d{1,3}\.\d{1,2}$")]
 
-    def check(self, numbers: Numbers) -> Check:
-        value = numbers.printed(self.place)
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
+        value = tables.printed(self.place)
         if self._holds(value):
             return Check("holds", f"{self.place}: {value}")
-        elsewhere = _elsewhere(self._found_in_other_table(numbers))
+        values = {
+            table: tables.printed(self.place._replace(table=table)) for table in tables.numbers()
+        }
+        elsewhere = _elsewhere({t: str(one) for t, one in values.items() if self._holds(one)})
         says = f"{self.place}: {value}, not {self.stated}{elsewhere}"
         return Check("fails", says, (f"{self.place}: {value}",))
 
     def _holds(self, value: Decimal) -> bool:
         stated = Decimal(self.stated)
         return value.quantize(stated, ROUND_HALF_UP) == stated
-
-    def _found_in_other_table(self, numbers: Numbers) -> Iterator[str]:
-        for table in numbers.tables.numbers():
-            value = numbers.printed(self.place._replace(table=table))
-            if self._holds(value):
-                yield f"{value} in Table {table}"
 
 
 class FigureMatchesTable(Rule):
@@ -236,12 +233,12 @@ class FigureMatchesTable(Rule):
     kind: Literal["figure-matches-table"]
     figure: int
 
-    def check(self, numbers: Numbers) -> Check:
-        drawn = next((f for f in numbers.figures if f.figure == self.figure), None)
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
+        drawn = next((f for f in figures if f.figure == self.figure), None)
         if drawn is None:
             return Check("cannot be checked", f"no readings of Figure {self.figure}")
         allowed = 2 * drawn.reading_error
-        gaps = {place: bar - numbers.printed(place) for place, bar in drawn.bars().items()}
+        gaps = {place: bar - tables.printed(place) for place, bar in drawn.bars().items()}
         off = {f"{p.row} {p.column}": gap for p, gap in gaps.items() if abs(gap) > allowed}
         count = f"{len(off)} of {len(gaps)} bars are more than {allowed} off Table {drawn.table}"
         return Check("fails" if off else "holds", f"{count}: {_listed(off)}" if off else count)
@@ -253,7 +250,7 @@ class WeightsIncrease(Rule):
     kind: Literal["weights-increase"]
     weights: Many[Many[Number]]
 
-    def check(self, numbers: Numbers) -> Check:
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
         rising = [all(a < b for a, b in pairwise(w)) for w in self.weights]
         return Check(_all(rising), "; ".join(", ".join(map(str, w)) for w in self.weights))
 
@@ -268,8 +265,8 @@ class TablesExist(Rule):
     kind: Literal["tables-exist"]
     tables: Many[int]
 
-    def check(self, numbers: Numbers) -> Check:
-        there = numbers.tables.numbers()
+    def check(self, tables: Tables, figures: Sequence[Figure]) -> Check:
+        there = tables.numbers()
         missing = [f"there is no Table {table}" for table in self.tables if table not in there]
         present = f"the paper has Tables {', '.join(map(str, there))}"
         return Check(_all(table in there for table in self.tables), "; ".join(missing) or present)
@@ -295,21 +292,34 @@ def _all(results: Iterable[bool]) -> Outcome:
 
 
 def _fact(pair: Pair, gain: Decimal) -> str:
-    over = pair.over.column if pair.over.table == pair.of.table else str(pair.over)
-    return f"{pair.of}: {_signed(gain)} over {over}"
+    return f"{pair.of}: {_signed(gain)} over {_over(pair)}"
+
+
+def _over(pair: Pair) -> str:
+    return pair.over.column if pair.over.table == pair.of.table else str(pair.over)
 
 
 def _which(columns: Sequence[str]) -> str:
     return columns[0] if len(columns) == 1 else "the best column"
 
 
-def _mean(numbers: Numbers, table: int, column: str) -> Decimal:
-    values = [numbers.printed(Place(table, row, column)) for row in numbers.tables.rows(table)]
+def _best_gains(tables: Tables, table: int, columns: Sequence[str]) -> dict[str, Decimal]:
+    """Each row's largest of `columns` minus average pooling."""
+    gains: dict[str, Decimal] = {}
+    for pair in tables.pairs(table, columns):
+        gain = tables.difference(pair)
+        gains[pair.of.row] = max(gain, gains.get(pair.of.row, gain))
+    return gains
+
+
+def _mean(tables: Tables, table: int, column: str) -> Decimal:
+    values = [tables.printed(Place(table, row, column)) for row in tables.rows(table)]
     return sum(values, Decimal()) / len(values)
 
 
-def _elsewhere(places: Iterable[str]) -> str:
-    listed = ", ".join(places)
+def _elsewhere(found: Mapping[int, str]) -> str:
+    """What tables hold that the rule's own does not."""
+    listed = ", ".join(f"{value} in Table {table}" for table, value in found.items())
     return f" ({listed})" if listed else ""
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from replicate.plan.campaign import Campaign
 from replicate.plan.state import RunState, look
-from replicate.text import many
+from replicate.text import listed, many
 
 UNFINISHED, LEFT_OUT = "unfinished", "left out"
 
@@ -46,9 +46,8 @@ def progress(absent: pd.DataFrame) -> dict[str, str]:
 
 def _said(absent: pd.DataFrame) -> Iterator[str]:
     unfinished = absent[absent["state"] == UNFINISHED]
-    if len(unfinished):
-        *others, last = sorted(unfinished["epoch"])
-        reached = f"epochs {', '.join(map(str, others))} and {last}" if others else f"epoch {last}"
-        yield f"unfinished ({reached} of {unfinished['epochs'].iloc[0]})"
+    if epochs := sorted(unfinished["epoch"]):
+        reached = f"epoch{'s' * (len(epochs) > 1)} {listed(map(str, epochs))}"
+        yield f"{UNFINISHED} ({reached} of {unfinished['epochs'].iloc[0]})"
     if lost := len(absent) - len(unfinished):
-        yield f"{many(lost, 'record')} left out"
+        yield f"{many(lost, 'record')} {LEFT_OUT}"

@@ -17,16 +17,18 @@
     absent.csv      one row per run that has begun and not ended, with its latest epoch, and per record
                     that is left out, with the reason; only where there are any
 
-Accuracies are percent and nothing is rounded.
+Accuracies are percent. What was measured, and its mean and spread over the seeds of a cell, has all of its
+digits; what judges has nine significant ones.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from replicate.errors import UserError
 from replicate.files import atomic
@@ -50,20 +52,24 @@ def aggregate(campaign: Campaign) -> list[str]:
     with atomic.alone(campaign.results):
         sums.set_aside_damaged(campaign.results)
         refuse_to_forget(campaign)
-        return _aggregate(campaign)
+        found = [_checked(campaign, one) for one in rows_of_runs(campaign.runs_folder)]
+        corrupt = [one for one in found if isinstance(one, CorruptRecord)]
+        counted = one_per_seed(campaign, (one for one in found if isinstance(one, RunRows)))
+        _write(campaign, counted)
+        _write_absent(campaign, counted, corrupt)
+    return [str(one) for one in corrupt]
 
 
-def _aggregate(campaign: Campaign) -> list[str]:
-    sound: list[RunRows] = []
-    left_out: dict[Path, str] = {}
-    for found in rows_of_runs(campaign.runs_folder):
-        if isinstance(found, CorruptRecord):
-            left_out[found.path] = found.why
-        elif wrong := _contradiction(campaign, found):
-            left_out[found.folder / run_folder.RECORD] = wrong
-        else:
-            sound.append(found)
-    counted = one_per_seed(campaign, sound)
+def _write(campaign: Campaign, counted: Sequence[RunRows]) -> None:
+    """What is made of the runs that count."""
+    for name, table in _tables(campaign, counted).items():
+        write_csv(table, campaign.results / name)
+    _join(campaign.results / "epochs.csv.gz", (one.epochs for one in counted))
+    _join(campaign.results / "pools.csv.gz", (one.pools for one in counted))
+    _write_if_any(campaign.results / "oddities.csv", _oddities(counted))
+
+
+def _tables(campaign: Campaign, counted: Sequence[RunRows]) -> dict[str, pd.DataFrame]:
     runs = table_of((_run(campaign, one) for one in counted), "runs.csv")
     provenance = table_of((one.provenance for one in counted), "provenance.csv")
     answers = {
@@ -71,21 +77,20 @@ def _aggregate(campaign: Campaign) -> list[str]:
         for one in counted
         if one.answers
     }
-    tables = {
+    return {
         "runs.csv": runs,
         "provenance.csv": provenance,
         **judged(campaign, runs, provenance, answers),
         "maps.csv.gz": table_of(_maps(counted), "maps.csv.gz"),
     }
-    for name, table in tables.items():
-        write_csv(table, campaign.results / name)
-    _join(campaign.results / "epochs.csv.gz", (one.epochs for one in counted))
-    _join(campaign.results / "pools.csv.gz", (one.pools for one in counted))
-    _write_if_any(campaign.results / "oddities.csv", _oddities(counted))
-    reasons = {path.parent.name: why for path, why in left_out.items()}
+
+
+def _write_absent(
+    campaign: Campaign, counted: Sequence[RunRows], corrupt: Sequence[CorruptRecord]
+) -> None:
     ended = {one.id for one in counted}
+    reasons = {one.path.parent.name: one.why for one in corrupt}
     _write_if_any(campaign.results / "absent.csv", absent.rows(campaign, ended, reasons))
-    return [f"{path}: {why}" for path, why in left_out.items()]
 
 
 def _run(campaign: Campaign, found: RunRows) -> dict[str, Any]:
@@ -157,17 +162,18 @@ def _write_if_any(path: Path, rows: Iterable[dict[str, Any]]) -> None:
         sums.remove(path)
 
 
-def _contradiction(campaign: Campaign, found: RunRows) -> str:
-    """In what a record is not what it says that it is; empty where it is, or of another campaign."""
-    if found.cell not in campaign.specs:
-        return ""
-    asked = campaign.request.seeds_of(found.cell)
+def _checked(campaign: Campaign, found: RunRows | CorruptRecord) -> RunRows | CorruptRecord:
+    """A record that is not what it says that it is counts as corrupt; one of another campaign does not."""
+    if isinstance(found, CorruptRecord) or found.cell not in campaign.specs:
+        return found
+    path, asked = found.folder / run_folder.RECORD, campaign.request.seeds_of(found.cell)
     if found.seed not in asked:
-        return f"{found.cell} seed {found.seed}: the seeds asked for are {series(asked)}"
+        said = f"{found.cell} seed {found.seed}: the seeds asked for are {series(asked)}"
+        return CorruptRecord(path, said)
     today = campaign.specs[found.cell].identity
     if not _is_stale(campaign, found) and not _is_of(found.spec, today):
-        return "its spec is not that of its id"
-    return ""
+        return CorruptRecord(path, "its spec is not that of its id")
+    return found
 
 
 @cache

@@ -11,7 +11,7 @@ import pandas as pd
 from replicate.paper import noise
 from replicate.plan.campaign import Campaign
 from replicate.results import images, statistics, verdicts
-from replicate.results.csv_files import digits, table_of
+from replicate.results.csv_files import rounded, table_of
 from replicate.results.images import Seen
 from replicate.results.origins import mixed
 from replicate.results.spread import Family, Sample, Spread
@@ -82,26 +82,21 @@ def scale(accuracy: float, spec: Spec) -> float:
 
 
 def cells_table(
-    campaign: Campaign,
-    runs: pd.DataFrame,
-    provenance: pd.DataFrame,
-    answers: Answers | None = None,
+    campaign: Campaign, runs: pd.DataFrame, provenance: pd.DataFrame, answers: Answers
 ) -> pd.DataFrame:
     """One row per cell of the campaign, with or without runs.
 
     Args:
         runs: of runs.csv; provenance: of provenance.csv; answers: of the records.
     """
-    seeds = list(_seeds(campaign, runs, answers or {}))
+    seeds = list(_seeds(campaign, runs, answers))
     last, best = spreads(seeds, LAST), spreads(seeds, BEST)
     differ = mixed(runs, provenance)
     rows = []
     for one in seeds:
         name, facts = one.cell.name, _facts(one)
-        mixture = "; ".join(differ.get(name, ())) or None
-        rows.append(
-            {**facts, **_judged(one, facts["mean"], last[name], best[name]), "mixed": mixture}
-        )
+        judged = rounded(_judged(one, facts["mean"], last[name], best[name]))
+        rows.append({**facts, **judged, "mixed": "; ".join(differ.get(name, ())) or None})
     return table_of(rows, "cells.csv")
 
 
@@ -111,21 +106,29 @@ def first_runs(provenance: pd.DataFrame) -> dict[str, str]:
 
 
 def spreads(seeds: Sequence[Seeds], reading: str) -> dict[str, Spread]:
-    """Of each cell, steadied by those of its family."""
+    """Of each cell, steadied by those of its family; of one that tells of no other, its own."""
     samples = {one.cell.name: one.sample(reading) for one in seeds}
+    families, alone = _families(seeds, samples), Family.of([])
     return {
-        one.cell.name: _family(one, seeds, samples).spread(
-            samples[one.cell.name], _least(one), one.tells_of_others
+        one.cell.name: (families[one.family] if one.tells_of_others else alone).spread(
+            samples[one.cell.name], _least(one)
         )
         for one in seeds
     }
 
 
-def _family(one: Seeds, seeds: Sequence[Seeds], samples: Mapping[str, Sample]) -> Family:
-    if not one.tells_of_others:
-        return Family.of([])
-    own = [samples[e.cell.name] for e in seeds if e.family == one.family and e.tells_of_others]
-    return Family.of(own, _least(one))
+def _families(
+    seeds: Sequence[Seeds], samples: Mapping[str, Sample]
+) -> dict[tuple[str, bool], Family]:
+    """Of the cells that tell of each other."""
+    members: dict[tuple[str, bool], list[Seeds]] = {}
+    for one in seeds:
+        if one.tells_of_others:
+            members.setdefault(one.family, []).append(one)
+    return {
+        key: Family.of([samples[one.cell.name] for one in own], _least(own[0]))
+        for key, own in members.items()
+    }
 
 
 def _least(one: Seeds) -> float:
@@ -166,16 +169,16 @@ def _judged(one: Seeds, mean: float, last: Spread, best: Spread) -> dict[str, An
     plain = statistics.prediction_interval(one.values(LAST), _rounding(one.spec))
     return {
         "verdict": _verdict(one, predicted),
-        "sd_ref": digits(sd_ref(one.spec, float(mean))),
-        "spread": digits(last.sd),
-        "df": digits(last.df),
+        "sd_ref": sd_ref(one.spec, float(mean)),
+        "spread": last.sd,
+        "df": last.df,
         "noisy": str(last.noisy or _is_wide(one.sample(LAST))),
-        "predicted_low": digits(predicted.low),
-        "predicted_high": digits(predicted.high),
-        "plain_low": digits(plain.low),
-        "plain_high": digits(plain.high),
+        "predicted_low": predicted.low,
+        "predicted_high": predicted.high,
+        "plain_low": plain.low,
+        "plain_high": plain.high,
         "best_verdict": _verdict(one, _predicted(one, BEST, best)),
-        "calibration": digits(images.calibration(one.answers)),
+        "calibration": images.calibration(one.answers),
     }
 
 
@@ -193,18 +196,11 @@ def _rounding(spec: Spec) -> float:
 
 
 def _predicted(one: Seeds, reading: str, spread: Spread) -> Interval:
-    rounding = _rounding(one.spec)
-    return statistics.prediction_interval(one.values(reading), rounding, spread.sd, spread.df)
+    n, mean, _ = statistics.summary(one.values(reading))
+    return statistics.predicted(mean, spread.sd, spread.df, n, _rounding(one.spec))
 
 
 def _verdict(one: Seeds, interval: Interval) -> str:
-    printed = one.spec.published
-    widest = verdicts.WIDEST * sd_ref(one.spec, np.nan) if printed else np.nan
-    return verdicts.cell(
-        one.state,
-        one.comparable,
-        len(one.done),
-        printed.value if printed else None,
-        interval,
-        widest,
-    )
+    printed = one.spec.published.value if one.spec.published else None
+    widest = verdicts.WIDEST * sd_ref(one.spec, np.nan)
+    return verdicts.cell(one.state, one.comparable, len(one.done), printed, interval, widest)

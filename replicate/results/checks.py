@@ -6,7 +6,6 @@ contradiction is one line that names the file, the line, the value and what it s
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ import pandas as pd
 from replicate.errors import UserError
 from replicate.paper.tables import read_tables
 from replicate.plan.campaign import Campaign
-from replicate.results.csv_files import COLUMNS, LATER
+from replicate.results.csv_files import AGAIN, COLUMNS, LATER, refuse
 from replicate.results.judgement import judged
 from replicate.results.rows import NAMES, names
 from replicate.specs import check
@@ -26,9 +25,9 @@ Frames = Mapping[str, pd.DataFrame]
 FROM_RECORDS = {"calibration", "images_low", "images_high", "mcnemar"}
 """Columns that no CSV file gives again."""
 FROM_PROVENANCE = {"mixed", "rule"}
+"""Columns that runs.csv alone does not give again, where there is no provenance.csv."""
 CLOSE = 1e-6
 """In points: what libraries may differ by, and below what anybody would print."""
-AGAIN = "make it again with `replicate aggregate`"
 
 
 def agreed(campaign: Campaign, frames: Frames) -> dict[str, pd.DataFrame]:
@@ -43,7 +42,7 @@ def agreed(campaign: Campaign, frames: Frames) -> dict[str, pd.DataFrame]:
         _check_keys(campaign.results / file, frames[file], frames["runs.csv"])
     _check_epochs(campaign.results / "runs.csv", frames["runs.csv"], frames["epochs.csv.gz"])
     _check_answers(campaign.results / "runs.csv", frames["runs.csv"], campaign.specs)
-    found = judged(campaign, frames["runs.csv"], frames["provenance.csv"])
+    found = judged(campaign, frames["runs.csv"], frames["provenance.csv"], answers={})
     unknown = set() if len(frames["provenance.csv"]) else FROM_PROVENANCE
     return {
         file: _compared(campaign.results / file, frames[file], table, unknown)
@@ -63,23 +62,23 @@ def refuse_other_tables(campaign: Campaign) -> None:
 def _check_runs(campaign: Campaign, frames: Frames) -> None:
     path, runs = campaign.results / "runs.csv", frames["runs.csv"]
     once, wanted = ~runs.duplicated(["cell", "seed"]), campaign.request.seeds_of
-    _refuse(
+    refuse(
         path, runs["seed"], once, "there is one row of each seed, and a second row of", runs["cell"]
     )
     specs = campaign.specs
     places = zip(runs["cell"], runs["seed"], strict=True)
     known = pd.Series([seed in wanted(cell) for cell, seed in places], runs.index, dtype=bool)
     asked = runs["cell"].map({cell: series(wanted(cell)) for cell in specs})
-    _refuse(path, runs["seed"], known, "the seeds asked for are", asked)
+    refuse(path, runs["seed"], known, "the seeds asked for are", asked)
     ids = [
         specs[cell].run_id(int(seed)) for cell, seed in zip(runs["cell"], runs["seed"], strict=True)
     ]
     stale = (runs["run_id"] != pd.Series(ids, runs.index, dtype="str")).astype(str)
-    _refuse(path, runs["stale"], _text(runs["stale"]) == stale, "by its spec it is", stale)
+    refuse(path, runs["stale"], _text(runs["stale"]) == stale, "by its spec it is", stale)
     current = runs[stale == "False"]
     for name in NAMES:
         right = current["cell"].map({cell: names(spec)[name] for cell, spec in specs.items()})
-        _refuse(path, current[name], current[name] == right, "by its spec it is", right)
+        refuse(path, current[name], current[name] == right, "by its spec it is", right)
 
 
 def _check_keys(path: Path, frame: pd.DataFrame, runs: pd.DataFrame) -> None:
@@ -90,7 +89,7 @@ def _check_keys(path: Path, frame: pd.DataFrame, runs: pd.DataFrame) -> None:
     if path.name == "forecast.csv":  # knows runs that are still to come
         good |= ~own["run_id"].isin(runs["run_id"]).to_numpy()
     said = "runs.csv has no such run of this seed and cell"
-    _refuse(path, own["run_id"], good, said, own["cell"])
+    refuse(path, own["run_id"], good, said, own["cell"])
 
 
 def _check_epochs(path: Path, runs: pd.DataFrame, epochs: pd.DataFrame) -> None:
@@ -100,7 +99,7 @@ def _check_epochs(path: Path, runs: pd.DataFrame, epochs: pd.DataFrame) -> None:
     known = runs[(runs["status"] == "done") & runs["run_id"].isin(last.index)]
     for name, found in (("accuracy", last), ("best_accuracy", best)):
         right = known["run_id"].map(found).astype(float)
-        _refuse(path, known[name], _close(known[name], right), "epochs.csv.gz says", right)
+        refuse(path, known[name], _close(known[name], right), "epochs.csv.gz says", right)
 
 
 def _check_answers(path: Path, runs: pd.DataFrame, specs: Mapping[str, Spec]) -> None:
@@ -109,7 +108,7 @@ def _check_answers(path: Path, runs: pd.DataFrame, specs: Mapping[str, Spec]) ->
     known = runs[runs["right"].notna() & current]
     images = known["cell"].map({name: spec.test_images for name, spec in specs.items()})
     right = (known["accuracy"] * images.astype(float) / 100).round(6)
-    _refuse(path, known["right"], _close(known["right"], right), "by its accuracy it is", right)
+    refuse(path, known["right"], _close(known["right"], right), "by its accuracy it is", right)
 
 
 def _compared(
@@ -127,7 +126,7 @@ def _compared(
         column = read[name]
         if name in FROM_RECORDS or name in unknown or (name in LATER and _is_blank(column)):
             continue
-        _refuse(path, column, _alike(column, made[name]), "runs.csv gives", _text(made[name]))
+        refuse(path, column, _alike(column, made[name]), "runs.csv gives", _text(made[name]))
     return made.assign(**{name: read[name] for name in FROM_RECORDS & set(made)})
 
 
@@ -147,16 +146,3 @@ def _close(read: pd.Series, right: pd.Series) -> pd.Series:
 def _text(column: pd.Series) -> pd.Series:
     """Without anything where nothing is known."""
     return column.astype(object).where(column.notna(), "").astype(str)
-
-
-def _refuse(
-    path: Path, column: pd.Series, good: pd.Series, but: str, right: pd.Series | None = None
-) -> None:
-    bad = column[~good.to_numpy(dtype=bool)]
-    if len(bad):
-        place: Any = bad.index[0]
-        expected = "" if right is None else f" {str(right.loc[place])!r}"
-        value = str(bad.iloc[0])[:80]
-        raise UserError(
-            f"{path}: line {place + 2}: {column.name} {value!r}, but {but}{expected}: {AGAIN}"
-        )

@@ -10,9 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from replicate.paper import claims as paper
-from replicate.paper.claims import Claim, Finding
-from replicate.paper.numbers import Numbers, Pair, Place
+from replicate.paper.claims import Claim, Finding, compared
 from replicate.paper.rules import (
     Comparison,
     GainAbout,
@@ -21,13 +19,13 @@ from replicate.paper.rules import (
     OrderingOfMeans,
     Positive,
 )
-from replicate.paper.tables import Tables, cell_name
+from replicate.paper.tables import Pair, Tables
 from replicate.results import rules, statistics
-from replicate.results.contrasts import Contrasts
-from replicate.results.csv_files import digits, table_of
-from replicate.results.statistics import LEVEL, Estimate, Interval, combined
+from replicate.results.contrasts import CellPair, Contrasts
+from replicate.results.csv_files import rounded, table_of
+from replicate.results.statistics import Estimate, Interval, combined
+from replicate.results.verdicts import ALPHA, FEWEST
 
-ALPHA = 1 - LEVEL
 ABOUT = 0.5
 """An interval supports "about x" within so many points of x, or half of x where that is more."""
 
@@ -36,20 +34,16 @@ ABOUT = 0.5
 class Evidence:
     """What is known of the differences between cells."""
 
-    numbers: Numbers
+    tables: Tables
     steadied: Mapping[Pair, Estimate]
     """By moderated variances."""
     plain: Mapping[Pair, Estimate]
 
-    @property
-    def tables(self) -> Tables:
-        return self.numbers.tables
-
     def known(self, rule: Comparison) -> dict[Pair, Estimate]:
-        return {one: self.steadied[one] for one in rule.pairs(self.numbers) if one in self.steadied}
+        return {one: self.steadied[one] for one in rule.pairs(self.tables) if one in self.steadied}
 
     def lacks(self, rule: Comparison) -> list[Pair]:
-        return [one for one in rule.pairs(self.numbers) if one not in self.steadied]
+        return [one for one in rule.pairs(self.tables) if one not in self.steadied]
 
 
 def word(claim: Claim, evidence: Evidence) -> str:
@@ -82,16 +76,15 @@ def judge(rule: Comparison, evidence: Evidence, alpha: float) -> tuple[bool, boo
 
 @judge.register
 def _(rule: Positive, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
-    return _above_zero(
-        list(evidence.known(rule).values()), alpha, len(rule.pairs(evidence.numbers))
-    )
+    known = list(evidence.known(rule).values())
+    return _above_zero(known, alpha, len(rule.pairs(evidence.tables)))
 
 
 @judge.register
 def _(rule: OrderingOfMeans, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
     """The mean over the rows, column by column."""
     columns: dict[str, list[Estimate | None]] = {}
-    for pair in rule.pairs(evidence.numbers):
+    for pair in rule.pairs(evidence.tables):
         columns.setdefault(pair.of.column, []).append(evidence.plain.get(pair))
     means = [combined([e for e in own if e]) for own in columns.values() if None not in own]
     return _above_zero(means, alpha, len(columns))
@@ -106,20 +99,21 @@ def _above_zero(known: Sequence[Estimate], alpha: float, count: int) -> tuple[bo
 
 @judge.register
 def _(rule: GainAbout, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
+    found = evidence.steadied.get(rule.pair)
+    if found is None:
+        return False, False
+    low, high = found.interval(alpha)
     about, tolerance = float(rule.about), float(rule.tolerance)
     wide = max(ABOUT, abs(about) / 2)
-    for found in evidence.known(rule).values():
-        low, high = found.interval(alpha)
-        out = low > about + tolerance or high < about - tolerance
-        return about - wide <= low and high <= about + wide and not out, out
-    return False, False
+    out = low > about + tolerance or high < about - tolerance
+    return about - wide <= low and high <= about + wide and not out, out
 
 
 @judge.register
 def _(rule: GainsInRange, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
     low, high = float(rule.low - rule.tolerance), float(rule.high + rule.tolerance)
     columns = len(rule.columns)
-    rows = len(rule.pairs(evidence.numbers)) // columns
+    rows = len(rule.pairs(evidence.tables)) // columns
     inside = best_of_rows(rule, evidence, alpha / columns)
     outside = best_of_rows(rule, evidence, alpha / columns / rows)
     supported = all(low <= own.low and own.high <= high for own in inside.values())
@@ -130,7 +124,7 @@ def _(rule: GainsInRange, evidence: Evidence, alpha: float) -> tuple[bool, bool]
 @judge.register
 def _(rule: LargestGainRow, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
     """By simultaneous intervals of all gains that it speaks of."""
-    best = best_of_rows(rule, evidence, alpha / len(rule.pairs(evidence.numbers)))
+    best = best_of_rows(rule, evidence, alpha / len(rule.pairs(evidence.tables)))
     here = best.pop((rule.table, rule.row), None)
     if here is None or not best:
         return False, False
@@ -143,7 +137,7 @@ def best_of_rows(
 ) -> dict[tuple[int, str], Interval]:
     """For each row with all of its gains known, an interval for the largest of them."""
     by_row: dict[tuple[int, str], list[Estimate | None]] = {}
-    for pair in rule.pairs(evidence.numbers):
+    for pair in rule.pairs(evidence.tables):
         row = pair.of.table, pair.of.row
         by_row.setdefault(row, []).append(evidence.steadied.get(pair))
     return {
@@ -161,48 +155,6 @@ def _largest(gains: Sequence[Estimate], alpha: float) -> Interval:
 # --- of a campaign
 
 
-@dataclass(frozen=True)
-class Tested:
-    """A claim on replicated numbers."""
-
-    claim: Claim
-    verdict: str
-    why: str
-    """Why it cannot be tested, or what it waits for; empty where nothing is lacking."""
-
-
-def tested(contrasts: Contrasts, claim: Claim) -> Tested:
-    evidence = evidence_of(contrasts, claim)
-    if not contrasts.comparable:
-        return Tested(claim, "cannot be tested", "not trained as the paper did")
-    found = word(claim, evidence)
-    lacking = {pair for rule in claim.comparisons for pair in evidence.lacks(rule)}
-    unstable = {pair for pair in lacking if _is_unstable(contrasts, pair)}
-    said = _why(
-        len(lacking - unstable), len(unstable), len(paper.compared(contrasts.tables, claim))
-    )
-    untestable = found == "not settled" and lacking - unstable
-    return Tested(claim, "cannot be tested" if untestable else found, said)
-
-
-def evidence_of(contrasts: Contrasts, claim: Claim) -> Evidence:
-    """Of the differences between cells with all of their seeds."""
-    numbers = Numbers(contrasts.tables, ())
-    names = _names(contrasts.tables)
-    usable = [
-        pair
-        for pair in paper.compared(contrasts.tables, claim)
-        if not any(contrasts.states.get(names[place], "not run") for place in pair)
-        and contrasts.difference((names[pair.of], names[pair.over])).n >= 3
-    ]
-    cells = {pair: (names[pair.of], names[pair.over]) for pair in usable}
-    return Evidence(
-        numbers,
-        {pair: contrasts.estimate(own) for pair, own in cells.items()},
-        {pair: contrasts.difference(own).plain for pair, own in cells.items()},
-    )
-
-
 def claims_table(contrasts: Contrasts, audit: Sequence[Finding]) -> pd.DataFrame:
     """One row per claim and difference that it is about; claims about the page alone have one row.
 
@@ -216,35 +168,39 @@ def claims_table(contrasts: Contrasts, audit: Sequence[Finding]) -> pd.DataFrame
 def _rows(contrasts: Contrasts, finding: Finding) -> Iterator[dict[str, Any]]:
     claim = finding.claim
     said = {"claim": claim.id, "printed": finding.outcome}
-    if not claim.comparisons:
+    pairs = compared(contrasts.tables, claim)
+    if not pairs:
         page = "speaks of the printed page alone"
         yield {**said, "verdict": "cannot be tested", "why": page, "n": 0}
         return
-    found = tested(contrasts, claim)
-    names = _names(contrasts.tables)
-    pairs = paper.compared(contrasts.tables, claim)
-    cells = [(names[pair.of], names[pair.over]) for pair in pairs]
+    cells = [pair.cells for pair in pairs]
+    verdict, why = _tested(contrasts, claim, pairs)
     began = contrasts.began(*(cell for own in cells for cell in own))
-    said |= {"verdict": found.verdict, "why": found.why, "rule": rules.age("claims", began)}
+    said |= {"verdict": verdict, "why": why, "rule": rules.age(began)}
     adjusted = statistics.holm([contrasts.estimate(own).p for own in cells])
     for own, p in zip(cells, adjusted, strict=True):
         yield {**said, "of": own[0], "over": own[1], **_difference(contrasts, own, float(p))}
 
 
-def _difference(contrasts: Contrasts, pair: tuple[str, str], holm: float) -> dict[str, Any]:
-    found = contrasts.estimate(pair)
-    (low, high), plain = found.interval(), contrasts.difference(pair).plain.interval()
-    numbers = {
-        **{"gain": found.mean, "df": found.df, "low": low, "high": high},
-        **{"plain_low": plain.low, "plain_high": plain.high, "p": found.p, "holm": holm},
-    }
-    n = contrasts.difference(pair).n
-    return {"n": n, **{name: digits(float(value)) for name, value in numbers.items()}}
+def _tested(contrasts: Contrasts, claim: Claim, pairs: Sequence[Pair]) -> tuple[str, str]:
+    """The word, and why it cannot be tested or what it waits for; no why where nothing is lacking."""
+    if not contrasts.comparable:
+        return "cannot be tested", "not trained as the paper did"
+    usable = [pair for pair in pairs if _is_usable(contrasts, pair.cells)]
+    unstable = sum(contrasts.unstable(pair.cells) for pair in pairs)
+    missing = len(pairs) - len(usable) - unstable
+    evidence = Evidence(
+        contrasts.tables,
+        {pair: contrasts.estimate(pair.cells) for pair in usable},
+        {pair: contrasts.difference(pair.cells).plain for pair in usable},
+    )
+    found = word(claim, evidence)
+    untestable = found == "not settled" and missing
+    return "cannot be tested" if untestable else found, _why(missing, unstable, len(pairs))
 
 
-def _is_unstable(contrasts: Contrasts, pair: Pair) -> bool:
-    names = _names(contrasts.tables)
-    return any(contrasts.states.get(names[place], "").startswith("unstable") for place in pair)
+def _is_usable(contrasts: Contrasts, pair: CellPair) -> bool:
+    return contrasts.whole(pair) and contrasts.difference(pair).n >= FEWEST
 
 
 def _why(missing: int, unstable: int, of: int) -> str:
@@ -253,5 +209,12 @@ def _why(missing: int, unstable: int, of: int) -> str:
     return "; ".join(parts)
 
 
-def _names(tables: Tables) -> dict[Place, str]:
-    return {Place(one.table, one.row, one.column): cell_name(one) for one in tables.cells()}
+def _difference(contrasts: Contrasts, pair: CellPair, holm: float) -> dict[str, Any]:
+    found, own = contrasts.estimate(pair), contrasts.difference(pair)
+    (low, high), plain = found.interval(), own.plain.interval()
+    return rounded(
+        {
+            **{"n": own.n, "gain": found.mean, "df": found.df, "low": low, "high": high},
+            **{"plain_low": plain.low, "plain_high": plain.high, "p": found.p, "holm": holm},
+        }
+    )

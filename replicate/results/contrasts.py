@@ -1,16 +1,15 @@
 """Any two cells of a campaign beside each other, with the spreads that data sets share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import hypot
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from replicate.paper import noise
-from replicate.paper.tables import Tables, cell_name
+from replicate.paper.tables import Tables
 from replicate.plan.campaign import Campaign
 from replicate.results import images, verdicts
 from replicate.results.cells import Answers, first_runs, scale
@@ -21,7 +20,7 @@ from replicate.results.statistics import BySeed, Estimate
 from replicate.specs.spec import Spec
 
 BASELINE = "AvgPool"
-Pair = tuple[str, str]
+CellPair = tuple[str, str]
 """Two cells: the first minus the second."""
 
 
@@ -46,7 +45,7 @@ class Contrasts:
     cells: pd.DataFrame
     answers: Answers
 
-    def asked(self, pair: Pair) -> int:
+    def asked(self, pair: CellPair) -> int:
         """Seeds that both cells are to have."""
         return self.campaign.request.pairs(*pair)
 
@@ -79,77 +78,74 @@ class Contrasts:
         return not generated and all(spec.comparable for spec in self.specs.values())
 
     @property
-    def gains(self) -> list[Pair]:
-        """What each cell of the tables is held against average pooling for."""
-        return [pair for table in self.tables.numbers() for pair in self.baseline_pairs(table)]
+    def gains(self) -> list[CellPair]:
+        """What each cell of the tables is held against average pooling for, run or not."""
+        return [pair.cells for pair in self.tables.gains()]
 
-    def baseline_pairs(self, table: int) -> list[Pair]:
-        """Each cell of a table with average pooling in its row, in reading order, run or not."""
-        places = {
-            (one.row, one.column): cell_name(one)
-            for one in self.tables.cells()
-            if one.table == table
-        }
-        return [
-            (name, places[row, BASELINE])
-            for (row, column), name in places.items()
-            if column != BASELINE
-        ]
+    def whole(self, *pairs: CellPair) -> bool:
+        """Whether their cells have all of their runs."""
+        return not any(self.states.get(cell, "not run") for pair in pairs for cell in pair)
 
-    def difference(self, pair: Pair) -> Difference:
-        if pair not in self._known:
-            self._known[pair] = self._difference(pair)
-        return self._known[pair]
+    def unstable(self, pair: CellPair) -> bool:
+        """Whether a seed of either cell diverged."""
+        return any(self.states.get(cell, "").startswith("unstable") for cell in pair)
+
+    def verdict(self, pair: CellPair, p: float) -> str:
+        """The word of a difference, by its corrected p value."""
+        found = self.difference(pair)
+        states = [self.states[cell] for cell in pair]
+        return verdicts.gain(states, found.n, self.asked(pair), found.mean, p)
 
     @cached_property
-    def _known(self) -> dict[Pair, Difference]:
-        return {}
+    def difference(self) -> Callable[[CellPair], Difference]:
+        """Of two cells, calculated once; without a seed where the campaign lacks one of them."""
+        return cache(self._difference)
 
-    def _difference(self, pair: Pair) -> Difference:
+    def _difference(self, pair: CellPair) -> Difference:
         of, over = (self.accuracies.get(cell, {}) for cell in pair)
-        floor = hypot(self._floor(pair[0]), self._floor(pair[1]))
-        return difference(of, over, floor, self._least(pair[0]))
+        if not (of and over):  # claims and gains are about all cells of the tables, here or not
+            return difference({}, {}, np.nan, 0.0)
+        floor = hypot(*(self._floor(cell) for cell in pair))
+        return difference(of, over, floor, noise.granularity(self.specs[pair[0]].test_images))
 
-    def spread(self, pair: Pair) -> Spread:
+    def spread(self, pair: CellPair) -> Spread:
         """Of a difference, steadied by the gains over average pooling on its data set."""
         found = self.difference(pair)
         shared, members = self._families.get(self._dataset(pair[0]), (Family.of([]), ()))
         return shared.spread(found.sample, found.least, pair in members)
 
-    def estimate(self, pair: Pair) -> Estimate:
+    def estimate(self, pair: CellPair) -> Estimate:
         found = self.difference(pair)
         return estimate(found.mean, self.spread(pair), found.n)
 
-    def on_new_images(self, pair: Pair) -> tuple[Estimate, float]:
+    def on_new_images(self, pair: CellPair) -> tuple[Estimate, float]:
         """The estimate for images that nobody has seen, and McNemar's p value of a single pair."""
         both = self._answered(pair)
         p = images.mcnemar(*(one.right for one in both[0])) if len(both) == 1 else np.nan
         return images.on_new_images(self._change(pair, len(both))), p
 
-    def mean_on_new_images(self, pairs: Sequence[Pair]) -> Estimate:
+    def mean_on_new_images(self, pairs: Sequence[CellPair]) -> Estimate:
         """The estimate of a mean over pairs of cells; those of one data set share their images."""
-        rows: dict[str, list[Pair]] = {}
+        rows: dict[str, list[CellPair]] = {}
         for pair in pairs:
             rows.setdefault(self._dataset(pair[0]), []).append(pair)
         return images.mean_on_new_images([self._changes(own) for own in rows.values()])
 
-    def _changes(self, pairs: Sequence[Pair]) -> list[images.Change]:
+    def _changes(self, pairs: Sequence[CellPair]) -> list[images.Change]:
         """Of as many seeds each as the pair with the fewest has."""
         n = min(len(self._answered(pair)) for pair in pairs)
         return [self._change(pair, n) for pair in pairs]
 
-    def _change(self, pair: Pair, n: int) -> images.Change:
-        if (pair, n) not in self._changes_known:
-            both = self._answered(pair)[:n]
-            found = images.change((of.right, over.right) for of, over in both)
-            self._changes_known[pair, n] = found
-        return self._changes_known[pair, n]
-
     @cached_property
-    def _changes_known(self) -> dict[tuple[Pair, int], images.Change]:
-        return {}
+    def _change(self) -> Callable[[CellPair, int], images.Change]:
+        """Over the first so many seeds that both cells have answers of."""
+        return cache(
+            lambda pair, n: images.change(
+                (of.right, over.right) for of, over in self._answered(pair)[:n]
+            )
+        )
 
-    def _answered(self, pair: Pair) -> list[tuple[images.Seen, images.Seen]]:
+    def _answered(self, pair: CellPair) -> list[tuple[images.Seen, images.Seen]]:
         of, over = (self._seen.get(cell, {}) for cell in pair)
         return images.pairs(of, over)
 
@@ -160,10 +156,10 @@ class Contrasts:
             found.setdefault(cell, {})[seed] = own
         return found
 
-    def mixed(self, pair: Pair) -> str:
+    def mixed(self, pair: CellPair) -> str:
         """In what the runs of the two cells differ that should have been made alike."""
         both = self._kinds[self._kinds["cell"].isin(pair)].assign(pair="")
-        return "; ".join(name for _, name, _ in differing(both, "pair", ORIGINS))
+        return "; ".join(name for _, name, _ in differing(both, "pair"))
 
     def began(self, *cells: str) -> str:
         """When the first run of any of them began."""
@@ -174,31 +170,30 @@ class Contrasts:
         return first_runs(self.provenance)
 
     @cached_property
-    def _kinds(self) -> pd.DataFrame:
-        """The origins that the runs of each cell have, each once."""
-        return origins(self.runs, self.provenance)[["cell", *ORIGINS]].drop_duplicates()
+    def made(self) -> pd.DataFrame:
+        """The finished runs with their `origins`."""
+        return origins(self.runs, self.provenance)
 
     @cached_property
-    def _families(self) -> dict[str, tuple[Family, set[Pair]]]:
-        """By data set: its gains over average pooling in both tables."""
-        found: dict[str, tuple[Family, set[Pair]]] = {}
-        whole = [pair for pair in self.gains if not any(self._unstable(cell) for cell in pair)]
-        for name in {self._dataset(pair[0]) for pair in whole}:
-            own = {pair for pair in whole if self._dataset(pair[0]) == name}
-            found[name] = family([self.difference(pair) for pair in sorted(own)]), own
-        return found
+    def _kinds(self) -> pd.DataFrame:
+        """The origins that the runs of each cell have, each once."""
+        return self.made[["cell", *ORIGINS]].drop_duplicates()
 
-    def _unstable(self, cell: str) -> bool:
-        return self.states.get(cell, "").startswith("unstable")
+    @cached_property
+    def _families(self) -> dict[str, tuple[Family, set[CellPair]]]:
+        """By data set: its gains over average pooling in both tables."""
+        members: dict[str, set[CellPair]] = {}
+        for pair in self.gains:
+            if not self.unstable(pair):
+                members.setdefault(self._dataset(pair[0]), set()).add(pair)
+        return {
+            name: (family([self.difference(pair) for pair in sorted(own)]), own)
+            for name, own in members.items()
+        }
 
     def _floor(self, cell: str) -> float:
-        values: Any = list(self.accuracies.get(cell, {}).values())
-        if cell not in self.specs or not values:
-            return float("nan")
-        return scale(float(np.mean(values)), self.specs[cell])
-
-    def _least(self, cell: str) -> float:
-        return noise.granularity(self.specs[cell].test_images) if cell in self.specs else 0.0
+        return scale(float(np.mean(list(self.accuracies[cell].values()))), self.specs[cell])
 
     def _dataset(self, cell: str) -> str:
+        """Its name; empty for a cell of the tables that is not in the campaign."""
         return self.specs[cell].dataset.name if cell in self.specs else ""

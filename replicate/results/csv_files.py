@@ -1,7 +1,9 @@
 """The CSV files of results/<campaign>/: their columns, what these may say, one reader, one writer.
 
 A column of `float`, `Int64` or `str` may have nothing in it, a number that is unknown or no text;
-one of `int` never has. The files can come from anybody: a report must not repeat nonsense.
+one of `int` never has. Whole numbers are `Int64` where every digit is shown, and `float`, whose unknown
+is nan, where they are compared or plotted alone. The files can come from anybody: a report must not
+repeat nonsense.
 """
 
 import io
@@ -16,9 +18,9 @@ import pandas as pd
 from replicate.errors import UserError
 from replicate.files import atomic
 from replicate.files import checksums as sums
-from replicate.paper.tables import DATASETS, METHODS
+from replicate.files.typed import reason
 from replicate.plan.campaign import Campaign
-from replicate.results import verdicts
+from replicate.results.absent import LEFT_OUT, UNFINISHED
 
 Kind = Literal["str", "int", "Int64", "float"]
 Test = Callable[[pd.Series], Any]
@@ -27,6 +29,7 @@ MAX_NUMBER = 1e15
 """Of any number: FLOPs, seconds and accuracies are far below, and figures cannot show more."""
 UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
 """What reading a damaged CSV file can end in."""
+AGAIN = "make it again with `replicate aggregate`"
 RUN: dict[str, Kind] = {"cell": "str", "seed": "int", "run_id": "str"}
 
 COLUMNS: dict[str, dict[str, Kind]] = {
@@ -99,78 +102,55 @@ def _one_of(words: Collection[object]) -> Test:
     return lambda column: column.isin(list(words))
 
 
-def _printed(column: pd.Series) -> Any:
-    return column.str.fullmatch(r"(\d{1,3}\.\d{1,4})?")
-
-
-def _word_of(words: Collection[str]) -> Test:
-    return lambda column: column.map(lambda text: str(text).partition(" (")[0] in words)
-
-
-def _percent(column: pd.Series) -> Any:
-    return column.isna() | column.between(0, 100)
-
-
-def _known_percent(column: pd.Series) -> Any:
-    return column.between(0, 100)
-
-
-def _share(column: pd.Series) -> Any:
-    return column.isna() | column.between(0, 1)
-
-
-def _natural(column: pd.Series) -> Any:
-    return column.isna() | (column >= 0)
+def _within(low: float, high: float, known: bool = False) -> Test:
+    return lambda column: column.between(low, high) | (column.isna() & (not known))
 
 
 def _once(column: pd.Series) -> Any:
     return ~column.duplicated()
 
 
+NATURAL, PERCENT = _within(0, np.inf), _within(0, 100)
 ONCE = ("runs.csv", "provenance.csv", "forecast.csv")
 """Files that have one row a run; cells with one spec share a run's id."""
 
 TESTS: dict[str, dict[str, Test]] = {
     "cells.csv": {
-        "cell": _once, "table": _one_of([1, 2, np.nan]), "published": _printed,
-        "verdict": _word_of(verdicts.CELL),
-        **dict.fromkeys(("asked", "n", "failed", "diverged", "sd"), _natural),
-        **dict.fromkeys(("mean", "best_mean"), _percent),
+        "cell": _once, "table": _one_of([1, 2, np.nan]), "n": NATURAL, "sd": NATURAL, "mean": PERCENT,
     },
-    "gains.csv": {"cell": _once, "verdict": _word_of(verdicts.GAIN), "against": _word_of(verdicts.AGAINST)},
-    "overall.csv": {"verdict": _word_of(verdicts.GAIN), "against": _word_of(verdicts.AGAINST)},
-    "claims.csv": {"verdict": _word_of(verdicts.CLAIM)},
     "runs.csv": {
-        "status": _one_of(["done", "diverged", "failed"]), "seed": _natural,
-        **dict.fromkeys(("accuracy", "best_accuracy"), _percent),
+        "status": _one_of(["done", "diverged", "failed"]), "seed": NATURAL,
+        **dict.fromkeys(("accuracy", "best_accuracy"), PERCENT),
     },
-    "provenance.csv": {"seed": _natural, "seconds": _natural, "images_per_second": _natural},
-    "epochs.csv.gz": {"seed": _natural, "accuracy": _percent, "train_accuracy": _percent},
-    "pools.csv.gz": {**dict.fromkeys(("seed", "head", "channel"), _natural), "negative": _share},
-    "maps.csv.gz": dict.fromkeys(("head", "row", "column", "between_seeds"), _natural),
-    "forecast.csv": {"predicted": _natural},
+    "provenance.csv": {"seed": NATURAL, "seconds": NATURAL, "images_per_second": NATURAL},
+    "epochs.csv.gz": {"seed": NATURAL, "accuracy": PERCENT, "train_accuracy": PERCENT},
+    "pools.csv.gz": {
+        **dict.fromkeys(("seed", "head", "channel"), NATURAL), "negative": _within(0, 1),
+    },
+    "maps.csv.gz": dict.fromkeys(("head", "row", "column", "between_seeds"), NATURAL),
+    "forecast.csv": {"predicted": NATURAL},
     "absent.csv": {
-        "state": _one_of(["unfinished", "left out"]),
-        **dict.fromkeys(("seed", "epoch", "epochs"), _natural),
+        "state": _one_of([UNFINISHED, LEFT_OUT]),
+        **dict.fromkeys(("seed", "epoch", "epochs"), NATURAL),
     },
-    "oddities.csv": {"seed": _natural, **dict.fromkeys(("accuracy", "odd_accuracy"), _known_percent)},
+    "oddities.csv": {
+        "seed": NATURAL,
+        **dict.fromkeys(("accuracy", "odd_accuracy"), _within(0, 100, known=True)),
+    },
 }  # fmt: skip
+"""Of the tables that judge no more than `replicate power` needs: `checks` holds them against runs.csv."""
 
 
-def read_csv(campaign: Campaign, file: str, cells: Collection[str] = ()) -> pd.DataFrame:
+def read_csv(campaign: Campaign, file: str) -> pd.DataFrame:
     """One of a campaign's CSV files, typed; no rows where the file is missing or empty.
-
-    Args:
-        cells: that it may speak of; by default those of the campaign.
 
     Raises:
         UserError: it cannot be read, lacks a column, or says what cannot be.
     """
     table = _read(campaign.results / file)
-    known = cells or {cell.name for cell in campaign.cells}
     if file == "forecast.csv":  # keeps what was said of cells that have been taken out since
-        table = table[table["cell"].isin(list(known))]
-    _check(campaign.results / file, table, known)
+        table = table[table["cell"].isin(list(campaign.specs))]
+    _check(campaign.results / file, table, campaign.specs)
     return table
 
 
@@ -184,17 +164,11 @@ def _read(path: Path) -> pd.DataFrame:
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"{path}: cannot be read ({reason}): make it again with `replicate aggregate`"
-        ) from None
+        raise UserError(f"{path}: cannot be read ({reason(error)[:300]}): {AGAIN}") from None
     unknown = {name: pd.Series(dtype=types[name]) for name in LATER & types.keys() - set(frame)}
     frame = frame.assign(**unknown)
     if missing := types.keys() - set(frame.columns):
-        columns = ", ".join(sorted(missing))
-        raise UserError(
-            f"{path}: has no column {columns}: make it again with `replicate aggregate`"
-        )
+        raise UserError(f"{path}: has no column {', '.join(sorted(missing))}: {AGAIN}")
     return frame
 
 
@@ -210,9 +184,12 @@ def table_of(rows: Iterable[Mapping[str, Any]], file: str) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(types)).astype(counts)
 
 
-def digits(number: float) -> float:
-    """Nine significant ones, which every processor and version of a library agrees on."""
-    return float(f"{number:.9g}")
+def rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """With nine significant digits, which every processor and version of a library agrees on."""
+    return {
+        name: float(f"{value:.9g}") if isinstance(value, float) else value
+        for name, value in row.items()
+    }
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -233,26 +210,30 @@ def _check(path: Path, frame: pd.DataFrame, cells: Collection[str]) -> None:
     for name in frame.columns:
         column = frame[name]
         if column.dtype.kind in "fiu":
-            _refuse(path, column, column.isna() | (column.abs() < MAX_NUMBER))
+            refuse(path, column, column.isna() | (column.abs() < MAX_NUMBER))
         if name == "cell":
-            _refuse(path, column, column.isin(list(cells)))
-        if test := TESTS[path.name].get(str(name)):
-            _refuse(path, column, test(column))
+            refuse(path, column, column.isin(list(cells)))
+        if test := TESTS.get(path.name, {}).get(str(name)):
+            refuse(path, column, test(column))
     if path.name in ONCE:
-        _refuse(path, frame["run_id"], ~frame.duplicated(["cell", "run_id"]))
-    if path.name == "cells.csv":
-        printed = frame[frame["table"].notna()]
-        _refuse(path, printed["row"], printed["row"].isin(list(DATASETS)))
-        _refuse(path, printed["column"], printed["column"].isin(list(METHODS)))
+        refuse(path, frame["run_id"], ~frame.duplicated(["cell", "run_id"]))
     if path.name == "runs.csv":
         done = frame.loc[frame["status"] == "done", "accuracy"]
-        _refuse(path, done, done.notna())
+        refuse(path, done, done.notna())
 
 
-def _refuse(path: Path, column: pd.Series, good: Any) -> None:
+def refuse(
+    path: Path, column: pd.Series, good: Any, but: str = "", right: pd.Series | None = None
+) -> None:
+    """Raises UserError for the first value that is not good.
+
+    Args:
+        but: why, and `right` what it should be; by default it cannot be, whatever else the files say.
+    """
     bad = column[~good.to_numpy(dtype=bool)]
     if len(bad):
-        raise UserError(
-            f"{path}: line {bad.index[0] + 2}: {column.name} {str(bad.iloc[0])[:80]!r} cannot be: "
-            "make it again with `replicate aggregate`"
-        )
+        place: Any = bad.index[0]
+        expected = "" if right is None else f" {str(right.loc[place])!r}"
+        said = f", but {but}{expected}" if but else " cannot be"
+        value = str(bad.iloc[0])[:80]
+        raise UserError(f"{path}: line {place + 2}: {column.name} {value!r}{said}: {AGAIN}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from replicate.results import statistics
 from replicate.results.spread import WORTH_OF_GAINS, Family, Sample, Spread
-from replicate.results.statistics import BySeed, Estimate, Interval
+from replicate.results.statistics import BySeed, Estimate
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,6 @@ def difference(of: BySeed, over: BySeed, scale: float, least: float) -> Differen
 
 def estimate(mean: float, spread: Spread, n: int) -> Estimate:
     return Estimate(mean, spread.sd / max(n, 1) ** 0.5, spread.df if n > 1 else 0.0)
-
-
-def one_more(mean: float, spread: Spread, n: int, rounding: float) -> Interval:
-    """Prediction interval for the difference of one more pair, known to within `rounding`."""
-    wide = Estimate(mean, spread.sd * (1 + 1 / max(n, 1)) ** 0.5, spread.df)
-    low, high = wide.interval()
-    return Interval(low - rounding, high + rounding)
 
 
 def family(parts: Sequence[Difference]) -> Family:

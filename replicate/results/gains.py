@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from replicate.paper.tables import Published, cell_name
+from replicate.paper.tables import Pair
 from replicate.results import rules, statistics, verdicts
-from replicate.results.contrasts import Contrasts, Pair
-from replicate.results.csv_files import digits, table_of
-from replicate.results.differences import bound, one_more
-from replicate.results.statistics import half_unit
+from replicate.results.contrasts import CellPair, Contrasts
+from replicate.results.csv_files import rounded, table_of
+from replicate.results.differences import bound
+from replicate.results.statistics import half_unit, predicted
 
 
 def gains_table(contrasts: Contrasts) -> pd.DataFrame:
@@ -22,71 +22,65 @@ def gains_table(contrasts: Contrasts) -> pd.DataFrame:
 
 
 def _of_table(contrasts: Contrasts, table: int) -> Iterator[dict[str, Any]]:
-    pairs = contrasts.baseline_pairs(table)
-    adjusted = statistics.holm([contrasts.estimate(pair).p for pair in pairs])
-    printed = {cell_name(one): one for one in contrasts.tables.cells()}
+    pairs = contrasts.tables.pairs(table)
+    adjusted = statistics.holm([contrasts.estimate(pair.cells).p for pair in pairs])
     for pair, p in zip(pairs, adjusted, strict=True):
-        if contrasts.difference(pair).n:
+        if contrasts.difference(pair.cells).n:
+            numbers = {
+                **_measured(contrasts, pair.cells, float(p)),
+                **_against(contrasts, pair),
+                **_on_new_images(contrasts, pair.cells),
+            }
             yield {
-                **_place(printed[pair[0]]),
-                **_measured(contrasts, pair, float(p)),
-                **_against(contrasts, pair, printed[pair[0]], printed[pair[1]]),
-                **_on_new_images(contrasts, pair),
-                "mixed": contrasts.mixed(pair) or None,
-                "rule": rules.age("gains", contrasts.began(*pair)),
+                "cell": pair.of.cell,
+                **pair.of._asdict(),
+                **rounded(numbers),
+                "mixed": contrasts.mixed(pair.cells) or None,
+                "rule": rules.age(contrasts.began(*pair.cells)),
             }
 
 
-def _place(cell: Published) -> dict[str, Any]:
-    name = cell_name(cell)
-    return {"cell": name, "table": cell.table, "row": cell.row, "column": cell.column}
-
-
-def _measured(contrasts: Contrasts, pair: Pair, adjusted_p: float) -> dict[str, Any]:
+def _measured(contrasts: Contrasts, pair: CellPair, adjusted_p: float) -> dict[str, Any]:
     found, spread = contrasts.difference(pair), contrasts.spread(pair)
     moderated = contrasts.estimate(pair)
-    states = [contrasts.states[cell] for cell in pair]
     return {
         "n": found.n,
-        "gain": digits(found.mean),
-        "sd": digits(found.sample.sd),
-        "spread": digits(spread.sd),
-        "df": digits(spread.df),
+        "gain": found.mean,
+        "sd": found.sample.sd,
+        "spread": spread.sd,
+        "df": spread.df,
         "noisy": str(spread.noisy),
         **_ends("", moderated.interval()),
-        "p": digits(moderated.p),
-        "holm": digits(adjusted_p),
-        "verdict": verdicts.gain(states, found.n, contrasts.asked(pair), found.mean, adjusted_p),
-        "correlation": digits(found.correlation),
+        "p": moderated.p,
+        "holm": adjusted_p,
+        "verdict": contrasts.verdict(pair, adjusted_p),
+        "correlation": found.correlation,
         **_ends("plain_", found.plain.interval()),
         **_ends("welch_", found.welch.interval()),
-        "bound": digits(bound(moderated)),
+        "bound": bound(moderated),
     }
 
 
-def _against(contrasts: Contrasts, pair: Pair, of: Published, over: Published) -> dict[str, Any]:
+def _against(contrasts: Contrasts, pair: Pair) -> dict[str, Any]:
     """Ours beside the published gain, taken as one pair of runs."""
-    found, published = contrasts.difference(pair), round(of.accuracy - over.accuracy, 4)
-    rounding = half_unit(of.value) + half_unit(over.value)
-    more = one_more(found.mean, contrasts.spread(pair), found.n, rounding)
-    whole = contrasts.comparable and not any(contrasts.states[cell] for cell in pair)
-    widest = verdicts.WIDEST * found.scale
-    word = verdicts.against(found.n, published, more, widest)
+    found, spread = contrasts.difference(pair.cells), contrasts.spread(pair.cells)
+    published = float(contrasts.tables.difference(pair))
+    rounding = sum(half_unit(contrasts.tables.printed(place)) for place in pair)
+    more = predicted(found.mean, spread.sd, spread.df, found.n, rounding)
+    whole = contrasts.comparable and contrasts.whole(pair.cells)
+    word = verdicts.against(found.n, published, more, verdicts.WIDEST * found.scale)
     return {
         "published": published,
         **_ends("next_", more),
         "against": word if whole else "not comparable",
-        "shrinkage": digits(found.mean / published if published else np.nan),
+        "shrinkage": found.mean / published if published else np.nan,
     }
 
 
-def _on_new_images(contrasts: Contrasts, pair: Pair) -> dict[str, float]:
+def _on_new_images(contrasts: Contrasts, pair: CellPair) -> dict[str, float]:
     found, p = contrasts.on_new_images(pair)
-    return {**_ends("images_", found.interval()), "mcnemar": digits(p)}
+    return {**_ends("images_", found.interval()), "mcnemar": p}
 
 
 def _ends(prefix: str, interval: statistics.Interval) -> dict[str, float]:
-    return {
-        f"{prefix}low": digits(float(interval.low)),
-        f"{prefix}high": digits(float(interval.high)),
-    }
+    return {f"{prefix}low": interval.low, f"{prefix}high": interval.high}

@@ -12,24 +12,19 @@ from replicate.results.overall import overall_table
 
 
 def judged(
-    campaign: Campaign,
-    runs: pd.DataFrame,
-    provenance: pd.DataFrame,
-    answers: Answers | None = None,
+    campaign: Campaign, runs: pd.DataFrame, provenance: pd.DataFrame, answers: Answers
 ) -> dict[str, pd.DataFrame]:
     """cells.csv, gains.csv, overall.csv and claims.csv.
 
     Args:
         runs: of runs.csv; provenance: of provenance.csv; answers: of the records, where they are at hand.
     """
-    root = campaign.root
-    printed = tables.read_tables(root)
+    printed = tables.read_tables(campaign.root)
     cells = cells_table(campaign, runs, provenance, answers)
-    contrasts = Contrasts(campaign, printed, runs, provenance, cells, answers or {})
-    audit = claims.audit(printed, claims.read_figures(root), claims.read_claims(root))
+    contrasts = Contrasts(campaign, printed, runs, provenance, cells, answers)
     return {
         "cells.csv": cells,
         "gains.csv": gains_table(contrasts),
         "overall.csv": overall_table(contrasts),
-        "claims.csv": claims_table(contrasts, audit),
+        "claims.csv": claims_table(contrasts, claims.findings(campaign.root, printed)),
     }

@@ -1,13 +1,29 @@
 """How finished runs were made, and what differs between those that should have been made alike."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-OF_RUNS = ("source", "fingerprint", "precision")
-OF_PROVENANCE = ("device", "code", "commit", "python", "torch", "torchvision", "numpy")
-ORIGINS = (*OF_RUNS, *OF_PROVENANCE)
-"""What must not differ between the seeds of one cell; threads may."""
+from replicate.results.csv_files import COLUMNS
+
+ORIGINS = {
+    "source": "source of the images",
+    "fingerprint": "images (fingerprint)",
+    "precision": "precision",
+    "code": "code (digest)",
+    "commit": "commit",
+    "device": "device",
+    "python": "Python",
+    "torch": "PyTorch",
+    "torchvision": "torchvision",
+    "numpy": "NumPy",
+}
+"""Columns that must not differ between the seeds of one cell, with their titles, in the order of a report;
+threads may differ."""
+OF_RUNS, OF_PROVENANCE = (
+    [name for name in COLUMNS[file] if name in ORIGINS] for file in ("runs.csv", "provenance.csv")
+)
+"""Where they stand, in the order of the files."""
 UNKNOWN = "unknown"
 
 
@@ -29,7 +45,7 @@ def origins(runs: pd.DataFrame, provenance: pd.DataFrame) -> pd.DataFrame:
 
 
 def differing(
-    made: pd.DataFrame, by: str = "cell", names: Sequence[str] = ORIGINS
+    made: pd.DataFrame, by: str = "cell", names: Iterable[str] = (*OF_RUNS, *OF_PROVENANCE)
 ) -> Iterator[tuple[str, str, dict[str, int]]]:
     """Every group of runs that differ in what must be the same: the group, the column, and how many
     runs have each value."""

@@ -1,71 +1,60 @@
 """overall.csv: does it help, over the data sets at hand, and by how much?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from replicate.paper.tables import cell_name
+from replicate.paper.tables import Pair, Tables
 from replicate.results import rules, statistics, verdicts
-from replicate.results.contrasts import BASELINE, Contrasts, Pair
-from replicate.results.csv_files import digits, table_of
+from replicate.results.contrasts import BASELINE, CellPair, Contrasts
+from replicate.results.csv_files import rounded, table_of
 from replicate.results.statistics import Estimate, combined
 
 SAC = "SAC over the single classifier"
+BOTH, ALL_COLUMNS = "both", "all columns"
+"""The widest scopes: of a method's gain, both tables; of SAC's."""
 
 
 class Question(NamedTuple):
-    """A mean over pairs of cells."""
+    """A mean over pairs of numbers."""
 
     asks: str
     scope: str
     pairs: tuple[Pair, ...]
 
 
-def questions(contrasts: Contrasts) -> list[Question]:
+def questions(tables: Tables) -> Iterator[Question]:
     """Each method over average pooling, by table and over both; then SAC, by column and over all."""
-    tables = contrasts.tables
-    numbers = tables.numbers()
-    by_column: dict[str, dict[int, list[Pair]]] = {}
-    columns = {cell_name(one): one.column for one in tables.cells()}
-    for table in numbers:
-        for pair in contrasts.baseline_pairs(table):
-            by_column.setdefault(columns[pair[0]], {}).setdefault(table, []).append(pair)
-    found = []
-    for column, pairs in by_column.items():
+    for column in tables.columns(1)[1:]:
         asks = f"{column} over {BASELINE}"
-        found += [Question(asks, f"Table {table}", tuple(pairs[table])) for table in numbers]
-        found.append(Question(asks, "both", tuple(pair for own in pairs.values() for pair in own)))
-    return found + _of_sac(contrasts)
+        own = tuple(pair for pair in tables.gains() if pair.of.column == column)
+        for table in tables.numbers():
+            parts = tuple(pair for pair in own if pair.of.table == table)
+            yield Question(asks, f"Table {table}", parts)
+        yield Question(asks, BOTH, own)
+    sac = tuple(Pair(one._replace(table=2), one) for one in tables.places() if one.table == 1)
+    for column in tables.columns(1):
+        yield Question(SAC, column, tuple(pair for pair in sac if pair.of.column == column))
+    yield Question(SAC, ALL_COLUMNS, sac)
 
 
-def _of_sac(contrasts: Contrasts) -> list[Question]:
-    single, sac = (
-        {
-            (one.row, one.column): cell_name(one)
-            for one in contrasts.tables.cells()
-            if one.table == table
-        }
-        for table in (1, 2)
-    )
-    pairs = {place: (sac[place], single[place]) for place in single if place in sac}
-    columns = dict.fromkeys(column for _, column in pairs)
-    by_column = [
-        Question(SAC, one, tuple(pair for (_, column), pair in pairs.items() if column == one))
-        for one in columns
-    ]
-    return [*by_column, Question(SAC, "all columns", tuple(pairs.values()))]
+def widest(overall: pd.DataFrame) -> pd.DataFrame:
+    """Of each question of overall.csv, the row over all pairs at hand."""
+    return overall[overall["scope"].isin([BOTH, ALL_COLUMNS])]
 
 
 def overall_table(contrasts: Contrasts) -> pd.DataFrame:
     """One row per question and scope that two seeds of a row tell of. What is asked of the same cells
     is one family of p values."""
-    asked = [(one, at_hand(contrasts, one.pairs)) for one in questions(contrasts)]
-    estimates = [combined([contrasts.difference(pair).plain for pair in own]) for _, own in asked]
+    asked = [(one, at_hand(contrasts, one.pairs)) for one in questions(contrasts.tables)]
+    estimates = [
+        combined([contrasts.difference(pair.cells).plain for pair in own]) for _, own in asked
+    ]
     adjusted = _adjusted([one for one, _ in asked], estimates)
     rows = [
-        _row(contrasts, one, own, found, p)
+        rounded(_row(contrasts, one, own, found, p))
         for (one, own), found, p in zip(asked, estimates, adjusted, strict=True)
         if own
     ]
@@ -77,8 +66,7 @@ def at_hand(contrasts: Contrasts, pairs: Sequence[Pair]) -> list[Pair]:
     return [
         pair
         for pair in pairs
-        if contrasts.difference(pair).n > 1
-        and not any(contrasts.states[cell].startswith("unstable") for cell in pair)
+        if contrasts.difference(pair.cells).n > 1 and not contrasts.unstable(pair.cells)
     ]
 
 
@@ -93,41 +81,37 @@ def _adjusted(asked: Sequence[Question], estimates: Sequence[Estimate]) -> list[
 
 def _family(one: Question) -> str:
     """The three methods of a scope; the columns of SAC; and SAC over all of them alone."""
-    return one.scope if one.asks != SAC or one.scope == "all columns" else SAC
+    return one.scope if one.asks != SAC or one.scope == ALL_COLUMNS else SAC
 
 
 def _row(
     contrasts: Contrasts, one: Question, pairs: Sequence[Pair], found: Estimate, p: float
 ) -> dict[str, Any]:
-    printed = {cell_name(cell): cell.accuracy for cell in contrasts.tables.cells()}
-    published = float(np.mean([printed[of] - printed[over] for of, over in pairs]))
-    n = min(contrasts.difference(pair).n for pair in pairs)
+    published = float(np.mean([float(contrasts.tables.difference(pair)) for pair in pairs]))
+    cells = [pair.cells for pair in pairs]
+    n = min(contrasts.difference(pair).n for pair in cells)
     low, high = found.interval()
-    images = contrasts.mean_on_new_images(pairs).interval()
+    images = contrasts.mean_on_new_images(cells).interval()
     return {
         **{"question": one.asks, "scope": one.scope, "rows": len(pairs)},
-        **{"cells": "; ".join(of for of, _ in pairs), "n": n, "gain": digits(found.mean)},
-        **{"df": digits(found.df), "low": digits(low), "high": digits(high)},
-        **{"p": digits(found.p), "holm": digits(p)},
+        **{"cells": "; ".join(of for of, _ in cells), "n": n, "gain": found.mean},
+        **{"df": found.df, "low": low, "high": high, "p": found.p, "holm": p},
         "verdict": verdicts.difference(n, found.mean, p),
-        "published": digits(published),
-        "against": _against(contrasts, pairs, n, found, published),
-        "rule": rules.age("overall", contrasts.began(*(cell for pair in pairs for cell in pair))),
-        "images_low": digits(images.low),
-        "images_high": digits(images.high),
+        "published": published,
+        "against": _against(contrasts, cells, n, found, published),
+        "rule": rules.age(contrasts.began(*(cell for pair in cells for cell in pair))),
+        **{"images_low": images.low, "images_high": images.high},
     }
 
 
 def _against(
-    contrasts: Contrasts, pairs: Sequence[Pair], n: int, found: Estimate, published: float
+    contrasts: Contrasts, pairs: Sequence[CellPair], n: int, found: Estimate, published: float
 ) -> str:
     """The published mean, of one pair of runs a row, beside ours."""
-    whole = not any(contrasts.states[cell] for pair in pairs for cell in pair)
-    if not (contrasts.comparable and whole):
+    if not (contrasts.comparable and contrasts.whole(*pairs)):
         return "not comparable"
-    squares = [contrasts.difference(pair).plain.se ** 2 for pair in pairs]
-    ns = [contrasts.difference(pair).n for pair in pairs]
-    one_more = sum(square * (1 + own) for square, own in zip(squares, ns, strict=True))
+    each = [contrasts.difference(pair) for pair in pairs]
+    one_more = sum(own.plain.se**2 * (1 + own.n) for own in each)
     wide = found._replace(se=one_more**0.5 / len(pairs))
-    floor = sum(contrasts.difference(pair).scale ** 2 for pair in pairs) ** 0.5 / len(pairs)
+    floor = sum(own.scale**2 for own in each) ** 0.5 / len(pairs)
     return verdicts.against(n, published, wide.interval(), verdicts.WIDEST * floor)

@@ -16,13 +16,12 @@ from scipy import special
 
 from replicate.paper import noise
 from replicate.paper.claims import Claim, compared
-from replicate.paper.numbers import Numbers, Pair, Place
-from replicate.paper.tables import Published, Tables, cell_name
+from replicate.paper.tables import Pair, Place, Published, Tables
 from replicate.results import verdicts
 from replicate.results.claims import Evidence, word
 from replicate.results.contrasts import BASELINE
 from replicate.results.spread import FEWEST, MOST_PRIOR, WORTH, WORTH_OF_GAINS
-from replicate.results.statistics import LEVEL, Estimate, combined, half_unit
+from replicate.results.statistics import LEVEL, Estimate, combined, half_unit, predicted
 
 POWER = 0.8
 SLACK = float(special.ndtri(POWER))
@@ -89,19 +88,13 @@ class Plan:
         return [
             self._settled(claim.id, pairs, self._says(claim, pairs))
             for claim, pairs in asked
-            if pairs and all(place in self.cells for pair in pairs for place in pair)
+            if pairs and self.cells.keys() >= {place for pair in pairs for place in pair}
         ]
 
     @cached_property
     def _all_pairs(self) -> list[Pair]:
-        """Each cell with average pooling in its row."""
-        numbers = Numbers(self.tables, ())
-        return [
-            pair
-            for table in self.tables.numbers()
-            for pair in numbers.pairs(table, self.tables.columns(table)[1:])
-            if pair.of in self.cells and pair.over in self.cells
-        ]
+        """The gains of which both cells are planned."""
+        return [pair for pair in self.tables.gains() if self.cells.keys() >= {*pair}]
 
     def _cell(self, one: Planned) -> Need:
         rounding = half_unit(one.published.value)
@@ -110,12 +103,11 @@ class Plan:
         prior = _prior(len(alike), WORTH)
 
         def tells(n: int) -> str:
-            df = (n - 1) * (1 + prior)
-            reach = special.stdtrit(df, (1 + LEVEL) / 2) * one.sd * np.sqrt(1 + 1 / n)
-            return "told" if 2 * (reach + rounding) <= widest else ""
+            low, high = predicted(0.0, one.sd, (n - 1) * (1 + prior), n, rounding)
+            return "told" if high - low <= widest else ""
 
         seeds, _ = smallest(tells)
-        return Need(cell_name(one.published), "", seeds, self._hours([one], seeds))
+        return Need(one.published.place.cell, "", seeds, self._hours([one], seeds))
 
     def _settled(self, what: str, pairs: Sequence[Pair], tells: Callable[[int], str]) -> Need:
         cells = [self.cells[place] for place in dict.fromkeys(p for pair in pairs for p in pair)]
@@ -132,12 +124,10 @@ class Plan:
         )
 
     def _says(self, claim: Claim, pairs: Sequence[Pair]) -> Callable[[int], str]:
-        numbers = Numbers(self.tables, ())
-
         def says(n: int) -> str:
             steadied = {pair: self._estimate(pair, n) for pair in pairs}
             plain = {pair: self._estimate(pair, n, alone=True) for pair in pairs}
-            found = word(claim, Evidence(numbers, steadied, plain))
+            found = word(claim, Evidence(self.tables, steadied, plain))
             return "" if found == "not settled" else found
 
         return says
@@ -173,7 +163,7 @@ def smallest(tells: Callable[[int], str]) -> tuple[int | None, str]:
     while n <= MOST_SEEDS:
         if said := tells(n):
             return n, said
-        n += max(1, n // 20)
+        n += max(1, n // 20)  # by 5 %: a forecast is no finer than that
     return None, ""
 
 

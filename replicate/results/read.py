@@ -10,9 +10,11 @@ import pandas as pd
 
 from replicate.errors import UserError
 from replicate.paper import tables as paper
+from replicate.paper.claims import Finding, findings
 from replicate.plan.campaign import Campaign, open_recorded
 from replicate.plan.request import Request
 from replicate.results.absent import UNFINISHED, progress
+from replicate.results.beside import baselines
 from replicate.results.checks import agreed
 from replicate.results.contrasts import Contrasts
 from replicate.results.csv_files import COLUMNS, read_csv
@@ -38,6 +40,11 @@ class Results:
     forecast: pd.DataFrame
     oddities: pd.DataFrame
     absent: pd.DataFrame
+
+    def __repr__(self) -> str:
+        """Short: a notebook shows what a cell ends with."""
+        frames = ", ".join(name for name, one in vars(self).items() if isinstance(one, pd.DataFrame))
+        return f"<results of campaign {self.campaign.name}: {frames}>"
 
     @property
     def request(self) -> Request:
@@ -69,6 +76,26 @@ class Results:
         if not all(spec.protocol.comparable for spec in specs):
             reasons += [f"setting {key}={value}" for key, value in request.settings.items()]
         return "; ".join(dict.fromkeys(reasons))
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """Of the paper's claims on its own numbers."""
+        return findings(self.campaign.root, self.paper)
+
+    @property
+    def printed(self) -> pd.DataFrame:
+        """The cells of the paper's tables."""
+        return self.cells[self.cells["table"].notna()]
+
+    @property
+    def own(self) -> pd.DataFrame:
+        """The cells that are in neither table."""
+        return self.cells[self.cells["table"].isna()]
+
+    @cached_property
+    def beside(self) -> dict[str, str]:
+        """The cell with average pooling that each other one is held against."""
+        return baselines(self.campaign.specs)
 
     @property
     def done(self) -> pd.DataFrame:
@@ -109,10 +136,9 @@ def read_results(root: Path, name: str) -> Results:
     """
     opened = open_recorded(root, name)
     if not (opened.results / "cells.csv").is_file():
-        raise UserError(f"{opened.results / 'cells.csv'}: no such file: run `replicate run` first")
-    frames = {"cells.csv": read_csv(opened, "cells.csv")}
-    names = set(frames["cells.csv"]["cell"])
-    frames |= {file: read_csv(opened, file, names) for file in COLUMNS if file not in frames}
+        path, cure = opened.results / "cells.csv", f"`replicate aggregate {name}`"
+        raise UserError(f"{path}: no such file: {cure} makes it from the records")
+    frames = {file: read_csv(opened, file) for file in COLUMNS}
     frames |= agreed(opened, frames)
     cells = _under_way(frames.pop("cells.csv"), progress(frames["absent.csv"]))
     return Results(

@@ -1,11 +1,11 @@
 """What a reading of the paper changes: an ambiguity's alternatives beside the cell they start from."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from replicate.paper.ambiguities import Alternative, Ambiguity, read_ambiguities
 from replicate.plan.readings import cell_name
-from replicate.results import statistics, verdicts
+from replicate.results import statistics
 from replicate.results.differences import estimate, family
 from replicate.results.read import Results
 from replicate.results.statistics import BySeed, Estimate
@@ -41,34 +41,23 @@ def effects(results: Results) -> list[Effect]:
 
 
 def _of_entry(entry: Ambiguity, results: Results) -> Iterator[Effect]:
-    specs = results.campaign.specs
-    pairs = [
-        (base, alternative, cell)
-        for base in filter(entry.bears_on, specs)
-        for alternative in entry.alternatives
-        if (cell := cell_name(entry, alternative, base)) in specs
-    ]
-    contrasts = results.contrasts
-    found = [contrasts.difference((cell, base)) for base, _, cell in pairs]
+    contrasts, own = results.contrasts, list(_readings(entry, results.campaign.specs))
+    found = [contrasts.difference((cell, base)) for base, _, cell in own]
     shared = family(found)
     gains = [estimate(one.mean, shared.spread(one.sample, one.least), one.n) for one in found]
-    corrected = statistics.holm([gain.p for gain in gains])
-    for (base, alternative, cell), one, gain, p in zip(pairs, found, gains, corrected, strict=True):
-        states = [contrasts.states[cell], contrasts.states[base]]
-        yield Effect(
-            entry=entry,
-            alternative=alternative,
-            base=base,
-            base_mean=_mean(contrasts.accuracies.get(base, {})),
-            cell=cell,
-            mean=_mean(contrasts.accuracies.get(cell, {})),
-            n=one.n,
-            gain=gain,
-            p=float(p),
-            verdict=verdicts.gain(
-                states, one.n, contrasts.asked((cell, base)), gain.mean, float(p)
-            ),
-        )
+    corrected = statistics.holm([gain.p for gain in gains]).tolist()
+    for (base, alternative, cell), one, gain, p in zip(own, found, gains, corrected, strict=True):
+        means = [_mean(contrasts.accuracies.get(name, {})) for name in (base, cell)]
+        verdict = contrasts.verdict((cell, base), p)
+        yield Effect(entry, alternative, base, means[0], cell, means[1], one.n, gain, p, verdict)
+
+
+def _readings(entry: Ambiguity, cells: Collection[str]) -> Iterator[tuple[str, Alternative, str]]:
+    """Each cell that is there with an alternative, and the cell of that."""
+    for base in filter(entry.bears_on, cells):
+        for alternative in entry.alternatives:
+            if (cell := cell_name(entry, alternative, base)) in cells:
+                yield base, alternative, cell
 
 
 def _mean(by_seed: BySeed) -> float:

@@ -1,15 +1,12 @@
 """A sheet for each claim of the paper: what it says, what was found, and the command that tests it."""
 
-import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from replicate.paper import claims
 from replicate.paper.claims import Finding, compared
-from replicate.paper.numbers import Place
-from replicate.paper.tables import cell_name
 from replicate.plan import forecast
+from replicate.plan.request import Request
 from replicate.plan.runs import Run
 from replicate.results.read import Results, records
 from replicate.specs import catalogue, resolve
@@ -40,17 +37,16 @@ class Sheets:
         self.results = results
 
     def all(self) -> list[Sheet]:
-        root = self.results.campaign.root
-        found = claims.audit(
-            self.results.paper, claims.read_figures(root), claims.read_claims(root)
-        )
         rows = {str(claim): own for claim, own in self.results.claims.groupby("claim", sort=False)}
-        return [self._sheet(finding, records(rows[finding.claim.id])) for finding in found]
+        return [
+            self._sheet(finding, records(rows[finding.claim.id]))
+            for finding in self.results.findings
+        ]
 
     def _sheet(self, finding: Finding, rows: Sequence[dict[str, Any]]) -> Sheet:
         pairs = compared(self.results.paper, finding.claim)
-        places = {place for pair in pairs for place in pair}
-        names = [name for place, name in self._names.items() if place in places]
+        cells = {cell for pair in pairs for cell in pair.cells}
+        names = [name for name in self._names if name in cells]
         runs = tuple(run for run in self._runs if run.cell in names)
         why = rows[0]["why"]
         return Sheet(
@@ -58,7 +54,7 @@ class Sheets:
             rows[0]["verdict"],
             why if why == why else "",
             tuple(row for row in rows if row["n"] > 1),
-            self._command(finding.claim.id, names) if names else AUDIT,
+            command(finding.claim.id, names, self._names) if names else AUDIT,
             runs,
             self._seconds(runs),
         )
@@ -69,15 +65,13 @@ class Sheets:
         return sum(forecast.seconds(run.spec, self._speeds) for run in runs)
 
     @cached_property
-    def _names(self) -> dict[Place, str]:
-        printed = self.results.paper.cells()
-        return {Place(one.table, one.row, one.column): cell_name(one) for one in printed}
+    def _names(self) -> list[str]:
+        return self.results.paper.cell_names()
 
     @cached_property
     def _runs(self) -> list[Run]:
         root = self.results.campaign.root
-        printed = set(self._names.values())
-        known = [name for name in catalogue.cell_names(root) if name in printed]
+        known = [name for name in catalogue.cell_names(root) if name in self._names]
         cells, _ = resolve.load_each(root, known, "paper")  # one that is broken says so elsewhere
         return [Run(one.name, one.spec, seed) for one in cells.values() for seed in range(SEEDS)]
 
@@ -94,11 +88,12 @@ class Sheets:
             found.setdefault(own, forecast.work(spec) / float(spent))
         return found
 
-    def _command(self, claim: str, names: Sequence[str]) -> str:
-        chosen = patterns(names, list(self._names.values()))
-        campaign = f"claim-{claim.lower()}"
-        options = ["--protocol", "paper", "--seeds", str(SEEDS), "--campaign", campaign]
-        return shlex.join(["replicate", "run", *chosen, *options])
+
+def command(claim: str, names: Sequence[str], known: Sequence[str]) -> str:
+    """That trains what a claim is about, in a campaign of its own."""
+    campaign = f"claim-{claim.lower()}"
+    request = Request(name=campaign, protocol="paper", settings={}, cells=[*names], seeds=SEEDS)
+    return request.command(patterns(names, known), like=names[0])
 
 
 def patterns(names: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -109,15 +104,7 @@ def patterns(names: Sequence[str], known: Sequence[str]) -> list[str]:
 
 
 def _pattern(name: str, names: Sequence[str], known: Sequence[str]) -> str:
+    """A table, a method of it, or the cell alone: the widest that takes in no other cell."""
     table, _, method = name.split("/")
-    for pattern, own in (
-        (table, [one for one in known if one.startswith(f"{table}/")]),
-        (f"{table}/*/{method}", [one for one in known if _is_of(one, table, method)]),
-    ):
-        if set(own) <= set(names):
-            return pattern
-    return name
-
-
-def _is_of(name: str, table: str, method: str) -> bool:
-    return name.startswith(f"{table}/") and name.endswith(f"/{method}")
+    wide = (table, f"{table}/*/{method}")
+    return next((one for one in wide if set(catalogue.select(known, [one])) <= set(names)), name)

@@ -76,7 +76,7 @@ class Family:
         """Of one of the cells, or of another that is like them."""
         if own.n < 2:
             return Spread(np.nan, 0.0, False)
-        df = own.n - 1
+        df = own.n - 1.0
         others = self.df - df if member else self.df
         variance = (max(own.sd, least) / own.scale) ** 2
         found = moderate(variance, df, self.prior, self.worth * others)

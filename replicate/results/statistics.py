@@ -76,22 +76,22 @@ def t_interval(values: ArrayLike) -> Interval:
     return _around(mean, _t(n - 1) * sd * np.sqrt(1 / max(n, 1)))
 
 
-def prediction_interval(
-    values: ArrayLike, rounding: float = 0.0, sd: Any = None, df: float | None = None
-) -> Interval:
+def prediction_interval(values: ArrayLike, rounding: float = 0.0) -> Interval:
+    """As `predicted`, by the spread of the values (..., n) themselves."""
+    n, mean, sd = summary(values)
+    return predicted(mean, sd, n - 1, n, rounding)
+
+
+def predicted(mean: Any, sd: Any, df: float, n: int, rounding: float = 0.0) -> Interval:
     """Interval for one more run, known to within `rounding`: mean ± (t·s·√(1 + 1/n) + rounding).
 
     Args:
-        sd: with `df` degrees of freedom, in place of the values' own.
+        mean: of n runs; sd: with `df` degrees of freedom.
     """
-    n, mean, own = summary(values)
-    quantile = _t(n - 1 if df is None else df)
-    return _around(
-        mean, quantile * (own if sd is None else sd) * np.sqrt(1 + 1 / max(n, 1)) + rounding
-    )
+    return _around(mean, _t(df) * sd * np.sqrt(1 + 1 / max(n, 1)) + rounding)
 
 
-def half_unit(printed: str) -> float:
+def half_unit(printed: str | Decimal) -> float:
     """Half a unit of the last digit of a printed number: "91.63" is known to within 0.005."""
     exponent = Decimal(printed).as_tuple().exponent
     if not isinstance(exponent, int):
@@ -114,7 +114,7 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def combined(parts: Sequence[Estimate]) -> Estimate:
-    """The mean of independent estimates, with Satterthwaite's degrees of freedom."""
+    """The mean of independent estimates."""
     if not parts:
         return Estimate(np.nan, np.nan, 0.0)
     squares = np.array([one.se**2 for one in parts])
@@ -122,8 +122,8 @@ def combined(parts: Sequence[Estimate]) -> Estimate:
     mean = float(np.mean([one.mean for one in parts]))
     if not ((dfs > 0).all() and squares.any()):  # nothing tells how far apart they lie
         return Estimate(mean, np.nan, 0.0)
-    df = squares.sum() ** 2 / (squares**2 / dfs).sum()
-    return Estimate(mean, float(np.sqrt(squares.sum()) / len(parts)), float(df), parts[0].slack)
+    se = float(np.sqrt(squares.sum()) / len(parts))
+    return Estimate(mean, se, _satterthwaite(squares, dfs), parts[0].slack)
 
 
 def welch(first: ArrayLike, second: ArrayLike) -> Estimate:
@@ -132,8 +132,13 @@ def welch(first: ArrayLike, second: ArrayLike) -> Estimate:
     if min(n, m) < 2 or not (sd or sd_other):
         return Estimate(float(one - other), np.nan, 0.0)
     squares = np.array([sd**2 / n, sd_other**2 / m])
-    df = squares.sum() ** 2 / (squares**2 / [n - 1, m - 1]).sum()
-    return Estimate(float(one - other), float(squares.sum() ** 0.5), float(df))
+    df = _satterthwaite(squares, [n - 1, m - 1])
+    return Estimate(float(one - other), float(squares.sum() ** 0.5), df)
+
+
+def _satterthwaite(squares: NDArray[np.float64], dfs: ArrayLike) -> float:
+    """Degrees of freedom of a sum whose parts have these squared standard errors."""
+    return float(squares.sum() ** 2 / (squares**2 / np.asarray(dfs)).sum())
 
 
 def outside_by_chance(seen: int, of: int) -> float:

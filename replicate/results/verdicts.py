@@ -10,6 +10,8 @@ FEWEST = 3
 """Seeds that a word needs: with fewer, some cells' intervals promise too much."""
 NOISY = 2
 """Noise floors that seeds of a quiet cell lie apart at most."""
+ALPHA = 0.05
+"""Of a p value, after Holm's correction."""
 WIDEST = 10
 """Noise floors that an interval may be wide, if what lies in it is to be called consistent."""
 
@@ -108,6 +110,6 @@ def gain(states: Sequence[str], n: int, asked: int, mean: float, adjusted_p: flo
 
 
 def difference(n: int, mean: float, adjusted_p: float) -> str:
-    if n < FEWEST or not adjusted_p < 0.05:  # nan settles nothing
+    if n < FEWEST or not adjusted_p < ALPHA:  # nan settles nothing
         return "not settled"
     return "gain" if mean > 0 else "loss"

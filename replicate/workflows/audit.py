@@ -1,20 +1,19 @@
 """Holds the paper's claims against its own printed numbers."""
 
 from collections.abc import Iterator, Sequence
-from math import sqrt
+from math import hypot
 from pathlib import Path
 
 from replicate.errors import UserError
 from replicate.paper import claims
 from replicate.paper.claims import Finding
 from replicate.paper.noise import sd_ref
-from replicate.paper.numbers import Numbers, Pair, Place
-from replicate.paper.tables import Tables, cell_name, read_tables
+from replicate.paper.tables import Tables, read_tables
 from replicate.report.document import Table, plain_rows
 from replicate.report.text import as_text
 from replicate.specs import check
 from replicate.specs.resolve import Cell, load
-from replicate.text import as_json, folded
+from replicate.text import folded, keyed
 
 COLUMNS = ("claim", "source", "what the paper says", "what its numbers say", "outcome")
 KEYS = ("claim", "source", "text", "says", "outcome")
@@ -37,13 +36,13 @@ def audit(root: Path, json: bool = False) -> str:
     cells = load(root, tables.cell_names(), "paper")
     if lines := check.problems(tables, cells):
         raise UserError("\n".join(lines))
-    findings = claims.audit(tables, claims.read_figures(root), claims.read_claims(root))
+    findings = claims.findings(root, tables)
     rows = [
         (found.claim.id, found.claim.where, found.claim.text, found.says, found.outcome)
         for found in findings
     ]
     if json:
-        return as_json(dict(zip(KEYS, row, strict=True)) for row in rows)
+        return keyed(KEYS, rows)
     table = as_text(Table("", COLUMNS, plain_rows(rows)))
     count = f"{len(findings)} claims on the printed numbers: {claims.tally(findings)}."
     said = [count, *_kinds(findings), *_facts(findings), _noise(tables, cells)]
@@ -67,26 +66,17 @@ def _facts(findings: Sequence[Finding]) -> Iterator[str]:
 
 def _noise(tables: Tables, cells: Sequence[Cell]) -> str:
     """How many printed gains chance alone would not make of two single runs."""
-    numbers = Numbers(tables, ())
     images = {cell.name: cell.spec.test_images for cell in cells}
-    pairs = [
-        pair
-        for table in tables.numbers()
-        for pair in numbers.pairs(table, tables.columns(table)[1:])
-    ]
+    floors = {
+        place: sd_ref(float(tables.printed(place)), images[place.cell]) for place in tables.places()
+    }
+    pairs = tables.gains()
     larger = [
-        pair for pair in pairs if abs(numbers.difference(pair)) > _chance(pair, numbers, images)
+        pair
+        for pair in pairs
+        if abs(tables.difference(pair)) > Z * hypot(*(floors[place] for place in pair))
     ]
     return (
         f"{len(larger)} of the {len(pairs)} printed gains are larger than chance makes the difference of "
         "two single runs (1.96 times the noise floor of a difference)."
     )
-
-
-def _chance(pair: Pair, numbers: Numbers, images: dict[str, int]) -> float:
-    """95 % of the differences of two runs of networks that are equally good lie within so many points."""
-    names = {
-        Place(one.table, one.row, one.column): cell_name(one) for one in numbers.tables.cells()
-    }
-    floors = [sd_ref(float(numbers.printed(one)), images[names[one]]) for one in pair]
-    return Z * sqrt(sum(floor**2 for floor in floors))

@@ -9,8 +9,7 @@ import pandas as pd
 
 from replicate.errors import UserError
 from replicate.paper import claims, noise
-from replicate.paper.numbers import Place
-from replicate.paper.tables import Tables, cell_name, read_tables
+from replicate.paper.tables import Place, Tables, read_tables
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
 from replicate.report.document import Table, plain_rows
@@ -128,7 +127,7 @@ def _outlook(
         "Claims": plan.claim_needs(claims.read_claims(root)),
         "Cells": plan.cell_needs(),
     }
-    return Outlook(name, title, found, {part: list(needs) for part, needs in parts.items()})
+    return Outlook(name, title, found, parts)
 
 
 def _factors(measured: Iterable[Campaign]) -> dict[int, float]:
@@ -156,19 +155,17 @@ def _plan(
     own: Campaign | None,
 ) -> Plan:
     rows = {} if own is None else read_csv(own, "cells.csv").set_index("cell").to_dict("index")
-    printed = {cell_name(one): one for one in tables.cells()}
+    printed = {one.place.cell: one for one in tables.cells()}
     planned: dict[Place, Planned] = {}
     for cell in cells:
         if one := printed.get(cell.name):
-            row = rows.get(cell.name, {"n": 0, "sd": np.nan, "spread": np.nan})
+            row = rows.get(cell.name, {"n": 0, "spread": np.nan})
             floor = noise.sd_ref(one.accuracy, cell.spec.test_images)
             known = (
                 row["spread"] if np.isfinite(row["spread"]) else found.get(one.table, 1.0) * floor
             )
             seconds = forecast.seconds(cell.spec, speeds) if speeds else float("nan")
-            planned[Place(one.table, one.row, one.column)] = Planned(
-                one, floor, float(known), int(row["n"]), seconds
-            )
+            planned[one.place] = Planned(one, floor, float(known), int(row["n"]), seconds)
     return Plan(tables, planned)
 
 

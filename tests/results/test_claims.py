@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from replicate.paper.claims import Claim, compared, read_claims
-from replicate.paper.numbers import Numbers
 from replicate.paper.tables import cell_name, read_tables
 from replicate.results import aggregate
 from replicate.results.claims import Evidence, word
@@ -56,14 +55,13 @@ def shares(
 ) -> dict[str, float]:
     """How often each word is said, of seeds drawn around true accuracies (90 where none is given)."""
     rng = np.random.default_rng(n)
-    numbers = Numbers(TABLES, ())
     pairs = compared(TABLES, tested)
     places = sorted({place for pair in pairs for place in pair})
     said: dict[str, int] = {}
     for _ in range(TRIALS):
         seeds = {one: rng.normal(truth.get(one, 90.0), sd, n) for one in places}
         found = {pair: _estimate(seeds[pair.of] - seeds[pair.over]) for pair in pairs}
-        out = word(tested, Evidence(numbers, found, found))
+        out = word(tested, Evidence(TABLES, found, found))
         said[out] = said.get(out, 0) + 1
     return {out: count / TRIALS for out, count in said.items()}
 
@@ -141,7 +139,7 @@ def test_a_perfect_replication_contradicts_no_gain() -> None:
 
 
 def test_of_nothing_nothing_follows() -> None:
-    empty = Evidence(Numbers(TABLES, ()), {}, {})
+    empty = Evidence(TABLES, {}, {})
     testable = [claim for claim in BY_ID.values() if claim.comparisons]
     assert len(testable) == 21
     assert {word(one, empty) for one in testable} == {"not settled"}
@@ -153,21 +151,20 @@ def test_one_counterexample_is_enough_without_the_other_differences(
 ) -> None:
     (first, *_) = compared(TABLES, BY_ID["C02"])
     known = {first: Estimate(value, 0.1, 4)}
-    assert word(BY_ID["C02"], Evidence(Numbers(TABLES, ()), known, known)) == expected
+    assert word(BY_ID["C02"], Evidence(TABLES, known, known)) == expected
 
 
 def test_the_printed_numbers_known_exactly_give_what_the_audit_finds() -> None:
     """But for what rounding decides: "about" with its tolerance is as wide as the audit's there."""
-    numbers = Numbers(TABLES, ())
     for one in BY_ID.values():
         if one.comparisons:
             exact = {
-                pair: Estimate(float(numbers.difference(pair)), 1e-12, 99)
+                pair: Estimate(float(TABLES.difference(pair)), 1e-12, 99)
                 for pair in compared(TABLES, one)
             }
-            holds = all(rule.check(numbers).outcome == "holds" for rule in one.comparisons)
+            holds = all(rule.check(TABLES, ()).outcome == "holds" for rule in one.comparisons)
             expected = "supported" if holds else "contradicted"
-            assert word(one, Evidence(numbers, exact, exact)) == expected, one.id
+            assert word(one, Evidence(TABLES, exact, exact)) == expected, one.id
 
 
 # --- of campaigns

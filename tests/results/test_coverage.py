@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from replicate.results import images
-from replicate.results.differences import Difference, bound, difference, estimate, family, one_more
+from replicate.results.differences import Difference, bound, difference, estimate, family
 from replicate.results.spread import Family, Sample
-from replicate.results.statistics import combined, holm, prediction_interval
+from replicate.results.statistics import combined, holm, predicted, prediction_interval
 
 TRIALS = 400
 SPREADS = {
@@ -38,7 +38,7 @@ def of_cells(kind: str, n: int) -> tuple[np.ndarray, np.ndarray, float]:
         shared = Family.of(samples)
         spreads = [shared.spread(sample) for sample in samples]
         ends = [
-            prediction_interval(own, 0, spread.sd, spread.df)
+            predicted(own.mean(), spread.sd, spread.df, n)
             for own, spread in zip(seeds, spreads, strict=True)
         ]
         low, high = np.array(ends).T
@@ -106,7 +106,7 @@ def test_every_kind_of_interval_of_a_gain(unlike: bool, n: int) -> None:
             mean = estimate(part.mean, spread, n).interval()
             ends = [mean, part.plain.interval(), part.welch.interval()]
             hits[:3] += [low <= 0 <= high for low, high in ends]
-            low, high = one_more(part.mean, spread, n, 0)
+            low, high = predicted(part.mean, spread.sd, spread.df, n)
             hits[3] += low <= more <= high
     coverage = hits / TRIALS / 6
     assert coverage[[0, 1, 3]] == pytest.approx(0.95, abs=0.02)

@@ -25,10 +25,10 @@ from replicate.report.figures.style import (
     require,
     styled,
 )
-from replicate.results.beside import baselines
-from replicate.results.contrasts import BASELINE, Contrasts, Pair
-from replicate.results.differences import one_more
-from replicate.results.read import Results, records
+from replicate.results.contrasts import BASELINE, CellPair, Contrasts
+from replicate.results.overall import widest
+from replicate.results.read import Results, by_cell, records
+from replicate.results.statistics import predicted
 
 OUTSIDE = ("smaller", "larger")
 """Words for a published gain that lies outside the interval for one more pair."""
@@ -91,48 +91,32 @@ def _lines(gains: pd.DataFrame) -> tuple[dict[tuple[int, str], float], dict[floa
 
 
 def _gains(results: Results, column: str) -> Iterator[tuple[tuple[int, str], Gain]]:
-    contrasts = results.contrasts
-    baseline = {
-        pair[0]: pair
-        for table in results.paper.numbers()
-        for pair in contrasts.baseline_pairs(table)
-    }
-    for row in records(results.gains[results.gains["column"] == column]):
-        yield (
-            (row["table"], row["row"]),
-            Gain(
-                contrasts.difference(baseline[row["cell"]]).values,
-                row["gain"],
-                (row["low"], row["high"]),
-                (row["next_low"], row["next_high"]),
-                row["published"],
-                row["against"] in OUTSIDE,
-            ),
-        )
+    found = by_cell(results.gains[results.gains["column"] == column])
+    for pair in results.contrasts.gains:
+        if row := found.get(pair[0]):
+            values = results.contrasts.difference(pair).values
+            more = row["next_low"], row["next_high"]
+            yield (row["table"], row["row"]), _gain(row)._replace(values=values, more=more)
 
 
 def _overall(overall: pd.DataFrame, column: str) -> Gain | None:
-    """The mean over both tables: of the same question, the scope with the most rows."""
-    asked = overall[overall["question"] == f"{column} over {BASELINE}"]
-    if asked.empty:
-        return None
-    row = records(asked.sort_values("rows", kind="stable").tail(1))[0]
-    ends = row["low"], row["high"]
-    return Gain(
-        np.array([]),
-        row["gain"],
-        ends,
-        published=row["published"],
-        outside=row["against"] in OUTSIDE,
-    )
+    """The mean over all pairs at hand."""
+    found = widest(overall)
+    rows = records(found[found["question"] == f"{column} over {BASELINE}"])
+    return _gain(rows[0]) if rows else None
+
+
+def _gain(row: dict[str, Any]) -> Gain:
+    """Of a row of gains.csv or overall.csv."""
+    ends, outside = (row["low"], row["high"]), row["against"] in OUTSIDE
+    return Gain(np.array([]), row["gain"], ends, published=row["published"], outside=outside)
 
 
 @styled
 def own(results: Results) -> Figure:
     """A line per cell that is in neither table and has an AvgPool cell beside it."""
     found = own_gains(results)
-    if not found:
-        require(pd.DataFrame(), "no cell outside the tables has a pair of seeds with AvgPool yet")
+    require(found, "no cell outside the tables has a pair of seeds with AvgPool yet")
     figure, axes = panels(1, 1, LINE * len(found), 1.1)
     panel = axes[0, 0]
     _begin(panel, *_limits(found.values()), "")
@@ -146,19 +130,17 @@ def own(results: Results) -> Figure:
 
 def own_gains(results: Results) -> dict[str, Gain]:
     """Of each cell outside the tables over the AvgPool cell beside it, where a seed has both."""
-    outside = results.cells.index[results.cells["table"].isna()]
-    pairs = {
-        cell: (cell, over)
-        for cell, over in baselines(results.campaign.specs).items()
-        if cell in outside and results.contrasts.difference((cell, over)).n
-    }
-    return {cell: _own_gain(results.contrasts, pair) for cell, pair in pairs.items()}
+    contrasts, own = results.contrasts, results.own.index
+    pairs = [
+        pair for pair in results.beside.items() if pair[0] in own and contrasts.difference(pair).n
+    ]
+    return {pair[0]: _own_gain(contrasts, pair) for pair in pairs}
 
 
-def _own_gain(contrasts: Contrasts, pair: Pair) -> Gain:
-    found, moderated = contrasts.difference(pair), contrasts.estimate(pair).interval()
-    more = one_more(found.mean, contrasts.spread(pair), found.n, 0.0)
-    return Gain(found.values, found.mean, tuple(moderated), tuple(more))
+def _own_gain(contrasts: Contrasts, pair: CellPair) -> Gain:
+    found, spread = contrasts.difference(pair), contrasts.spread(pair)
+    more = predicted(found.mean, spread.sd, spread.df, found.n)
+    return Gain(found.values, found.mean, contrasts.estimate(pair).interval(), more)
 
 
 def _limits(gains: Iterable[Gain]) -> tuple[float, float]:
@@ -193,7 +175,7 @@ def _draw(panel: Axes, y: float, gain: Gain, colour: str) -> None:
     panel.plot(gain.mean, y, "|", color=INK, markersize=7, markeredgewidth=1.4)
     below_it = np.full(len(gain.values), y + 0.3)
     panel.plot(gain.values, below_it, "o", color=colour, markersize=2.6, markeredgewidth=0)
-    _diamond(panel, y, gain, 5)
+    _diamond(panel, y, gain)
 
 
 def _span(panel: Axes, y: float, ends: tuple[float, float], colour: str, width: float) -> None:
@@ -208,10 +190,10 @@ def _span(panel: Axes, y: float, ends: tuple[float, float], colour: str, width: 
             panel.plot(place, y, head, color=colour, markersize=4, clip_on=False)
 
 
-def _diamond(panel: Axes, y: float, gain: Gain, size: float) -> None:
+def _diamond(panel: Axes, y: float, gain: Gain) -> None:
     edge = ALARM if gain.outside else INK
     look: dict[str, Any] = {"markerfacecolor": PAGE, "markeredgecolor": edge}
-    panel.plot(gain.published, y, "D", markersize=size, **look, markeredgewidth=1.1, zorder=4)
+    panel.plot(gain.published, y, "D", markersize=5, **look, markeredgewidth=1.1, zorder=4)
 
 
 def _draw_mean(panel: Axes, y: float, gain: Gain, colour: str) -> None:
@@ -219,7 +201,7 @@ def _draw_mean(panel: Axes, y: float, gain: Gain, colour: str) -> None:
     low, high = gain.ends
     corners = [(low, y), (gain.mean, y - 0.34), (high, y), (gain.mean, y + 0.34)]
     panel.add_patch(Polygon(corners, facecolor=colour, edgecolor=colour, linewidth=0.5))
-    _diamond(panel, y, gain, 5)
+    _diamond(panel, y, gain)
 
 
 def _name(panel: Axes, names: dict[float, str], bold: Collection[float] = ()) -> None:

@@ -1,14 +1,13 @@
 """What the paper leaves open, and what other readings of the paper changed."""
 
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Sequence
+from math import isfinite
 
 from replicate.paper.ambiguities import read_ambiguities
-from replicate.report.document import Block, Entry, Section, Table, Text, entry
+from replicate.report.document import Entry, Section, Table, Text, entry
 from replicate.report.tables import interval, signed
-from replicate.results import sensitivity
 from replicate.results.read import Results
+from replicate.results.sensitivity import Effect, effects
 
 COLUMNS = ("Point", "The paper says", "Reading here", "Other readings")
 EFFECTS = ("Point and cell", "Other reading", "Accuracy (%)", "Change", "95 % interval", "Verdict")
@@ -30,16 +29,18 @@ def section(results: Results) -> Section:
         "the command replicate sensitivity runs the others."
     )
     table = Table("Ambiguities, with the readings taken", COLUMNS, rows, folded=True)
-    return Section("What the paper leaves open", (Text(text), table, *_effects(results)))
+    found = effects(results)
+    changed = (changes(found),) if found else ()
+    return Section("What the paper leaves open", (Text(text), table, *changed))
 
 
-def _effects(results: Results) -> Iterator[Block]:
-    rows = tuple(_row(effect) for effect in sensitivity.effects(results))
-    if rows:
-        yield Table("What another reading changes, in points, paired by seed", EFFECTS, rows)
+def changes(found: Sequence[Effect]) -> Table:
+    """What other readings change, also for `replicate sensitivity`."""
+    caption = "What another reading changes, in points, paired by seed"
+    return Table(caption, EFFECTS, tuple(map(_row, found)))
 
 
-def _row(effect: sensitivity.Effect) -> tuple[Entry, ...]:
+def _row(effect: Effect) -> tuple[Entry, ...]:
     gain, n = effect.gain, effect.n
     low, high = gain.interval()
     return (
@@ -53,4 +54,4 @@ def _row(effect: sensitivity.Effect) -> tuple[Entry, ...]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.2f}" if np.isfinite(value) else "none"
+    return f"{value:.2f}" if isfinite(value) else "none"

@@ -12,8 +12,8 @@ from replicate.report.document import Block, Fact, Facts, Figure, Section, Text
 from replicate.report.figures import forest
 from replicate.report.sections import gains, problems
 from replicate.results import rules, verdicts
-from replicate.results.cells import first_runs
-from replicate.results.origins import UNKNOWN, origins
+from replicate.results.origins import UNKNOWN
+from replicate.results.overall import widest
 from replicate.results.read import Results
 from replicate.results.statistics import outside_by_chance
 from replicate.text import listed, many
@@ -33,9 +33,9 @@ def section(results: Results) -> Section:
 
 def _gains(results: Results) -> Iterator[Block]:
     """The overall answer; of a campaign without any, the gains of its own cells."""
-    if len(wide := gains.widest(results.overall)):
+    if len(wide := widest(results.overall)):
         yield gains.overall(wide, "Mean gains over the data sets at hand, in points")
-    elif results.cells["table"].isna().all():
+    elif results.printed.empty:
         yield from gains.of_own_cells(results)
     else:
         yield Text("No mean gain yet: an interval needs two seeds of both cells of a pair.")
@@ -69,13 +69,11 @@ def _facts(results: Results) -> Iterator[Fact]:
 
 
 def _scope(results: Results) -> str:
-    request, names = results.request, results.paper.cell_names()
-    inside = results.cells[results.cells.index.isin(names)]
-    own = len(results.cells) - len(inside)
-    parts = [f"{len(inside)} of the paper's {len(names)} cells"]
+    inside, own = results.printed, len(results.own)
+    parts = [f"{len(inside)} of the paper's {len(results.paper.cell_names())} cells"]
     parts[0] += f" ({listed(inside['row'].unique())})" if len(inside) else ""
     parts += [f"{many(own, 'cell')} of our own"] if own else []
-    said = f"{' and '.join(parts)}; protocol {request.protocol}, {_seeds(results)} each"
+    said = f"{' and '.join(parts)}; protocol {results.request.protocol}, {_seeds(results)} each"
     return f"{said}{_made(results)}."
 
 
@@ -87,7 +85,7 @@ def _seeds(results: Results) -> str:
 
 def _made(results: Results) -> str:
     """On what, and when."""
-    found = origins(results.runs, results.provenance)
+    found = results.contrasts.made
     devices = [one for one in found["device"].unique() if one != UNKNOWN]
     days = sorted({start[: len("2026-01-31")] for start in found["started"]} - {UNKNOWN})
     where = f"; {listed(devices)}" if devices else ""
@@ -108,9 +106,7 @@ def _words_of_gains(results: Results) -> str:
 
 
 def _cells(results: Results) -> str:
-    cells = results.cells
-    inside = cells[cells.index.isin(results.paper.cell_names())]
-    own = cells.drop(index=inside.index)
+    inside, own = results.printed, results.own
     absent = len(results.paper.cell_names()) - len(inside)
     parts = [_counted(inside["verdict"], verdicts.CELL)]
     parts += [f"{absent} not in this campaign"] if absent else []
@@ -134,16 +130,14 @@ def _multiplicity(cells: pd.DataFrame) -> str:
         return ""
     be = "is" if seen == 1 else "are"
     return (
-        f"Of {many(of, 'comparison')} {0.05 * of:.1f} are expected outside by chance; {seen} {be}, and so "
-        f"many or more have a chance of {outside_by_chance(seen, of):.2g}."
+        f"Of {many(of, 'comparison')} {verdicts.ALPHA * of:.1f} are expected outside by chance; "
+        f"{seen} {be}, and so many or more have a chance of {outside_by_chance(seen, of):.2g}."
     )
 
 
 def _claims(results: Results) -> str:
-    root = results.campaign.root
-    found = claims.audit(results.paper, claims.read_figures(root), claims.read_claims(root))
     again = _counted(results.claims.drop_duplicates("claim")["verdict"], verdicts.CLAIM)
-    return f"On these runs: {again}. On the paper's own printed numbers: {claims.tally(found)}."
+    return f"On these runs: {again}. On the paper's own printed numbers: {claims.tally(results.findings)}."
 
 
 def _limits(results: Results) -> Iterator[str]:
@@ -178,8 +172,8 @@ def _deviations(results: Results) -> str:
 
 def _rules(results: Results) -> str:
     """Whether the rules are older than what they judge."""
-    began = first_runs(results.provenance)
-    ages = Counter(rules.age("cells", began.get(str(cell), "")) for cell in results.cells.index)
+    began = results.contrasts.began
+    ages = Counter(rules.age(began(str(cell))) for cell in results.cells.index)
     date, commit = rules.WRITTEN
     parts = [
         f"{word} the first run of {many(ages[word], 'cell')}"

@@ -1,6 +1,6 @@
 """Gains over AvgPool, and whether they are more than chance."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pandas as pd
@@ -9,9 +9,9 @@ from replicate.paper.tables import Published
 from replicate.report.document import Entry, Figure, Section, Table, Text, entry
 from replicate.report.figures import forest
 from replicate.report.tables import Row, chance, grids, interval, mixed, ours, signed, unfinished
-from replicate.results import statistics, verdicts
-from replicate.results.beside import baselines
-from replicate.results.contrasts import BASELINE, Pair
+from replicate.results import statistics
+from replicate.results.contrasts import BASELINE, CellPair
+from replicate.results.overall import widest
 from replicate.results.read import Results, by_cell, records
 from replicate.text import many
 
@@ -32,7 +32,7 @@ OVER_ROWS = (
 
 def section(results: Results) -> Section:
     found = results.gains[results.gains["n"] > 1]
-    if results.cells["table"].isna().all():
+    if results.printed.empty:
         return Section(TITLE, ())
     if found.empty:
         none = Text("No gain has two paired seeds yet: an interval needs two.")
@@ -41,11 +41,6 @@ def section(results: Results) -> Section:
     parts = results.overall.drop(widest(results.overall).index)
     every = overall(parts, "Mean gains by table, and of SAC by column", folded=True)
     return Section(TITLE, (Text(KEY), *tables, *([every] if len(parts) else [])))
-
-
-def widest(found: pd.DataFrame) -> pd.DataFrame:
-    """Of each question of overall.csv, over all rows at hand."""
-    return found[found["scope"].isin(["both", "all columns"])]
 
 
 def overall(found: pd.DataFrame, caption: str, folded: bool = False) -> Table:
@@ -89,21 +84,19 @@ def content(found: pd.DataFrame) -> Callable[[Row, Published], Entry]:
 def of_own_cells(results: Results) -> tuple[Table, ...]:
     """Cells outside the paper's tables, each with its gain over the AvgPool cell beside it; the p values
     of these gains are one family."""
-    own = results.cells[~results.cells.index.isin(results.paper.cell_names())]
-    contrasts, beside = results.contrasts, baselines(results.campaign.specs)
+    contrasts, beside = results.contrasts, results.beside
     pairs = [
         (cell, beside[cell])
-        for cell in own.index
+        for cell in results.own.index
         if cell in beside and contrasts.difference((cell, beside[cell])).n > 1
     ]
-    adjusted = statistics.holm([contrasts.estimate(pair).p for pair in pairs])
+    adjusted = statistics.holm([contrasts.estimate(pair).p for pair in pairs]).tolist()
     gain_of = {
-        pair[0]: tuple(_own(results, pair, float(p)))
-        for pair, p in zip(pairs, adjusted, strict=True)
+        pair[0]: tuple(_own(results, pair, p)) for pair, p in zip(pairs, adjusted, strict=True)
     }
     rows = tuple(
-        (*_accuracy(row, beside), *gain_of.get(row["cell"], (entry(""), entry(""))))
-        for row in records(own)
+        (*_accuracy(row, beside.get(row["cell"], "")), *gain_of.get(row["cell"], [entry("")] * 2))
+        for row in records(results.own)
     )
     return (Table("Cells outside the paper's tables", OWN, rows),) if rows else ()
 
@@ -116,16 +109,14 @@ def figure_of_own(results: Results) -> Figure:
     return Figure("gains-own", caption, partial(forest.own, results))
 
 
-def _accuracy(row: Row, beside: Mapping[str, str]) -> Iterator[Entry]:
-    yield entry(row["cell"], beside.get(row["cell"], ""))
+def _accuracy(row: Row, over: str) -> Iterator[Entry]:
+    yield entry(row["cell"], over)
     yield entry(ours(row, 2), unfinished(row), sort=row["mean"])
 
 
-def _own(results: Results, pair: Pair, p: float) -> Iterator[Entry]:
+def _own(results: Results, pair: CellPair, p: float) -> Iterator[Entry]:
     contrasts = results.contrasts
-    found, n = contrasts.estimate(pair), contrasts.difference(pair).n
-    states = [contrasts.states[cell] for cell in pair]
-    word = verdicts.gain(states, n, contrasts.asked(pair), found.mean, p)
-    spread = f"{interval(*found.interval())} ({n})"
+    found, word = contrasts.estimate(pair), contrasts.verdict(pair, p)
+    spread = f"{interval(*found.interval())} ({contrasts.difference(pair).n})"
     yield entry(signed(found.mean, 2), spread, mixed(contrasts.mixed(pair)), sort=found.mean)
     yield entry(f"{word}, {chance(p)}", tone=word.split()[0])

@@ -4,7 +4,6 @@ import pandas as pd
 
 from replicate.report.document import Entry, Section, Table, Text, entry
 from replicate.report.tables import interval, mixed, ours, signed
-from replicate.results.beside import baselines
 from replicate.results.read import Results, records
 from replicate.text import many
 
@@ -47,11 +46,8 @@ def section(results: Results) -> Section:
 
 def _false_alarms(results: Results) -> str:
     """How often what cannot differ from average pooling seems to."""
-    beside = baselines(results.campaign.specs)
-    frozen = [
-        name for name, one in results.campaign.specs.items() if one.model.constraint == "frozen"
-    ]
-    pairs = [(cell, beside[cell]) for cell in frozen if cell in beside]
+    specs = results.campaign.specs
+    pairs = [pair for pair in results.beside.items() if specs[pair[0]].model.constraint == "frozen"]
     found = [results.contrasts.difference(pair) for pair in pairs]
     intervals = [one.plain.interval() for one in found if one.n > 1]
     if not intervals:

@@ -7,23 +7,10 @@ import pandas as pd
 
 from replicate.report.document import Block, Section, Table, Text, plain_rows
 from replicate.results.absent import LEFT_OUT, UNFINISHED
-from replicate.results.origins import UNKNOWN, differing, origins
+from replicate.results.origins import ORIGINS, UNKNOWN, differing
 from replicate.results.read import Results, records
 from replicate.text import many, series
 
-ORIGINS = {
-    "source": "source of the images",
-    "fingerprint": "images (fingerprint)",
-    "precision": "precision",
-    "code": "code (digest)",
-    "commit": "commit",
-    "device": "device",
-    "python": "Python",
-    "torch": "PyTorch",
-    "torchvision": "torchvision",
-    "numpy": "NumPy",
-}
-"""Titles of what must not differ between the seeds of one cell, in the order of the report."""
 TITLE = "What went wrong"
 LONG = 10
 """Lists with more rows than this are folded."""
@@ -68,12 +55,12 @@ def _places_of(frame: pd.DataFrame) -> set[tuple[str, int]]:
 
 
 def _outside(results: Results) -> str:
-    names = set(results.paper.cell_names())
-    outside = len(names - set(results.cells.index))
-    said = Counter(results.lacking.values())
-    of_them = "".join(f", {count} of them {word}" for word, count in said.items())
+    names = results.paper.cell_names()
+    outside = len(names) - len(results.printed)
     if not outside:
         return ""
+    said = Counter(results.lacking.values())
+    of_them = "".join(f", {count} of them {word}" for word, count in said.items())
     return f" {outside} of the paper's {len(names)} cells are not part of this campaign{of_them}."
 
 
@@ -163,9 +150,9 @@ def _together(rows: Iterable[tuple[str, str, str]]) -> list[tuple[object, ...]]:
 
 def _mixed(results: Results) -> list[tuple[str, str, str]]:
     """What differs by `ORIGINS`' titles, then the runs that were gone on with in another way."""
-    found = origins(results.runs, results.provenance)
+    found = results.contrasts.made
     rows: list[tuple[str, str, str]] = []
-    for by, names in (("cell", list(ORIGINS)), ("dataset", ["fingerprint"])):
+    for by, names in (("cell", ORIGINS), ("dataset", ["fingerprint"])):
         for group, name, counts in differing(found, by, names):
             values = "; ".join(f"{value[:LONGEST]} ({n})" for value, n in counts.items())
             rows.append((group, ORIGINS[name], values))
