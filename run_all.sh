@@ -12,6 +12,7 @@
 # Installs into the active virtual or conda environment (conda's base excepted), else into .venv here.
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+case ${LC_ALL:-${LC_CTYPE:-${LANG:-C}}} in C | POSIX) export LC_ALL=C.UTF-8 ;; esac  # the path here may not be ASCII
 export PIP_USER=0  # into the environment, whatever the user's own settings are
 unset PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME UV_TARGET UV_PREFIX
 
@@ -55,6 +56,15 @@ refuse_namesakes() {  # PyPI has another package of this name, which would be im
     return 0
 }
 
+spell_in_ascii() {  # the project's path: Python 3.11 reads .pth files in the locale's encoding, and stops at what that lacks
+    [[ $PWD == *[![:ascii:]]* ]] || return 0
+    "$python" - "$env"/lib/python3*/site-packages/*_flexpooling_replication.pth <<'END'
+import pathlib, sys
+file = pathlib.Path(sys.argv[1])
+file.write_text(f"import sys; sys.path.append({ascii(file.read_text().strip())})\n")
+END
+}
+
 install() {  # once for each state of the lock, the project's metadata, its folder and the Python
     local stamp=$env/flexpooling-replication.stamp state python=$env/bin/python uv
     state=$({ cat requirements.lock pyproject.toml; echo "$PWD"; "$python" -V; } | sha256sum)
@@ -72,6 +82,7 @@ install() {  # once for each state of the lock, the project's metadata, its fold
     # Compiled once: where PYTHONDONTWRITEBYTECODE is set, each process would spend seconds on torch's sources.
     "$uv" pip install --quiet --compile-bytecode --python "$python" -r requirements.lock
     "$uv" pip install --quiet --python "$python" --no-deps -e .
+    spell_in_ascii
     echo "$state" >"$stamp"
 }
 
