@@ -46,26 +46,24 @@ def grids(
     of them. A whole table of which the campaign has no cell is folded.
     """
     for table in results.paper.tables:
-        own = _own_rows(results, table.table)
-        rows = _filled(results, table.table, content)
-        shown = tuple((entry(row), *rows[row]) for row in rows if whole or row in own)
-        if shown:
-            none = "" if own else ": no cell of it is in this campaign"
-            title = f"{caption.format(table.table)}: {table.title}{none}"
-            yield Table(title, ("Data set", *table.columns), shown, folded=not own)
+        absent = table.table not in set(results.cells["table"])
+        title = f"{caption.format(table.table)}: {table.title}"
+        title += ": no cell of it is in this campaign" if absent else ""
+        rows = _rows(results, table.table, content, whole)
+        if rows:
+            shown = tuple((entry(row), *entries) for row, entries in rows.items())
+            yield Table(title, ("Data set", *table.columns), shown, folded=absent)
 
 
-def _own_rows(results: Results, table: int) -> set[str]:
-    """Those of which the campaign has a cell."""
-    return set(results.cells.loc[results.cells["table"] == table, "row"])
-
-
-def _filled(results: Results, table: int, content: Content) -> dict[str, list[Entry]]:
-    """By row, an entry for each number that a table of the paper prints."""
+def _rows(
+    results: Results, table: int, content: Content, whole: bool = False
+) -> dict[str, list[Entry]]:
+    """By data set, an entry for each number that the paper prints there."""
     found, lacking = by_cell(results.cells), results.lacking
+    own = set(results.cells.loc[results.cells["table"] == table, "row"])
     rows = defaultdict[str, list[Entry]](list)
     for published in results.paper.cells():
-        if published.table == table:
+        if published.table == table and (whole or published.row in own):
             name = paper.cell_name(published)
             cell = found.get(name, {"cell": name, **NOT_RUN})
             said = lacking.get(name)
@@ -130,8 +128,7 @@ def best(results: Results) -> Iterator[Table]:
     rows = tuple(
         (entry(f"Table {table}, {row}"), *entries)
         for table in results.paper.numbers()
-        for row, entries in _filled(results, table, _best).items()
-        if row in _own_rows(results, table)
+        for row, entries in _rows(results, table, _best).items()
     )
     if rows:
         yield Table(caption, ("Row", *results.paper.columns(1)), rows, folded=True)

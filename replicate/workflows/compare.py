@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from statistics import fmean
+from textwrap import fill
 from typing import Any
-
-import pandas as pd
 
 from replicate.report.tables import interval, signed
 from replicate.results import statistics
@@ -16,13 +15,15 @@ from replicate.results.differences import difference as paired
 from replicate.results.origins import ORIGINS
 from replicate.results.read import Results, read_results
 from replicate.results.statistics import BySeed
-from replicate.text import as_json, folded, table
+from replicate.text import as_json, columns, table
 
+Origins = dict[str, list[str]]
+ORIGIN_KEYS = ("kind", "what", "here", "there")
 HEADINGS = ("here", "there", "change", "95 % interval", "pairs")
 LEGEND = (
-    "Changes in points, there minus here, paired by seed; the last accuracy is the mean of all cells that "
-    "both have, over the seeds that all of them have. An interval without zero is more than chance for that "
-    "line alone."
+    "All of it over the seeds that both have. Changes in points, there minus here; the last accuracy is the "
+    "mean of all cells that both have, over the seeds that each of them has. An interval without zero is "
+    "more than chance for that line alone."
 )
 
 
@@ -34,7 +35,8 @@ class Difference:
     """`cell`, `gain` or `all`."""
     cell: str
     here: float
-    """Percent or points, over all finished seeds; nan where nothing is known, as below."""
+    """Percent or points, over the seeds that both have, or its own where they share none; nan where nothing
+    is known, as below."""
     there: float
     difference: float
     """Points, over the seeds that both have."""
@@ -43,31 +45,21 @@ class Difference:
     pairs: int
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What the finished runs of two campaigns do not have in common."""
-
-    kind: str
-    """`origin`."""
-    what: str
-    here: list[str]
-    there: list[str]
-
-
 def compare(root: Path, here: str, there: str, json: bool = False) -> str:
     """Two campaigns as text, or as JSON; raises UserError where one has no results."""
     a, b = read_results(root, here), read_results(root, there)
-    found, made = list(differences(a, b)), list(_origins(a, b))
+    found, made = list(differences(a, b)), list(_unlike(_origins(a), _origins(b)))
     if json:
-        return as_json([*map(asdict, found), *map(asdict, made)])
+        rows = (dict(zip(ORIGIN_KEYS, ("origin", *row), strict=True)) for row in made)
+        return as_json([*map(asdict, found), *rows])
     cells = [_row(one) for one in found if one.kind != "gain"]
     gains = [_row(one) for one in found if one.kind == "gain"]
-    origin = [(one.what, ", ".join(one.here), ", ".join(one.there)) for one in made]
+    origin = [(what, *map(", ".join, values)) for what, *values in made]
     parts = [
         f"here: {here}; there: {there}",
         table(("accuracy", *HEADINGS), cells) if cells else "No cell has a finished run in both.",
         table((f"gain over {BASELINE}", *HEADINGS), gains) if gains else "",
-        folded(LEGEND),
+        fill(LEGEND, columns()),
         table(("what differs", "here", "there"), origin) if origin else "Both were made alike.",
     ]
     return "\n\n".join(filter(None, parts))
@@ -89,7 +81,11 @@ def differences(here: Results, there: Results) -> Iterator[Difference]:
 
 def _difference(kind: str, cell: str, here: BySeed, there: BySeed) -> Difference:
     found = paired(there, here, scale=1.0, least=0.0)
-    a, b = (float(statistics.summary(list(one.values())).mean) for one in (here, there))
+    both = here.keys() & there.keys()
+    seen = (
+        [value for seed, value in one.items() if seed in both or not both] for one in (here, there)
+    )
+    a, b = (float(statistics.summary(values).mean) for values in seen)
     return Difference(kind, cell, a, b, found.mean, *found.plain.interval(), found.n)
 
 
@@ -104,20 +100,16 @@ def _means(accuracies: Mapping[str, BySeed], cells: list[str]) -> BySeed:
     return {seed: fmean(accuracies[cell][seed] for cell in cells) for seed in sorted(seeds)}
 
 
-def _origins(here: Results, there: Results) -> Iterator[Origin]:
-    for field in ("protocol", "settings"):
-        yield from _unlike(field, *([str(getattr(one.request, field))] for one in (here, there)))
-    for name, title in {**ORIGINS, "threads": "threads"}.items():
-        yield from _unlike(title, *(_values(one.contrasts.made, name) for one in (here, there)))
+def _origins(results: Results) -> Origins:
+    """How the finished runs were made: every value, by what it is one of."""
+    request, made = results.request, results.contrasts.made
+    asked = {"protocol": [request.protocol], "settings": [str(request.settings)]}
+    titles = {**ORIGINS, "threads": "threads"}
+    return asked | {title: sorted({*map(str, made[name])}) for name, title in titles.items()}
 
 
-def _values(made: pd.DataFrame, name: str) -> list[str]:
-    return sorted({str(value) for value in made[name]})
-
-
-def _unlike(what: str, here: list[str], there: list[str]) -> Iterator[Origin]:
-    if here != there:
-        yield Origin("origin", what, here, there)
+def _unlike(here: Origins, there: Origins) -> Iterator[tuple[str, list[str], list[str]]]:
+    return ((what, here[what], there[what]) for what in here if here[what] != there[what])
 
 
 def _row(one: Difference) -> tuple[Any, ...]:
