@@ -33,6 +33,10 @@ def read(campaign: str, root: str | Path = ".") -> "Results":
     return read_results(Path(root), campaign)
 
 
+def __dir__() -> list[str]:
+    return [*globals(), "plot"]  # which completion would not know before its first use
+
+
 def __getattr__(name: str) -> ModuleType:
     """Import `plot` when it is used: matplotlib takes its time."""
     if name == "plot":

@@ -88,8 +88,13 @@ def main() -> None:
 
 
 def _settle() -> None:
-    """Take from the environment what would stop a command at its end: a terminal that lacks a sign of the
-    text, and the backend of a notebook, which may not be installed here."""
+    """Take from the environment what would stop a command on its way: a standard stream that was closed, a
+    terminal that lacks a sign of the text, the backend of a notebook, which may not be installed here."""
+    while (
+        spare := os.open(os.devnull, os.O_RDWR)
+    ) <= 2:  # else a file of ours would take its place
+        pass
+    os.close(spare)
     os.environ["MPLBACKEND"] = "agg"
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -248,10 +253,9 @@ def logs(
     root: Root = HERE,
 ) -> None:
     """Show the end of the log of a cell's last attempts, and where it is. Writes nothing."""
-    from replicate.workflows.each import of_each
     from replicate.workflows.follow import log_lines
 
-    for line in of_each(root, campaign, lambda one: log_lines(one, cell, lines)):
+    for line in log_lines(root, campaign, cell, lines):
         print(plain(line))
 
 

@@ -88,7 +88,7 @@ def remove(
 
     found = belongings(root, campaign)
     print(f"deletes for good: {found}", flush=True)
-    if not yes and not sys.stdin.isatty():
+    if not yes and not (sys.stdin and sys.stdin.isatty()):
         raise UserError(
             "nobody to ask: --yes deletes them, `replicate archive` keeps them elsewhere"
         )

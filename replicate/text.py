@@ -1,6 +1,7 @@
 """Numbers as people read them, and lines for them to read."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
@@ -18,6 +19,8 @@ WIDTH = 80
 """Columns of a table where there is no terminal."""
 NUMBER = 10
 """Characters of an entry that is not folded."""
+WORD = 12
+"""Characters of a word that is not."""
 BEGIN = "begin one with `replicate run --protocol smoke`"
 """What to do where there is no campaign; without its option the command would only miss that."""
 
@@ -94,10 +97,19 @@ def table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style=""
     )
     lines = [[plain(str(entry)) for entry in row] for row in (headings, *rows)]
-    for place, column in enumerate(zip(*lines, strict=True)):
-        longest = max(map(len, column))
-        whole = longest <= (NUMBER if place else width * 5 // 8)  # names and numbers stay whole
-        body.add_column(Text(column[0]), overflow="fold", no_wrap=whole)
+    entries = list(zip(*lines, strict=True))
+    least = [min(WORD, max(map(len, " ".join(column).split()), default=0)) for column in entries]
+    room = width - sum(1 + size for size in least[1:])
+    for place, column in enumerate(entries):
+        # Numbers and words stay whole, and names as far as they leave room for those.
+        most = NUMBER if place else min(width * 5 // 8, room)
+        whole = max(map(len, column)) <= most
+        body.add_column(
+            Text(column[0]),
+            overflow="fold",
+            no_wrap=whole,
+            min_width=least[place] if place else None,
+        )
     for line in lines[1:]:
         body.add_row(*map(Text, line))
     written = StringIO()
@@ -121,10 +133,12 @@ def _known(value: Any) -> Any:
 
 
 def console(stream: TextIO | None) -> "Console":
-    """For what moves: in a terminal alone, whatever FORCE_COLOR says. Log files would fill with frames."""
+    """For what moves: in a terminal alone, whatever FORCE_COLOR says. Log files would fill with frames, and
+    so would notebooks, whose `!` pretends to be a terminal."""
     from rich.console import Console
 
     terminal = stream is not None and stream.isatty()  # None where it was closed, as by `2>&-`
+    terminal = terminal and "JPY_PARENT_PID" not in os.environ
     own = Console(file=stream, force_terminal=terminal)
     own.is_interactive = terminal and not own.is_dumb_terminal
     return own

@@ -15,11 +15,12 @@ from replicate.plan.campaign import (
     request_campaign,
     save_campaign,
 )
-from replicate.plan.request import Request, changed_name, parse_request, parse_seeds, seeds_text
-from replicate.report.render import render
+from replicate.plan.request import Request, changed_name, new_request, parse_seeds, seeds_text
+from replicate.report import render
 from replicate.results.aggregate import aggregate
 from replicate.results.read import read_results
 from tests.conftest import Records
+from tests.report.reading import markdown
 
 Replicate = Callable[..., tuple[int, str, str]]
 AVERAGE, FLEX, REG = (f"table1/cifar10/{name}" for name in ("avgpool", "flexpool", "flexpool-reg"))
@@ -29,8 +30,7 @@ SOFTMAX = "extensions/sensitivity/a02-softmax"
 
 
 def _asked(project: Path, note: str) -> Campaign:
-    values = {"name": "own", "protocol": "smoke", "settings": {}, "seeds": 1, "note": note}
-    wanted = parse_request({**values, "cells": [AVERAGE]})
+    wanted = new_request("own", "smoke", {}, note).asking({AVERAGE: [0]})
     found = begin_or_extend(project, wanted)
     save_campaign(found)
     return found
@@ -128,7 +128,7 @@ def test_each_cell_is_held_to_its_own_seeds(project: Path, records: Records) -> 
     aggregate(campaign)
     cells = read_results(project, "made").cells
     assert cells["asked"].tolist() == [1, 3]
-    report = render(project, "made").read_text()
+    report = markdown(project, "made")
     assert "1 to 3 seeds each" in report
     assert "| table1/cifar10/flexpool | 2 | 3 | 0 | 0 | none | seed 6 |" in report
     assert f"run {AVERAGE} --protocol short --seeds 1 --campaign made" in report
@@ -137,11 +137,9 @@ def test_each_cell_is_held_to_its_own_seeds(project: Path, records: Records) -> 
 
 def test_a_gain_has_no_verdict_before_the_seeds_of_both_are_there(records: Records) -> None:
     """Nine seeds of two cells were asked for: the others' three are no reason to look earlier."""
-    values = {"protocol": "paper", "settings": {}, "cells": [AVERAGE, FLEX, REG], "seeds": 3}
-    nine = {cell: [*range(9)] for cell in (AVERAGE, FLEX)}
-    save_campaign(
-        begin_or_extend(records.root, parse_request({**values, "name": "made", "own_seeds": nine}))
-    )
+    seeds = {AVERAGE: range(9), FLEX: range(9), REG: range(3)}
+    asked = new_request("made", "paper", {}).asking(seeds)
+    save_campaign(begin_or_extend(records.root, asked))
     campaign = open_campaign(records.root, "made")
     for seed in range(3):
         for cell, gain in ((AVERAGE, 0), (FLEX, 1), (REG, 2)):
@@ -157,7 +155,9 @@ def test_cells_with_one_spec_are_refused_with_both_names(project: Path) -> None:
         request_campaign(project, [FLEX, SOFTMAX], "released", None, None, {})
     found = request_campaign(project, [FLEX], "released", None, None, {})
     save_campaign(found)
-    with pytest.raises(UserError, match=r"the same spec .*\n`replicate drop CELL released` takes"):
+    with pytest.raises(
+        UserError, match=r"the same spec .*\nor take .*`replicate drop CELL released`"
+    ):
         request_campaign(project, [SOFTMAX], "released", None, None, {})
 
 
@@ -166,7 +166,7 @@ def test_a_campaign_that_has_cells_with_one_spec_is_reported(records: Records) -
     for cell in (FLEX, SOFTMAX):
         records.leave(campaign, cell, 0)
     assert aggregate(campaign) == []
-    assert SOFTMAX in render(records.root, "made").read_text()
+    assert SOFTMAX in markdown(records.root, "made")
 
 
 def test_a_changed_setting_does_not_take_the_real_campaigns_name(project: Path) -> None:
@@ -232,8 +232,9 @@ QUIET = {
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_what_is_wrong_with_one_is_a_line_and_the_rest_is_as_usual(
-    records: Records, replicate: Replicate, damage: str
+    records: Records, replicate: Replicate, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
+    monkeypatch.setattr(render, "_drawn", lambda _: b"<svg/>")
     campaign = _begin_two(records)
     DAMAGE[damage](records.root)
     for command in ("status", "power", "list", f"logs {AVERAGE}", "data list"):
@@ -282,7 +283,7 @@ def test_a_lost_spec_stops_what_would_train_it_alone(
     assert first.endswith(
         "table1/fashion-mnist/flexpool-reg-dropout.yaml: cannot be read: No such file or directory"
     )
-    assert "`replicate drop CELL made` takes a cell out of campaign made" in advice
+    assert "or take the cell out of campaign made: `replicate drop CELL made`" in advice
 
 
 def test_jobs_end_without_request_or_specs(

@@ -190,7 +190,7 @@ BROKEN = {
     "part is a value": (
         "augmentation:",
         "augmentation: 3\nx:",
-        "augmentation: input should be a valid dictionary",
+        "augmentation: keys are due here (flip, ",
     ),
     "not a mapping": (None, "- a\n- b\n", "expected a mapping of keys"),
     "broken YAML": (None, "training: [", "not valid YAML"),

@@ -43,7 +43,9 @@ class Results:
 
     def __repr__(self) -> str:
         """Short: a notebook shows what a cell ends with."""
-        frames = ", ".join(name for name, one in vars(self).items() if isinstance(one, pd.DataFrame))
+        frames = ", ".join(
+            name for name, one in vars(self).items() if isinstance(one, pd.DataFrame)
+        )
         return f"<results of campaign {self.campaign.name}: {frames}>"
 
     @property

@@ -26,7 +26,9 @@ def cell_names(root: Path) -> list[str]:
 
 def misnamed(root: Path) -> list[str]:
     """A line for each file that is no cell because of its name."""
-    return [
+    folders = [root / EXPERIMENTS / part for part in FOLDERS]
+    other = sorted(path for folder in folders for path in folder.rglob("[!.]*.yml"))
+    return [f"{path}: is no cell: rename it, to end in .yaml" for path in other] + [
         f"{root / EXPERIMENTS}: {name + '.yaml'!r}: a cell's name, at most {MAX_NAME} characters, has"
         " letters, digits, hyphens, dots and underscores: rename the file or its folder"
         for name in sorted(_files(root))

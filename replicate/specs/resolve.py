@@ -65,7 +65,7 @@ def read_protocol(root: Path, name: str) -> Protocol:
         details = error.errors()
         for detail in details:
             detail["loc"] = ("protocol", *detail["loc"])
-        raise UserError("\n".join(_line(detail, origins, path) for detail in details)) from None
+        raise UserError("\n".join(_lines(details, origins, path))) from None
     if found.name != name:
         place = origins["protocol", "name"]
         raise UserError(
@@ -200,7 +200,7 @@ def _resolve(reader: Reader, name: str, protocol: str, settings: Mapping[str, st
     try:
         spec = Spec.model_validate(_nested(values))
     except ValidationError as error:
-        problems = [_line(detail, origins, file) for detail in error.errors()]
+        problems = _lines(error.errors(), origins, file)
         raise UserError("\n".join(problems)) from None
     if spec.published and (owner := cell_name(spec.published)) != name:
         raise UserError(
@@ -269,6 +269,14 @@ def _nested(values: Mapping[Keys, Any]) -> dict[str, Any]:
     return tree
 
 
+def _lines(
+    details: Iterable[ErrorDetails], origins: Mapping[Keys, Origin], file: Path
+) -> list[str]:
+    """What is written and wrong before what is missing, which may be missing for it."""
+    in_order = sorted(details, key=lambda detail: detail["type"] == "missing")
+    return [_line(detail, origins, file) for detail in in_order]
+
+
 def _line(detail: ErrorDetails, origins: Mapping[Keys, Origin], file: Path) -> str:
     """One problem as `file:line: key: what is wrong`."""
     keys = tuple(str(key) for key in detail["loc"])
@@ -284,15 +292,17 @@ def _what(detail: ErrorDetails, keys: Keys) -> str:
         return f"unknown key; valid keys: {', '.join(_fields(keys[:-1]))}"
     if detail["type"] == "value_error":
         return detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "model_type":
+        return f"keys are due here ({', '.join(_fields(keys))}), not {detail['input']!r}"
     text = detail["msg"]
     return f"{text[0].lower()}{text[1:]}, got {detail['input']!r}"
 
 
 def _fields(keys: Keys) -> list[str]:
-    """The valid keys of the part of a spec at `keys`."""
+    """The valid keys of the part of a spec at `keys`; of its file, where there are none."""
     part: type[BaseModel] = Spec
     for key in keys:
         annotation = part.model_fields[key].annotation
         options = getattr(annotation, "__args__", (annotation,))
         part = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
-    return list(part.model_fields)
+    return [*part.model_fields, *(["extends"] if not keys else [])]

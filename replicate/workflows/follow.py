@@ -17,13 +17,14 @@ from replicate.dispatch.slurm.jobs import query
 from replicate.dispatch.slurm.submission import log_path, read_submissions
 from replicate.dispatch.slurm.wait import await_jobs
 from replicate.dispatch.worker import BEGINS, begins
-from replicate.errors import UserError
+from replicate.errors import UserError, plain
 from replicate.plan.campaign import Campaign
 from replicate.plan.runs import Run
 from replicate.records.run_folder import last_worker
 from replicate.specs import catalogue
-from replicate.text import console, say
+from replicate.text import BEGIN, console, say
 from replicate.workflows.conclude import INTERRUPTED, conclude_submitted, exit_code
+from replicate.workflows.each import of_each
 
 KEYS = ("campaign", "cell", "seed", "run_id", "state", "epoch", "epochs", "accuracy")
 WORKER = re.compile(r"[\w-]+")
@@ -48,11 +49,16 @@ def status_rows(campaign: Campaign) -> Iterator[tuple[object, ...]]:
 
 
 def watch_status(campaigns: Sequence[Campaign], every: float) -> None:
-    """Show the status until every run has ended, or Ctrl-C."""
-    with suppress(KeyboardInterrupt), Live(console=console(sys.stdout), auto_refresh=False) as live:
+    """Show the status until every run has ended, or Ctrl-C; without a terminal, each one that is new."""
+    screen, shown = console(sys.stdout), ""
+    with suppress(KeyboardInterrupt), Live(console=screen, auto_refresh=False) as live:
         while True:
-            lines = [line for one in campaigns for line in status_lines(one)]
-            live.update(Text("\n".join(lines)), refresh=True)
+            lines = "\n".join(line for one in campaigns for line in status_lines(one))
+            if screen.is_terminal:
+                live.update(Text(lines), refresh=True)
+            elif lines != shown:
+                print(plain(lines), flush=True)
+            shown = lines
             if all(one.look().ended for one in campaigns):
                 return
             time.sleep(every)
@@ -97,14 +103,28 @@ def _is_reported(campaign: Campaign) -> bool:
     return job is not None and job.state == "COMPLETED"
 
 
-def log_lines(campaign: Campaign, pattern: str, lines: int) -> Iterator[str]:
-    """The last lines of the logs of a cell's last attempts, each behind its path."""
-    names = [cell.name for cell in campaign.cells]
-    chosen = set(catalogue.select(names, [pattern]))
+def log_lines(root: Path, name: str | None, pattern: str, lines: int) -> Iterator[str]:
+    """The last lines of the logs of a cell's last attempts, each behind its path, in one or all campaigns.
+
+    Raises:
+        UserError: none of them has such a cell.
+    """
+    campaigns = list(of_each(root, name, lambda one: [one]))
+    if not campaigns:
+        raise UserError(f"no campaign yet: {BEGIN}")
+    cells = [cell for one in campaigns for cell in one.request.cells]
+    chosen = set(catalogue.select(cells, [pattern]))
+    for one in campaigns:
+        if not chosen.isdisjoint(one.request.cells):
+            yield from _log_lines(one, chosen, lines)
+
+
+def _log_lines(campaign: Campaign, chosen: set[str], lines: int) -> Iterator[str]:
+    yield from (f"{cell}: {why}" for cell, why in campaign.lost.items() if cell in chosen)
     begun = [one for one in campaign.look().runs if one.run.cell in chosen]
     places = [(one, place) for one in begun if (place := _log(campaign, one.run))]
     if not places:
-        yield f"{campaign.request.name}: no log yet of {pattern}"
+        yield f"{campaign.name}: no log yet of {', '.join(sorted(chosen))}"
     for one, place in places:
         yield f"==> {one.run}: {place}"
         yield from _own_lines(tail(place, 1_000_000), one.run)[-lines:] or ["(empty)"]

@@ -10,7 +10,7 @@ from replicate.plan import forecast
 from replicate.plan.campaign import Campaign, campaign_names, open_campaign
 from replicate.plan.forecast import Speeds
 from replicate.plan.runs import Run
-from replicate.records.record import CorruptRecord, read_record
+from replicate.records.record import sound_record
 
 
 def preview(
@@ -57,12 +57,12 @@ def _known(campaign: Campaign, left: Sequence[Run]) -> tuple[Speeds, str]:
 
 
 def _of_another(root: Path, name: str) -> tuple[Speeds, str]:
-    with suppress(UserError, OSError, CorruptRecord):
+    with suppress(UserError, OSError):
         other = open_campaign(root, name)
         done = other.look().done
-        latest = read_record(other.runs_folder / done[-1].folder_name) if done else None
+        latest = sound_record(other.runs_folder / done[-1].folder_name) if done else None
         if latest:
-            made = f"{latest.provenance.device}, {latest.provenance.precision}"
+            made = f"{latest.provenance.device}, {latest.provenance.precision}; others take other times"
             speeds = forecast.recorded(done, other.runs_folder)
             return speeds, f", as in campaign {name} ({made}); --calibrate measures this machine"
     return {}, ""

@@ -82,8 +82,8 @@ def _plan(campaign: Campaign, options: Options, dry: bool = False) -> Plan | Non
     return Plan(profile, arrays(tasks, max_tasks), speeds, source)
 
 
-def _queue(campaign: Campaign, dry: bool) -> tuple[int, set[str]]:
-    """SLURM's limit of an array's tasks, and what is queued already."""
+def _queue(campaign: Campaign, dry: bool) -> tuple[int, dict[str, str]]:
+    """SLURM's limit of an array's tasks, and what is queued already, as in `_queued_runs`."""
     try:
         return max_array_size(), _queued_runs(campaign)
     except UserError as error:
@@ -92,7 +92,7 @@ def _queue(campaign: Campaign, dry: bool) -> tuple[int, set[str]]:
         say(
             f"{error}; so what is queued is not known, and MaxArraySize is taken to be {USUAL_SIZE}"
         )
-        return USUAL_SIZE, set()
+        return USUAL_SIZE, {}
 
 
 def _speeds(campaign: Campaign, left: list[Run], assumed: float) -> tuple[forecast.Speeds, str]:
@@ -104,19 +104,22 @@ def _speeds(campaign: Campaign, left: list[Run], assumed: float) -> tuple[foreca
     return forecast.assumed([run.spec for run in left], assumed), source
 
 
-def _queued_runs(campaign: Campaign) -> set[str]:
-    """Ids of the runs that earlier submissions still have in the queue."""
+def _queued_runs(campaign: Campaign) -> dict[str, str]:
+    """Ids of the runs that earlier submissions still have in the queue, with the states of their jobs."""
     view = query(campaign)
     if view.jobs is None:
         raise UserError("squeue: SLURM does not answer, so what is queued is not known; try again")
     if view.orphans:
         raise UserError(explain_orphans(view))
     tasks = [task for earlier in view.submissions for task in earlier.tasks]
-    return {run for task in tasks if task.job in view.alive for run in task.runs}
+    alive = view.alive
+    return {run: alive[task.job].state for task in tasks if task.job in alive for run in task.runs}
 
 
-def _nothing(campaign: Campaign, queued: set[str]) -> str:
+def _nothing(campaign: Campaign, queued: dict[str, str]) -> str:
     name = campaign.request.name
+    if "COMPLETING" in queued.values():  # such as after `cancel`
+        return f"campaign {name}: SLURM is still ending its tasks: submit again in a minute"
     if queued:
         runs = many(len(queued), "run")
         return f"campaign {name}: {runs} in the queue already, nothing else is to do"

@@ -19,6 +19,7 @@ from replicate.records.record import CorruptRecord, Record, read_record, read_st
 from replicate.results import discrepancies
 from replicate.specs.spec import Spec
 from replicate.text import many
+from replicate.workflows.remove import refuse_while_busy
 from replicate.workflows.retrain import Retraining, retrain
 
 BEFORE_THE_RUNS = "forecast.csv"
@@ -44,9 +45,11 @@ def verify(root: Path, name: str, retraining: Retraining) -> int:
     """Print what every step found; returns 1 if anything differs, else 0.
 
     Raises:
-        UserError: no such campaign, or runs to train again whose images or precision are not to be had.
+        UserError: no such campaign, one that is being trained, or runs to train again whose images or
+            precision are not to be had.
     """
     campaign = open_campaign(root, name)
+    refuse_while_busy(campaign)
     count = 0
     for number, step in enumerate(steps(campaign, retraining), start=1):
         print(f"{number}. {step.title}: {'; '.join(step.compared) or 'nothing compared'}")

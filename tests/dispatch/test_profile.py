@@ -27,7 +27,7 @@ def test_a_file_of_ones_own(project: Path, tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("minutes: 240", 'minutes: "04:00:00"', "minutes: Input should be a valid integer"),
-        ("minutes: 240", "minutes: 0", "minutes: Input should be greater than or equal to 1"),
+        ("minutes: 240", "minutes: 1", "minutes: Input should be greater than or equal to 2"),
         ("minutes: 240", "", "minutes: Field required"),
         ("gpus: 0", "gpus: 0\nqueue: fast", "queue: Extra inputs are not permitted"),
         ("memory_gb: 4.0", "memory_gb: 4G", "memory_gb: Input should be a valid number"),

@@ -176,7 +176,7 @@ def log(campaign: Campaign, text: str) -> list[str]:
     folder = campaign.results / "logs" / "dispatcher-1" / "worker-0"
     folder.mkdir(parents=True)
     (folder / "1_0_log.err").write_text(text)
-    _, *lines = follow.log_lines(campaign, CELLS[1], 3)
+    _, *lines = follow.log_lines(campaign.root, campaign.name, CELLS[1], 3)
     return lines
 
 

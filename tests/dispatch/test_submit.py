@@ -68,7 +68,7 @@ def test_a_dry_run_prints_what_submit_asks_for(
         *("--cpus-per-task=32", "--nodes=1", "--signal=USR2@120", "--requeue"),
     ):
         assert f"#SBATCH {line}\n" in output
-    assert "GPU hours" in output
+    assert "of GPU time" in output
     assert "assumed by the profile" in output
 
 

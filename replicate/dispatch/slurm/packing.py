@@ -95,11 +95,11 @@ class Plan:
 
     def __str__(self) -> str:
         each = list(map(self.seconds, self.tasks))
-        wall = forecast.total(each, self.profile.parallel) / 3600
-        unit, factor = ("GPU hours", self.profile.gpus) if self.profile.gpus else ("task hours", 1)
+        wall = forecast.total(each, self.profile.parallel)
+        unit, factor = ("GPU time", self.profile.gpus) if self.profile.gpus else ("tasks' time", 1)
         return (
             f"{many(len(self.runs), 'run')} in {many(len(self.tasks), 'task')}, "
             f"{many(len(self.arrays), 'job')}: "
-            f"about {sum(each) / 3600 * factor:.2f} {unit}, "
-            f"{wall:.2f} hours of wall time once nodes are free ({self.source})"
+            f"about {duration(sum(each) * factor)} of {unit}, "
+            f"{duration(wall)} of wall time once nodes are free ({self.source})"
         )

@@ -23,8 +23,8 @@ class Profile(StrictModel):
     account: Name | None
     qos: Name | None
     constraint: Name | None
-    minutes: Count
-    """The time limit of a task."""
+    minutes: Annotated[int, Field(ge=2)]
+    """The time limit of a task; SLURM may warn a minute early."""
     gpus: Annotated[int, Field(ge=0)]
     cpus: Count
     memory_gb: Positive
