@@ -39,11 +39,11 @@ class Evidence:
     """By moderated variances."""
     plain: Mapping[Pair, Estimate]
 
-    def known(self, rule: Comparison) -> dict[Pair, Estimate]:
-        return {one: self.steadied[one] for one in rule.pairs(self.tables) if one in self.steadied}
+    def known(self, rule: Comparison) -> list[Estimate]:
+        return [self.steadied[one] for one in rule.pairs(self.tables) if one in self.steadied]
 
-    def lacks(self, rule: Comparison) -> list[Pair]:
-        return [one for one in rule.pairs(self.tables) if one not in self.steadied]
+    def is_whole(self, rule: Comparison) -> bool:
+        return self.steadied.keys() >= {*rule.pairs(self.tables)}
 
 
 def word(claim: Claim, evidence: Evidence) -> str:
@@ -65,7 +65,7 @@ def _word(rule: Comparison, evidence: Evidence, alpha: float) -> str:
     supported, contradicted = judge(rule, evidence, alpha)
     if contradicted:
         return "contradicted"
-    return "supported" if supported and not evidence.lacks(rule) else "not settled"
+    return "supported" if supported and evidence.is_whole(rule) else "not settled"
 
 
 @singledispatch
@@ -76,8 +76,7 @@ def judge(rule: Comparison, evidence: Evidence, alpha: float) -> tuple[bool, boo
 
 @judge.register
 def _(rule: Positive, evidence: Evidence, alpha: float) -> tuple[bool, bool]:
-    known = list(evidence.known(rule).values())
-    return _above_zero(known, alpha, len(rule.pairs(evidence.tables)))
+    return _above_zero(evidence.known(rule), alpha, len(rule.pairs(evidence.tables)))
 
 
 @judge.register
