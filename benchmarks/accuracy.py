@@ -6,11 +6,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from unittest import mock
 
-from benchmarks.ours import ROOT
+from benchmarks.ours import spec_of
 from benchmarks.table import Found, Options, Section
 from replicate import machine
 from replicate.data import ImageData, Split, load
-from replicate.specs import resolve
 from replicate.training import engine
 from replicate.training.loop import train
 
@@ -56,13 +55,12 @@ def _difference(to: list[float], of: list[float]) -> tuple[float, float]:
 
 def _accuracy(data: ImageData, way: str, seed: int, epochs: int) -> float:
     precision, compiled = WAYS[way]
-    settings = {"training.epochs": str(epochs), "training.precision": precision}
-    (cell,) = resolve.load(ROOT, [CELL], "paper", settings)
+    spec = spec_of(CELL, epochs=epochs, precision=precision)
     engine.start(machine.cores())
     with (
         mock.patch.object(engine, "_compilation", return_value=(compiled, "as measured")),
         tempfile.TemporaryDirectory() as folder,
     ):
-        outcome = train(cell.spec, seed, data, checkpoint=Path(folder) / "checkpoint.pt")
+        outcome = train(spec, seed, data, checkpoint=Path(folder) / "checkpoint.pt")
     print(f"  {way}, seed {seed}: {outcome.epochs[-1].accuracy:.2f} %", flush=True)
     return outcome.epochs[-1].accuracy

@@ -2,25 +2,21 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from replicate.data import ImageData, Split
+from replicate.specs.spec import Dataset
 
-SIDE, CHANNELS, CLASSES = 32, 3, 10
 
-
-def images(entry: str | None, count: int) -> ImageData:
+def images(entry: str | None, dataset: Dataset, count: int) -> ImageData:
     """The first `count` training images, 1000 test images at most."""
     if entry is None:
-        return ImageData(
-            _random(count, 0), _random(min(count, 1000), 1), "generated", "",
-            (0.5,) * CHANNELS, (0.29,) * CHANNELS,
-        )  # fmt: skip
+        from replicate.dispatch.calibration import noise
+
+        return noise(dataset, count, min(count, 1000))
     from replicate.data import load
 
-    found = load(Path(entry))
-    if found.train.images.shape[1:] != (SIDE, SIDE, CHANNELS):
-        raise SystemExit(f"{entry}: expected images of {SIDE}x{SIDE}x{CHANNELS}, as CIFAR-10's")
+    found, shape = load(Path(entry)), (dataset.size, dataset.size, dataset.channels)
+    if found.train.images.shape[1:] != shape:
+        raise SystemExit(f"{entry}: expected images of {'x'.join(map(str, shape))}, as CIFAR-10's")
     train, test = (
         Split(split.images[:number], split.labels[:number])
         for split, number in ((found.train, count), (found.test, min(count, 1000)))
@@ -29,12 +25,4 @@ def images(entry: str | None, count: int) -> ImageData:
 
 
 def said(entry: str | None) -> str:
-    return (
-        f"Images: {Path(entry).name if entry else 'generated (noise)'}, {SIDE}x{SIDE}x{CHANNELS}."
-    )
-
-
-def _random(count: int, seed: int) -> Split:
-    random = np.random.default_rng(seed)
-    shape = (count, SIDE, SIDE, CHANNELS)
-    return Split(random.integers(0, 256, shape, dtype=np.uint8), random.integers(0, CLASSES, count))
+    return f"Images: {Path(entry).name if entry else 'generated (noise)'}, 32x32x3."

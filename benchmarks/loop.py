@@ -37,11 +37,11 @@ class PilImages(Dataset[tuple[Tensor, int]]):
 def build(cell: str, batch: int, steps: int, threads: int, loaders: int, entry: str | None) -> Work:
     """Blocks of `steps` steps, with so many DataLoader workers."""
     torch.set_num_threads(threads)
-    spec = spec_of(cell, batch)
+    spec = spec_of(cell, batch_size=batch)
     torch.manual_seed(0)
     model = build_model(spec).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=spec.training.learning_rate)
-    data = images(entry, batch * steps)
+    data = images(entry, spec.dataset, batch * steps)
     # Its processes outlive an epoch, or starting them would be what is measured.
     loader = DataLoader(
         PilImages(data.train.images, data.train.labels), batch, shuffle=True, num_workers=loaders,

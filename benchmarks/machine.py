@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
 from replicate import machine
 
@@ -28,9 +27,3 @@ def file_name(pieces: Sequence[str]) -> str:
     """A name for this machine's results; of some pieces only, one that names them."""
     name = re.sub(r"[^a-z0-9]+", "-", machine.processor().lower()).strip("-")
     return "-".join([name, f"{machine.cores()}-cores", *pieces]) + ".md"
-
-
-def free_mebibytes() -> float:
-    facts = Path("/proc/meminfo").read_text(encoding="utf-8")
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", facts, re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from time import process_time
 
 import torch
 from torch import nn
 
+from benchmarks import ROOT
 from benchmarks.images import images
 from benchmarks.teams import Work
 from replicate.specs import resolve
@@ -17,7 +17,6 @@ from replicate.training import engine
 from replicate.training.engine import Engine, Precision
 from replicate.training.trainer import Trainer
 
-ROOT = Path(__file__).parents[1]
 AVERAGE, FLEX = "table1/cifar10/avgpool", "table1/cifar10/flexpool"
 AVERAGE_SAC, FLEX_SAC = "table2/cifar10/avgpool", "table2/cifar10/flexpool"
 
@@ -40,9 +39,9 @@ class Planar(Engine):
         model.register_forward_pre_hook(lambda _, inputs: inputs[0].contiguous())
 
 
-def spec_of(cell: str, batch: int) -> Spec:
-    """A cell under the paper's protocol, in batches of another size."""
-    settings = {"training.batch_size": str(batch)}
+def spec_of(cell: str, **training: object) -> Spec:
+    """A cell under the paper's protocol, but for these settings of its training."""
+    settings = {f"training.{key}": str(value) for key, value in training.items()}
     (found,) = resolve.load(ROOT, [cell], "paper", settings)
     return found.spec
 
@@ -55,7 +54,8 @@ def run_of(
     precision: Precision = "bfloat16" if ingredients.bfloat16 else "float32"
     threads = torch.get_num_threads()
     chosen = kind(torch.device("cpu"), precision, threads, ingredients.compiled, "as measured")
-    return Trainer(spec_of(cell, batch), 0, images(entry, batch * steps), chosen)
+    spec = spec_of(cell, batch_size=batch)
+    return Trainer(spec, 0, images(entry, spec.dataset, batch * steps), chosen)
 
 
 def build(

@@ -10,13 +10,14 @@ from replicate.errors import UserError
 from replicate.files import atomic, checksums
 from replicate.plan import request as requests
 from replicate.plan.recorded import recorded_request, recorded_specs
-from replicate.plan.request import FILE, Damaged, Request, SeedsByCell, changed_name, parse_request
+from replicate.plan.request import FILE, Damaged, Request, SeedsByCell, changed_name, new_request
 from replicate.plan.runs import Run, runs
 from replicate.plan.state import CampaignState, look
 from replicate.records.run_folder import RECORD
 from replicate.specs import catalogue
 from replicate.specs.resolve import Cell, load_each, protocols
 from replicate.specs.spec import Spec
+from replicate.text import BEGIN
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,15 @@ def results_folder(root: Path, name: str) -> Path:
 
 
 def campaign_names(root: Path) -> list[str]:
-    """Of all folders of results/ with a request, or with records alone."""
+    """Of all folders of results/ with a request, or with records alone.
+
+    Raises:
+        UserError: the root is no project's folder, or results/ is none.
+    """
+    refuse_no_folder(root / "results")
+    if not any((root / name).is_dir() for name in ("experiments", "results")):
+        where = "call it in the project's folder, or name that with --root (in Python root=)"
+        raise UserError(f"{root / 'experiments'}: no such folder: {where}")
     folders = (path for path in (root / "results").glob("*/") if not path.name.startswith("."))
     return sorted(
         path.name
@@ -82,10 +91,29 @@ def campaign_names(root: Path) -> list[str]:
     )
 
 
+def refuse_no_folder(path: Path) -> None:
+    """Raises UserError for what is there and is no folder, such as a file or a link to nothing."""
+    if (path.exists() or path.is_symlink()) and not path.is_dir():
+        raise UserError(f"{path}: is no folder, nor a link to one: move it away")
+
+
 def read_request(root: Path, name: str) -> Request | None:
-    """As `request.read_request`; raises UserError for what can be no campaign's name."""
+    """The request of a campaign begun earlier; None where there is none.
+
+    Raises:
+        Damaged: it cannot be read.
+        UserError: it can be no campaign's name, or the folder holds a copy of another campaign's.
+    """
     requests.check_name(name)
-    return requests.read_request(results_folder(root, name))
+    refuse_no_folder(root / "results")
+    results = results_folder(root, name)
+    request = requests.load_request(results)
+    if request is not None and request.name != name:
+        raise UserError(
+            f"{results / FILE}: a copy of campaign {request.name!r}: name the folder so, or move it out of"
+            f" {results.parent}"
+        )
+    return request
 
 
 def resolve_campaign(root: Path, request: Request) -> Campaign:
@@ -145,7 +173,7 @@ def _gone(path: Path) -> str:
 
 def _none(root: Path, name: str) -> str:
     begun = ", ".join(campaign_names(root)) or "none yet"
-    return f"no campaign {name!r} in {root / 'results'}: {begun}; begin one with `replicate run`"
+    return f"no campaign {name!r} in {root / 'results'}: {begun}; {BEGIN}"
 
 
 def bare_campaign(root: Path, name: str) -> Campaign:
@@ -170,15 +198,18 @@ def begin_or_extend(root: Path, request: Request) -> Campaign:
     begun = resolve_campaign(root, _with_earlier(root, request))
     lost = {line: None for cell in request.cells for line in begun.lost.get(cell, "").splitlines()}
     if lost:
-        others = len(begun.lost) < len(begun.request.cells)
-        raise UserError("\n".join([*lost, *(_way_out(begun) if others else [])]))
+        earlier = read_request(root, request.name)
+        kept = [cell in begun.lost for cell in earlier.cells] if earlier else []
+        # Dropping helps where the campaign itself has lost a cell, and has another.
+        raise UserError("\n".join([*lost, *(_way_out(begun) if len({*kept}) == 2 else [])]))
     return replace(begun, wanted=request.by_cell)
 
 
 def _way_out(campaign: Campaign) -> list[str]:
     if not (campaign.results / FILE).exists():
         return []
-    return [f"`replicate drop CELL {campaign.name}` takes a cell out of campaign {campaign.name}"]
+    name = campaign.name
+    return [f"or take the cell out of campaign {name}: `replicate drop CELL {name}`"]
 
 
 def refuse_twins(campaign: Campaign) -> None:
@@ -243,19 +274,19 @@ def request_campaign(
     Raises:
         UserError: it cannot be what they ask for, or they leave the protocol of a new one open.
     """
-    begun = None if name is None else read_request(root, name)
-    if protocol is None and begun:
-        protocol = begun.protocol
-    if protocol is None:
-        raise UserError(f"--protocol is missing: choose from {', '.join(protocols(root))}")
-    if begun and not settings:
-        settings = begun.settings
+    named = None if name is None else read_request(root, name)
+    if named:
+        protocol = named.protocol if protocol is None else protocol
+        settings = settings or named.settings
+    if protocol is None or (not named and protocol not in protocols(root)):
+        wrong = "--protocol is missing" if protocol is None else f"no protocol {protocol!r}"
+        raise UserError(f"{wrong}: choose from {', '.join(protocols(root))}")
     own = free_name(root, protocol, settings) if name is None else name
-    values = {"name": own, "protocol": protocol, "settings": settings, "cells": [], "seeds": 1}
-    request = parse_request({**values, "note": note})
-    cells = [] if patterns or begun is None else begun.cells
+    request = new_request(own, protocol, settings, note)
+    cells = named.cells if named and not patterns else []
     cells = cells or catalogue.offered(root, patterns or [], protocol)
-    wanted = _with_seeds(cells, seeds, read_request(root, own), everything=not patterns)
+    begun = named or read_request(root, own)
+    wanted = _with_seeds(cells, seeds, begun, everything=not patterns)
     found = begin_or_extend(root, request.asking(wanted))
     refuse_twins(found)
     return found

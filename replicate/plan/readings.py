@@ -7,7 +7,7 @@ from pathlib import Path
 from replicate.errors import UserError
 from replicate.paper.ambiguities import Alternative, Ambiguity, read_ambiguities
 from replicate.plan.campaign import Campaign, begin_or_extend, free_name, refuse_twins
-from replicate.plan.request import parse_request
+from replicate.plan.request import new_request
 from replicate.specs import catalogue, resolve
 from replicate.specs.spec import Spec
 
@@ -67,17 +67,10 @@ def plan_readings(
     entry = find(read_ambiguities(root), name)
     bases = catalogue.offered(root, choose(root, entry, patterns), protocol)
     others = [cell_name(entry, one, base) for base in bases for one in entry.alternatives]
-    wanted = {
-        "name": free_name(root, f"{protocol}-{entry.id.lower()}", settings)
-        if campaign is None
-        else campaign,
-        "protocol": protocol,
-        "settings": settings,
-        "cells": [],
-        "seeds": 1,
-    }
-    request = parse_request(wanted).asking(dict.fromkeys([*bases, *others], seeds))
-    found = begin_or_extend(root, request)
+    if campaign is None:
+        campaign = free_name(root, f"{protocol}-{entry.id.lower()}", settings)
+    wanted = dict.fromkeys([*bases, *others], seeds)
+    found = begin_or_extend(root, new_request(campaign, protocol, settings).asking(wanted))
     _refuse_what_is_no_alternative(entry, bases, found)
     refuse_twins(found)
     return found

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from replicate.plan.request import MOST_SEEDS, Request, parse_request, union
-from replicate.records.record import CorruptRecord, Record, read_record
+from replicate.plan.request import MOST_SEEDS, Request, new_request, union
+from replicate.records.record import Record, sound_record
 from replicate.records.run_folder import RECORD
 from replicate.specs.catalogue import is_cell_name
 from replicate.specs.spec import Dataset, Spec
@@ -17,15 +17,8 @@ from replicate.specs.spec import Dataset, Spec
 
 def sound_records(runs_folder: Path) -> list[Record]:
     """Every record that can be read, in the order in which the runs were begun."""
-    found = (_read(path.parent) for path in runs_folder.glob(f"*/{RECORD}"))
+    found = (sound_record(path.parent) for path in runs_folder.glob(f"*/{RECORD}"))
     return sorted(filter(None, found), key=lambda one: one.provenance.started)
-
-
-def _read(folder: Path) -> Record | None:
-    try:
-        return read_record(folder)
-    except CorruptRecord:
-        return None
 
 
 def recorded_specs(runs_folder: Path, cells: Collection[str]) -> dict[str, Spec]:
@@ -50,6 +43,4 @@ def recorded_request(results: Path) -> Request | None:
     wanted = union(*({one.cell: [one.seed]} for one in records if one.seed < MOST_SEEDS))
     if not wanted:
         return None
-    protocol = records[-1].spec["protocol"]["name"]
-    values = {"name": results.name, "protocol": protocol, "settings": {}, "cells": [], "seeds": 1}
-    return parse_request(values).asking(wanted)
+    return new_request(results.name, records[-1].spec["protocol"]["name"], {}).asking(wanted)

@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
@@ -93,11 +93,12 @@ def _from_zero(seeds: Sequence[int]) -> bool:
     return [*seeds] == [*range(len(seeds))]
 
 
-def parse_request(values: dict[str, Any]) -> Request:
-    """A request from the command line; raises UserError for a name that is no folder name, or a note of
-    several lines."""
+def new_request(name: str, protocol: str, settings: Mapping[str, str], note: str = "") -> Request:
+    """A request for no cell yet; raises UserError for a name that is no folder name, or a note of several
+    lines."""
+    values = {"name": name, "protocol": protocol, "settings": settings, "note": note}
     try:
-        return Request.model_validate(values)
+        return Request.model_validate({**values, "cells": [], "seeds": 1})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -143,24 +144,8 @@ def check_name(name: str) -> None:
         raise UserError(f"campaign name {name!r}: {_SLUG_RULE}") from None
 
 
-def read_request(results: Path) -> Request | None:
-    """The request of a campaign begun earlier, from its folder; None where there is none.
-
-    Raises:
-        Damaged: it cannot be read.
-        UserError: it is a copy of another campaign's.
-    """
-    request = load_request(results)
-    if request is not None and request.name != results.name:
-        raise UserError(
-            f"{results / FILE}: a copy of campaign {request.name!r}: name the folder so, or move it out of"
-            f" {results.parent}"
-        )
-    return request
-
-
 def load_request(folder: Path) -> Request | None:
-    """As `read_request`, of a folder with any name."""
+    """The request in a folder with any name; None where there is none, `Damaged` where it cannot be read."""
     try:
         return read_json(folder / FILE, Request)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Runs: what a campaign consists of, and what of it is still to do. Nothing here writes."""
+"""Runs: what a campaign consists of."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

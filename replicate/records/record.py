@@ -1,8 +1,4 @@
-"""The record of a run: the truth. Written whole or not at all, and checked whenever it is read.
-
-A run's folder holds record.json when the run has ended, and until then progress.json,
-checkpoint.pt and attempts.jsonl.
-"""
+"""The record of a run: the truth. Written whole or not at all, and checked whenever it is read."""
 
 import hashlib
 import os
@@ -183,6 +179,14 @@ def read_record(folder: Path) -> Record | None:
         return _DECODER.decode(_body(content))
     except (ValueError, RecursionError) as error:
         raise CorruptRecord(path, error) from None
+
+
+def sound_record(folder: Path) -> Record | None:
+    """As `read_record`; None for a corrupt one too."""
+    try:
+        return read_record(folder)
+    except CorruptRecord:
+        return None
 
 
 def read_status(folder: Path) -> Status | None:

@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from replicate.data import ImageData, Split
+from replicate.dispatch.calibration import noise
 from replicate.models import FlexPool2d
 from replicate.specs import resolve
 from replicate.specs.spec import Spec
@@ -55,19 +54,6 @@ def spec_of(cell: str, precision: str, **settings: str) -> Spec:
     return found.spec
 
 
-def images(spec: Spec, count: int) -> ImageData:
-    random, dataset = np.random.default_rng(0), spec.dataset
-    side, channels = dataset.size, dataset.channels
-    train, test = (
-        Split(
-            random.integers(0, 256, (n, side, side, channels), np.uint8),
-            random.integers(0, dataset.classes, n),
-        )
-        for n in (count, TEST)
-    )
-    return ImageData(train, test, "generated", "", (0.5,) * channels, (0.25,) * channels)
-
-
 def computing(
     spec: Spec, *, captured: bool = True, compiled: bool = False, device: torch.device = CUDA
 ) -> Engine:
@@ -76,7 +62,7 @@ def computing(
 
 
 def made(spec: Spec, count: int, **how: Any) -> Trainer:
-    return Trainer(spec, 0, images(spec, count), computing(spec, **how))
+    return Trainer(spec, 0, noise(spec.dataset, count, TEST), computing(spec, **how))
 
 
 def numbers(run: Trainer, *epochs: int) -> str:

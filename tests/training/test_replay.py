@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from replicate.data import ImageData, Split
+from replicate.data import ImageData
+from replicate.dispatch.calibration import noise
 from replicate.records.epoch import Epoch
 from replicate.specs import resolve
 from replicate.specs.spec import Spec
@@ -223,20 +223,7 @@ def test_the_papers_cells_are_captured_too(cell: str) -> None:
     """At their own sizes: 28 pixels and one channel as well as 32 and three."""
     settings = {"training.batch_size": "10", "training.epochs": "2"}
     (found,) = resolve.load(ROOT, [cell], "paper", settings)
-    data = random_images(found.spec, 25)
+    data = noise(found.spec.dataset, 25, 50)
     eager, captured = make(found.spec, data, False), make(found.spec, data, True)
     assert repr(numbers(captured, 1, 2)) == repr(numbers(eager, 1, 2))
     assert same(state(captured), state(eager))
-
-
-def random_images(spec: Spec, count: int) -> ImageData:
-    random, dataset = np.random.default_rng(0), spec.dataset
-    side, channels = dataset.size, dataset.channels
-    train, test = (
-        Split(
-            random.integers(0, 256, (n, side, side, channels), dtype=np.uint8),
-            random.integers(0, dataset.classes, n),
-        )
-        for n in (count, 50)
-    )
-    return ImageData(train, test, "generated", "", (0.5,) * channels, (0.25,) * channels)
