@@ -13,10 +13,10 @@ import torch
 
 from replicate import machine, options
 from replicate.dispatch import calibration, worker
-from replicate.dispatch.code import Code
 from replicate.dispatch.slurm import submit
 from replicate.dispatch.slurm.profile import read_profile
 from replicate.errors import UserError
+from replicate.records.origin import Origin
 from replicate.text import console
 from replicate.training import engine
 from replicate.workflows import run as local
@@ -216,7 +216,7 @@ def test_a_card_that_is_gone(
 ) -> None:
     """Its worker must not go on with the processor, a hundred times slower and another device."""
     campaign = records.begin([CELL])
-    context = worker.WorkerContext(tmp_path, {}, Code(None, None), 1, 30, dispatcher=tmp_path)
+    context = worker.WorkerContext(tmp_path, {}, Origin(), 1, 30, dispatcher=tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.setattr(engine, "gpus", lambda: 0)
     with pytest.raises(OSError, match=r"^\[Errno 19\] GPU 3 is gone"):

@@ -107,6 +107,7 @@ def _reached(campaign: Campaign, run: Run, epoch: float, **more: Any) -> None:
     folder = campaign.runs_folder / run.folder_name
     folder.mkdir(parents=True, exist_ok=True)
     numbers = {"epoch": epoch, "accuracy": 50.0, "images_per_second": 1000.0, **more}
+    (folder / run_folder.ATTEMPTS).touch()
     (folder / run_folder.PROGRESS).write_text(json.dumps(numbers))
 
 
@@ -132,7 +133,7 @@ def test_epochs_of_a_pretraining_are_behind_it_too(records: Any) -> None:
 
 def test_the_latest_epoch_where_it_is_known(campaign: Campaign) -> None:
     (run, *_) = _runs(campaign, AVERAGE)
-    assert forecast.latest_epoch(run, campaign.runs_folder) == 0
+    assert forecast.latest_epoch(campaign.look().runs[0]) == 0
     for seconds, expected in (
         (12.5, 12.5),
         ("12", 0),
@@ -142,7 +143,7 @@ def test_the_latest_epoch_where_it_is_known(campaign: Campaign) -> None:
         (1e300, 0),
     ):
         _reached(campaign, run, 3, seconds=seconds)
-        assert forecast.latest_epoch(run, campaign.runs_folder) == expected
+        assert forecast.latest_epoch(campaign.look().runs[0]) == expected
 
 
 @pytest.mark.parametrize(

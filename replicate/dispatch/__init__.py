@@ -1,1 +1,1 @@
-"""Hands runs to processes: a bounded pool on this machine."""
+"""Hands runs to processes, in a pool on this machine or as tasks of a cluster, and knows their code."""

@@ -7,12 +7,13 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from replicate.records.origin import Origin
 
 PACKAGE = Path(__file__).parents[1]
 TRAINS = (
@@ -26,23 +27,20 @@ _ARCHIVED = ".commit"
 """A file in which `git archive` writes the commit, so that an archive of a checkout knows it."""
 
 
-@dataclass(frozen=True)
-class Code:
-    """The checkout, for people: None where neither git nor an archive tells."""
-
-    commit: str | None
-    """The last that changed what trains: one of results or text leaves it as it was."""
-    dirty: bool | None
-    """Whether there are changes to what trains that no commit has."""
+Code = Origin  # as the workflows know it
 
 
-def read_code(root: Path) -> Code:
-    """Read once when runs are dispatched: all runs of one command share it."""
+def read_code(root: Path) -> Origin:
+    """The commit, and whether there are changes that it lacks; None where neither git nor an archive tells.
+
+    Of what trains: a change of results or text leaves both as they were. Read once when runs are
+    dispatched: all runs of one command share it.
+    """
     paths = [*(f"replicate/{name}" for name in TRAINS), *SPECS]
     commit = _git(root, "log", "-1", "--format=%H", "--", *paths)
     if not commit:
-        return Code(_archived(root), None)
-    return Code(commit, bool(_git(root, "status", "--porcelain", "--", *paths)))
+        return Origin(commit=_archived(root))
+    return Origin(commit=commit, dirty=bool(_git(root, "status", "--porcelain", "--", *paths)))
 
 
 @cache

@@ -13,7 +13,7 @@ from replicate.records.run_folder import claimed, is_claimed, last_worker
 
 MAX_CRASHES = 2
 MIN_ROOM = 2**20  # bytes; with less, a worker cannot even say why it died
-_TROUBLE = re.compile(r"\w+: \[Errno \d+\] ")
+_LACK = re.compile(r"\w+: \[Errno \d+\] ")
 """How the line of an OSError begins: no spec and no seed can cause one."""
 
 
@@ -48,9 +48,9 @@ class Crashes:
         self._count[key] += 1
         if self._count[key] < MAX_CRASHES:
             return
-        if trouble := self._trouble(log):
+        if lack := self._lack(log):
             raise UserError(
-                f"{folder}: workers die of what this machine lacks: {trouble}; "
+                f"{folder}: workers die of what this machine lacks: {lack}; "
                 f"fix that; the same command resumes; see {log}"
             )
         if run is None:
@@ -60,9 +60,9 @@ class Crashes:
                 error = f"its worker died {MAX_CRASHES} times: {last_line(log)}; see {log}"
                 record_failure(run, self._context, error, tail(log))
 
-    def _trouble(self, log: Path) -> str | None:
+    def _lack(self, log: Path) -> str | None:
         line = last_line(log)
-        if _TROUBLE.match(line):
+        if _LACK.match(line):
             return line
         free = shutil.disk_usage(self._context.runs_folder).free
         return f"{free} bytes are free" if free < MIN_ROOM else None

@@ -19,7 +19,7 @@ import submitit
 
 from replicate.dispatch.crashes import Crashes
 from replicate.dispatch.snapshot import Copied
-from replicate.dispatch.worker import WorkerContext, fits, work
+from replicate.dispatch.worker import WorkerContext, fitting, work
 from replicate.machine import environment
 from replicate.plan.runs import Run
 from replicate.records.run_folder import claimed
@@ -81,7 +81,7 @@ class Pool:
 
     def _free(self) -> list[Run]:
         """Runs that a new worker would begin."""
-        return [run for run in self._crashes.free() if fits(run, self._runs, self._context)]
+        return fitting(self._crashes.free(), self._runs, self._context)
 
     def stop(self) -> None:
         """End all workers and wait until they are gone."""

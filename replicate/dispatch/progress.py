@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from replicate.plan.state import CampaignState, RunState
-from replicate.records.record import CorruptRecord, read_record
+from replicate.records.record import sound_record
 from replicate.text import console, say
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -53,7 +53,7 @@ class Dashboard:
             self._task,
             description=state.summary(),
             completed=sum(one.share for one in state.runs),
-            left=_hours(self._clock.left(state)),
+            left=_hours(self._clock.seconds_left(state)),
         )
         self._live.update(Group(self._bar, _running(state)))
 
@@ -67,7 +67,7 @@ class Lines:
         self._told = time.monotonic()
 
     def show(self, state: CampaignState) -> None:
-        left = _hours(self._clock.left(state))
+        left = _hours(self._clock.seconds_left(state))
         lines = [f"{state.summary()}: {line}, left {left}" for line in self._news.of(state)]
         if not lines and time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
             speed = sum(one.speed for one in state.runs)
@@ -91,10 +91,7 @@ class _News:
 
 
 def _accuracy(one: RunState, state: CampaignState) -> str:
-    try:
-        record = read_record(state.runs_folder / one.run.folder_name)
-    except CorruptRecord:
-        return ""
+    record = sound_record(state.runs_folder / one.run.folder_name)
     return f", {record.accuracy:.2f} %" if record and record.accuracy is not None else ""
 
 
@@ -124,14 +121,17 @@ def _numbers(one: RunState) -> tuple[str, ...]:
 
 
 class _Clock:
-    """Time left at the pace since something moved, in training images."""
+    """Time left at the pace since something moved, in training images.
+
+    rich's own estimate ends at the last thing that moved: it would not see a standstill.
+    """
 
     def __init__(self, state: CampaignState) -> None:
         self._images = _images(state)
         self._since: float | None = None
 
-    def left(self, state: CampaignState) -> float:
-        """Seconds; infinite until a pace can be told."""
+    def seconds_left(self, state: CampaignState) -> float:
+        """Infinite until a pace can be told."""
         now, total = _images(state), sum(one.run.spec.images_to_train for one in state.runs)
         if now == total:
             return 0.0

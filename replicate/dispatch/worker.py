@@ -15,20 +15,21 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs, to_builtins
 
-from replicate.dispatch.code import Code, code_digest, library_versions
+from replicate.dispatch.code import code_digest, library_versions
 from replicate.errors import UserError
 from replicate.files import atomic
 from replicate.plan import forecast
 from replicate.plan.forecast import Speeds
 from replicate.plan.runs import Images, Run
-from replicate.plan.state import look
+from replicate.plan.state import RunState, look
 from replicate.records import run_folder
 from replicate.records.epoch import Epoch
 from replicate.records.origin import Origin
@@ -51,7 +52,8 @@ class WorkerContext:
     runs_folder: Path
     entries: dict[Images, Path]
     """Where the prepared images of each spec are."""
-    code: Code
+    code: Origin
+    """As far as `read_code` knows it."""
     threads: int
     checkpoint_seconds: float
     worker: str = ""
@@ -66,8 +68,8 @@ class WorkerContext:
     @property
     def origin(self) -> Origin:
         """What can be told of it before a run has begun: the code is that of this very process."""
-        facts: dict[str, Any] = {**asdict(self.code), **library_versions()}
-        return Origin(code=code_digest(), threads=self.threads, **facts)
+        own = {"code": code_digest(), "threads": self.threads, **library_versions()}
+        return structs.replace(self.code, **own)
 
     def left(self, runs: Iterable[Run]) -> list[Run]:
         """Those without a result: no damaged record may pass for one, so all of each is read."""
@@ -93,24 +95,31 @@ def work(runs: Sequence[Run], context: WorkerContext) -> None:
 
     engine.start(context.threads)
     card = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if context.dispatcher and card and not engine.gpus():  # a processor must not stand in for it
+    # A pool names only GPUs that it has seen, and a processor must not stand in for one that is gone.
+    if context.dispatcher and card and not engine.gpus():
         raise OSError(errno.ENODEV, f"GPU {card} is gone: nvidia-smi may say why")
-    for run in runs:
-        if not fits(run, runs, context):
-            continue
-        folder = context.runs_folder / run.folder_name
-        atomic.make_folder(folder)
-        with claimed(folder) as mine:
-            if mine and context.left([run]):
-                try:
-                    _Attempt(run, folder, context).carry_out()
-                except TimeUp:
-                    return
-                except KeyboardInterrupt:
-                    # Ctrl-C reaches a worker twice, from the terminal and from who ends the workers: the
-                    # second must not break into the letting go of its claim.
-                    signal.signal(signal.SIGINT, signal.SIG_IGN)
-                    sys.exit("interrupted")
+    ahead = fitting(runs, runs, context)
+    with suppress(TimeUp):
+        while ahead:
+            if _take(ahead.pop(0), context):  # so time has gone by, and a speed may be known
+                ahead = fitting(ahead, runs, context)
+
+
+def _take(run: Run, context: WorkerContext) -> bool:
+    """Train a run; False if it has ended or somebody else holds it."""
+    folder = context.runs_folder / run.folder_name
+    atomic.make_folder(folder)
+    with claimed(folder) as mine:
+        if not (mine and context.left([run])):
+            return False
+        try:
+            _Attempt(run, folder, context).carry_out()
+        except KeyboardInterrupt:
+            # Ctrl-C reaches a worker twice, from the terminal and from who ends the workers: the
+            # second must not break into the letting go of its claim.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            sys.exit("interrupted")
+    return True
 
 
 def begins(run: Run) -> str:
@@ -118,39 +127,53 @@ def begins(run: Run) -> str:
     return f"{run}{BEGINS}"
 
 
-def fits(run: Run, runs: Sequence[Run], context: WorkerContext) -> bool:
-    """Whether a run can end before the deadline, if there is one; what cannot be told may begin, as long
-    as there is time for an epoch."""
+def fitting(runs: Iterable[Run], every: Iterable[Run], context: WorkerContext) -> list[Run]:
+    """Which of some runs can end before the deadline, if there is one, as far as `every` run's speed tells;
+    what cannot be told may begin, as long as there is time for an epoch."""
     if context.until is None:
-        return True
-    done = look(runs, context.runs_folder, thorough=True).done
-    speeds = {**context.speeds, **forecast.recorded(done, context.runs_folder)}
-    if speeds:
-        needed = forecast.left(run, speeds, context.runs_folder)
-    else:  # at least an epoch, which takes as long as any run's
-        needed = max(forecast.latest_epoch(one, context.runs_folder) for one in runs)
-    needed = max(needed, forecast.latest_epoch(run, context.runs_folder))
-    return time.time() + forecast.MARGIN * needed <= context.until
+        return list(runs)
+    known = look(every, context.runs_folder)  # a record that tells a speed is read whole anyway
+    speeds = {**context.speeds, **forecast.recorded(known.done, context.runs_folder)}
+    epoch = max(map(forecast.latest_epoch, known.runs), default=0.0)  # as long as any run's
+    most = (context.until - time.time()) / forecast.MARGIN
+    wanted = {run.id for run in runs}
+    asked = [one for one in known.runs if one.run.id in wanted]
+    return [one.run for one in asked if _needed(one, speeds, epoch) <= most]
+
+
+def _needed(one: RunState, speeds: Speeds, epoch: float) -> float:
+    """Seconds until a run ends; where no speed is known, those of an `epoch`."""
+    predicted = forecast.seconds_left(one, speeds) if speeds else epoch
+    return max(predicted, forecast.latest_epoch(one))
 
 
 def record_failure(run: Run, context: WorkerContext, error: str, trace: str | None) -> None:
     """Leave a record that says why a run has no result."""
-    folder = context.runs_folder / run.folder_name
     origin = structs.replace(context.origin, device="unknown", precision="unknown")
-    failed = Record(
+    _write(
+        run, context.runs_folder / run.folder_name, origin, [],
+        status="failed", source=None, fingerprint=None, error=error, trace=trace,
+    )  # fmt: skip
+
+
+def _write(run: Run, folder: Path, origin: Origin, epochs: list[Epoch], **how: Any) -> None:
+    """Leave a run's record, which says `how` it ended."""
+    ended = Record(
         cell=run.cell,
         seed=run.seed,
         id=run.id,
-        status="failed",
         spec=run.spec.model_dump(mode="json"),
-        source=None,
-        fingerprint=None,
-        epochs=[],
-        error=error,
-        trace=trace,
-        provenance=_provenance(origin, folder, seconds=0.0),
+        epochs=epochs,
+        provenance=_provenance(origin, folder, sum((epoch.seconds for epoch in epochs), 0.0)),
+        **how,
     )
-    write_record(folder, failed)
+    write_record(folder, ended)
+
+
+def _provenance(origin: Origin, folder: Path, seconds: float) -> Provenance:
+    begun, facts = read_attempts(folder), structs.asdict(origin)
+    del facts["captured"]  # an attempt's alone: it changes no number
+    return Provenance(**facts, started=begun[0]["started"], seconds=seconds, attempts=len(begun))
 
 
 def _trouble(error: BaseException | None) -> BaseException | None:
@@ -264,36 +287,25 @@ class _Attempt:
     def _record(self, outcome: Outcome, data: "ImageData") -> None:
         last = self.run.spec.first_epoch + len(outcome.epochs) - 1
         diverged = outcome.status == "diverged"
-        ended = Record(
-            cell=self.run.cell,
-            seed=self.run.seed,
-            id=self.run.id,
+        _write(
+            self.run,
+            self.folder,
+            outcome.origin,
+            outcome.epochs,
             status=outcome.status,
             pools=_write_pools(self.folder, outcome),
-            spec=self.run.spec.model_dump(mode="json"),
             source=data.source,
             fingerprint=data.fingerprint,
-            epochs=outcome.epochs,
             error=f"the loss was not finite after epoch {last}" if diverged else None,
             trace=None,
             parameters=outcome.parameters,
             flops=outcome.flops,
-            provenance=_provenance(
-                outcome.origin, self.folder, sum(epoch.seconds for epoch in outcome.epochs)
-            ),
             attempts=outcome.attempts,
             oddities=outcome.oddities,
             answers=_answers(outcome, data),
         )
-        write_record(self.folder, ended)
         for name in (run_folder.CHECKPOINT, run_folder.PROGRESS, run_folder.BATCHES):
             (self.folder / name).unlink(missing_ok=True)
-
-
-def _provenance(origin: Origin, folder: Path, seconds: float) -> Provenance:
-    begun = read_attempts(folder)
-    facts = {name: getattr(origin, name) for name in Origin.__struct_fields__ if name != "captured"}
-    return Provenance(**facts, started=begun[0]["started"], seconds=seconds, attempts=len(begun))
 
 
 def _answers(outcome: Outcome, data: "ImageData") -> Answers | None:

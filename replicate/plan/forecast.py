@@ -11,8 +11,8 @@ from statistics import median
 from typing import NamedTuple
 
 from replicate.plan.runs import Run, seeds_of
-from replicate.records import run_folder
-from replicate.records.record import CorruptRecord, read_record
+from replicate.plan.state import RunState, look
+from replicate.records.record import sound_record
 from replicate.specs.spec import Spec
 from replicate.text import duration, many
 
@@ -77,17 +77,21 @@ def seconds(spec: Spec, speeds: Speeds) -> float:
     return work(spec) / speeds.get(kind(spec), median(speeds.values()))
 
 
+def seconds_left(one: RunState, speeds: Speeds) -> float:
+    """Until a run without a result ends that may have been begun."""
+    behind = one.epochs_behind / one.run.spec.epochs  # of a damaged file, any number
+    return seconds(one.run.spec, speeds) * min(1, max(0, 1 - behind))
+
+
 def left(run: Run, speeds: Speeds, runs_folder: Path) -> float:
-    """Seconds until a run ends that may have been begun."""
-    progress = run_folder.read_progress(runs_folder / run.folder_name)
-    behind = progress["epoch"] - run.spec.first_epoch + 1 if progress else 0
-    return seconds(run.spec, speeds) * min(1, max(0, 1 - behind / run.spec.epochs))
+    """As `seconds_left`, of one run looked at now."""
+    (one,) = look([run], runs_folder).runs
+    return seconds_left(one, speeds)
 
 
-def latest_epoch(run: Run, runs_folder: Path) -> float:
+def latest_epoch(one: RunState) -> float:
     """Seconds that it took, of a run under way; 0 where that is not known."""
-    progress = run_folder.read_progress(runs_folder / run.folder_name) or {}
-    found = progress.get("seconds")
+    found = (one.progress or {}).get("seconds")
     return found if isinstance(found, int | float) and 0 < found < 10**9 else 0
 
 
@@ -132,10 +136,7 @@ def total(each: Iterable[float], workers: int) -> float:
 
 
 def _speed(run: Run, runs_folder: Path) -> float | None:
-    try:
-        found = read_record(runs_folder / run.folder_name)
-    except CorruptRecord:
-        return None
+    found = sound_record(runs_folder / run.folder_name)
     if found is None or found.status != "done" or not found.provenance.seconds:
         return None
     return work(run.spec) / found.provenance.seconds

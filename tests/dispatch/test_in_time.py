@@ -9,20 +9,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
 from replicate.dispatch import pool, worker
-from replicate.dispatch.code import Code
 from replicate.dispatch.pool import Pool, Size
-from replicate.dispatch.worker import TimeUp, WorkerContext, fits, work
+from replicate.dispatch.worker import TimeUp, WorkerContext, fitting, work
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
 from replicate.plan.forecast import Speeds
 from replicate.plan.runs import Run
 from replicate.records import record, run_folder
 from replicate.records.epoch import Epoch
+from replicate.records.origin import Origin
 from replicate.records.run_folder import read_attempts
 from replicate.training import checkpoint, engine
 from replicate.training.outcome import Outcome
@@ -49,7 +50,7 @@ def context(campaign: Campaign) -> Callable[..., WorkerContext]:
             worker="",
             runs_folder=campaign.runs_folder,
             entries={},
-            code=Code(None, None),
+            code=Origin(),
             threads=1,
             checkpoint_seconds=0,
             dispatcher=None,
@@ -82,6 +83,7 @@ def _epoch(number: int, seconds: float) -> Epoch:
 def _reached(folder: Path, number: int, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     numbers = {"epoch": number, "seconds": seconds, "accuracy": 50.0, "images_per_second": 1000.0}
+    (folder / run_folder.ATTEMPTS).touch()
     (folder / run_folder.PROGRESS).write_text(json.dumps(numbers))
 
 
@@ -90,32 +92,34 @@ def test_without_a_deadline_every_run_may_begin(
 ) -> None:
     runs = campaign.runs
     _reached(campaign.runs_folder / runs[0].folder_name, 1, seconds=1e6)
-    assert all(fits(run, runs, context(None, _each(runs[0], 1e9))) for run in runs)
+    assert fitting(runs, runs, context(None, _each(runs[0], 1e9))) == runs
 
 
 def test_what_cannot_be_told_may_begin_while_there_is_time(
     campaign: Campaign, context: Callable[..., WorkerContext]
 ) -> None:
     first, second, *_ = campaign.runs
-    assert fits(first, campaign.runs, context(5))
-    assert not fits(first, campaign.runs, context(-1))
+    assert fitting([first], campaign.runs, context(5))
+    assert not fitting([first], campaign.runs, context(-1))
     _reached(campaign.runs_folder / first.folder_name, 1, seconds=100)
     for run in (first, second):  # another run's epoch tells what its own may take
-        assert fits(run, campaign.runs, context(110))
-        assert not fits(run, campaign.runs, context(104))
+        assert fitting([run], campaign.runs, context(110))
+        assert not fitting([run], campaign.runs, context(104))
 
 
 def test_what_cannot_end_does_not_begin(
     campaign: Campaign, context: Callable[..., WorkerContext]
 ) -> None:
     run = campaign.runs[0]
-    assert fits(run, campaign.runs, context(110, _each(run, 100)))
-    assert not fits(run, campaign.runs, context(104, _each(run, 100))), "with a margin"
+    assert fitting([run], campaign.runs, context(110, _each(run, 100)))
+    assert not fitting([run], campaign.runs, context(104, _each(run, 100))), "with a margin"
     _reached(campaign.runs_folder / run.folder_name, run.spec.training.epochs // 2, seconds=1)
-    assert fits(run, campaign.runs, context(60, _each(run, 100))), "half of it is behind"
-    assert not fits(run, campaign.runs, context(50, _each(run, 100)))
+    assert fitting([run], campaign.runs, context(60, _each(run, 100))), "half of it is behind"
+    assert not fitting([run], campaign.runs, context(50, _each(run, 100)))
     _reached(campaign.runs_folder / run.folder_name, run.spec.training.epochs - 1, seconds=80)
-    assert not fits(run, campaign.runs, context(70, _each(run, 100))), "slower than was thought"
+    assert not fitting([run], campaign.runs, context(70, _each(run, 100))), (
+        "slower than was thought"
+    )
 
 
 @pytest.mark.parametrize("thought", [10, 1000])
@@ -126,10 +130,12 @@ def test_a_recorded_speed_counts_more_than_the_dispatchers(
     speeds = {**_each(done, thought), **_each(other, 30)}
     records.leave(campaign, done.cell, done.seed, provenance={"seconds": 100.0})
     assert (done.cell, done.seed + 1) == (run.cell, run.seed)
-    assert fits(run, campaign.runs, context(110, speeds))
-    assert not fits(run, campaign.runs, context(90, speeds))
-    assert fits(other, campaign.runs, context(40, speeds)), "of another kind nothing is recorded"
-    assert not fits(other, campaign.runs, context(20, speeds))
+    assert fitting([run], campaign.runs, context(110, speeds))
+    assert not fitting([run], campaign.runs, context(90, speeds))
+    assert fitting([other], campaign.runs, context(40, speeds)), (
+        "of another kind nothing is recorded"
+    )
+    assert not fitting([other], campaign.runs, context(20, speeds))
 
 
 @pytest.fixture
@@ -167,6 +173,20 @@ def test_a_worker_stops_between_two_epochs_and_begins_nothing_more(
     assert record.read_status(folder) is None, "it has not failed"
     work(campaign.runs, context(10))
     assert begun == [f"{CELL} seed 0"], "there is no time for another epoch"
+
+
+def test_however_many_runs_have_ended_a_worker_looks_at_them_all_once(
+    campaign: Campaign, records: Records, context: Callable[..., WorkerContext], begun: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for run in campaign.runs:
+        records.leave(campaign, run.cell, run.seed)
+    look = mock.Mock(side_effect=worker.look)
+    monkeypatch.setattr(worker, "look", look)
+    work(campaign.runs, context(1e9))
+    looked = [len(call.args[0]) for call in look.call_args_list]
+    assert looked == [6, *([1] * 6)], "and at each in its turn"
+    assert begun == []
 
 
 def test_a_worker_does_not_stop_after_the_last_epoch(
@@ -221,6 +241,7 @@ def test_a_worker_that_ended_because_nothing_fits_is_not_started_again(
         numbers = {"epoch": 1, "seconds": 1e6, "accuracy": 50.0, "images_per_second": 1.0}
         folder = context.runs_folder / runs[0].folder_name
         folder.mkdir()
+        (folder / "attempts.jsonl").touch()
         (folder / "progress.json").write_text(json.dumps(numbers))
 
     one = start(stops_before_the_second_epoch, context(1000))

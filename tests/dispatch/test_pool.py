@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from replicate.dispatch import pool
-from replicate.dispatch.code import Code
 from replicate.dispatch.crashes import MAX_CRASHES
 from replicate.dispatch.pool import Pool, Size, presence
 from replicate.dispatch.worker import WorkerContext
@@ -17,6 +16,7 @@ from replicate.errors import UserError
 from replicate.plan import runs as plan
 from replicate.plan.runs import Run
 from replicate.records import record, run_folder
+from replicate.records.origin import Origin
 from replicate.records.run_folder import claimed, is_claimed, read_attempts
 from replicate.specs import catalogue, resolve
 from replicate.training import engine
@@ -39,7 +39,7 @@ def context(tmp_path: Path) -> WorkerContext:
         worker="",
         runs_folder=tmp_path / "runs",
         entries={},
-        code=Code(None, None),
+        code=Origin(),
         threads=1,
         checkpoint_seconds=0,
         dispatcher=None,

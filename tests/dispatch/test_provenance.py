@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from replicate.dispatch import code as provenance
-from replicate.dispatch.code import Code, read_code
+from replicate.dispatch.code import read_code
+from replicate.records.origin import Origin
 
 TRAINS, BESIDE = "replicate/training/trainer.py", "replicate/report.py"
 SPEC, PROFILE = "experiments/table1/cell.yaml", "experiments/clusters/one-gpu.yaml"
@@ -42,7 +43,7 @@ def commit(root: Path) -> str:
 @pytest.mark.parametrize("name", ["README.md", BESIDE, PROFILE])
 def test_what_does_not_train_leaves_the_code_as_it_was(repository: Path, name: str) -> None:
     before = read_code(repository)
-    assert before == Code(git(repository, "rev-parse", "HEAD"), dirty=False)
+    assert before == Origin(commit=git(repository, "rev-parse", "HEAD"), dirty=False)
     (repository / name).write_text("two")
     assert read_code(repository) == before
     commit(repository)
@@ -61,9 +62,9 @@ def test_untracked_files_elsewhere_change_nothing(repository: Path, name: str) -
 def test_what_trains_is_another_code_once_committed(repository: Path, name: str) -> None:
     before = read_code(repository)
     (repository / name).write_text("two = 2")
-    assert read_code(repository) == Code(before.commit, dirty=True)
+    assert read_code(repository) == Origin(commit=before.commit, dirty=True)
     now = commit(repository)
-    assert read_code(repository) == Code(now, dirty=False) != before
+    assert read_code(repository) == Origin(commit=now, dirty=False) != before
 
 
 def test_a_merge_of_text_leaves_the_code_as_it_was(repository: Path) -> None:
@@ -75,17 +76,17 @@ def test_a_merge_of_text_leaves_the_code_as_it_was(repository: Path) -> None:
     now = commit(repository)
     git(repository, "merge", "--quiet", "--no-edit", "text")
     assert git(repository, "rev-parse", "HEAD") != now
-    assert read_code(repository) == Code(now, dirty=False)
+    assert read_code(repository) == Origin(commit=now, dirty=False)
 
 
 def test_no_repository_and_one_without_the_code(tmp_path: Path) -> None:
-    assert read_code(tmp_path) == Code(None, None)
+    assert read_code(tmp_path) == Origin()
     git(tmp_path, "init", "--quiet")
-    assert read_code(tmp_path) == Code(None, None)
+    assert read_code(tmp_path) == Origin()
     (tmp_path / "other").write_text("one")
     git(tmp_path, "add", ".")
     commit(tmp_path)
-    assert read_code(tmp_path) == Code(None, None)
+    assert read_code(tmp_path) == Origin()
 
 
 def test_an_archive_of_a_checkout_knows_its_commit(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_an_archive_of_a_checkout_knows_its_commit(tmp_path: Path) -> None:
     root.mkdir()
     for name in (".commit", ".gitattributes"):
         shutil.copy(Path(__file__).parents[2] / name, root / name)
-    assert read_code(root) == Code(None, None)
+    assert read_code(root) == Origin()
     git(root, "init", "--quiet")
     git(root, "add", ".")
     now = commit(root)
@@ -103,7 +104,7 @@ def test_an_archive_of_a_checkout_knows_its_commit(tmp_path: Path) -> None:
         ["git", "-C", root, "archive", "HEAD"], check=True, capture_output=True
     ).stdout
     subprocess.run(["tar", "-x", "-C", unpacked], input=archive, check=True)
-    assert read_code(unpacked) == Code(now, None)
+    assert read_code(unpacked) == Origin(commit=now)
 
 
 @pytest.mark.root
@@ -112,7 +113,7 @@ def test_a_checkout_of_another_owner_names_its_commit(repository: Path) -> None:
     subprocess.run(["chown", "-R", "nobody", repository], check=True)
     refused = subprocess.run(["git", "-C", repository, "log"], capture_output=True, text=True)
     assert "dubious ownership" in refused.stderr
-    assert read_code(repository) == Code(now, dirty=False)
+    assert read_code(repository) == Origin(commit=now, dirty=False)
 
 
 def test_the_commit_is_this_checkouts_whatever_git_dir_is_set_to(
@@ -123,7 +124,7 @@ def test_the_commit_is_this_checkouts_whatever_git_dir_is_set_to(
     other = tmp_path_factory.mktemp("other")
     git(other, "init", "--quiet")
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
-    assert read_code(repository) == Code(now, dirty=False)
+    assert read_code(repository) == Origin(commit=now, dirty=False)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from replicate.dispatch.slurm import queue, submission, wait
 from replicate.dispatch.slurm.diagnosis import diagnose
 from replicate.dispatch.slurm.jobs import cancel_campaign, query
 from replicate.dispatch.slurm.queue import Job
-from replicate.dispatch.slurm.submission import Submission, Task
+from replicate.dispatch.slurm.submission import Submission, SubmittedTask
 from replicate.dispatch.slurm.wait import MAX_HOPELESS, await_jobs
 from replicate.errors import UserError
 from replicate.plan.campaign import Campaign
@@ -47,14 +47,14 @@ def campaign(records: Records) -> Campaign:
     """Two cells with two seeds, a task each, submitted as array 5 with the report 6."""
     begun = records.begin(CELLS, seeds=2)
     tasks = [
-        Task(job=f"5_{index}", runs=[run.id for run in begun.runs if run.cell == cell])
+        SubmittedTask(job=f"5_{index}", runs=[run.id for run in begun.runs if run.cell == cell])
         for index, cell in enumerate(CELLS)
     ]
     _write(begun, "slurm-1", tasks, report="6")
     return begun
 
 
-def _write(campaign: Campaign, name: str, tasks: list[Task], report: str | None) -> None:
+def _write(campaign: Campaign, name: str, tasks: list[SubmittedTask], report: str | None) -> None:
     submission.logs_folder(campaign, name).mkdir(parents=True)
     values = {"name": name, "user": "me", "code": "/code", "submitted": "2026-01-01T00:00:00+00:00"}
     submission.write_submission(
@@ -138,7 +138,7 @@ def test_a_task_that_slurm_has_forgotten(campaign: Campaign, slurm: Slurm) -> No
 
 def test_a_later_submission_answers_for_its_runs(campaign: Campaign, slurm: Slurm) -> None:
     runs = [run.id for run in campaign.runs]
-    _write(campaign, "slurm-2", [Task(job="7", runs=runs)], report=None)
+    _write(campaign, "slurm-2", [SubmittedTask(job="7", runs=runs)], report=None)
     slurm.queue = {"5_0": Job("FAILED"), "5_1": Job("FAILED"), "7": Job("RUNNING")}
     assert _lines(campaign) == ["SLURM: tasks 1 running"]
 

@@ -12,13 +12,13 @@ import pytest
 
 import replicate
 from replicate.dispatch import snapshot
-from replicate.dispatch.code import Code
 from replicate.dispatch.slurm import queue, task
 from replicate.dispatch.slurm.task import Task
 from replicate.dispatch.worker import WorkerContext, record_failure
 from replicate.plan.campaign import Campaign
 from replicate.plan.runs import Run
 from replicate.records import record, run_folder
+from replicate.records.origin import Origin
 from replicate.records.run_folder import claimed
 from tests.conftest import Records
 
@@ -37,7 +37,7 @@ def one(campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A task whose work is to do nothing."""
     monkeypatch.setattr(task, "_job", lambda: "5_0")
     monkeypatch.setattr(task, "work", lambda runs, context: None)
-    context = WorkerContext(campaign.runs_folder, {}, Code(None, None), 1, 0.0)
+    context = WorkerContext(campaign.runs_folder, {}, Origin(), 1, 0.0)
     return Task(campaign.runs, context, PACKAGE.parent, 10, tmp_path)
 
 

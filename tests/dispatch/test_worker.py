@@ -7,11 +7,11 @@ import pytest
 
 from replicate.dispatch import code as provenance
 from replicate.dispatch import worker
-from replicate.dispatch.code import Code
 from replicate.dispatch.worker import WorkerContext
 from replicate.files import atomic
 from replicate.records import record, run_folder
 from replicate.records.epoch import Epoch
+from replicate.records.origin import Origin
 
 CELL = "table1/cifar10/flexpool"
 
@@ -29,7 +29,9 @@ def attempt(records: Any) -> worker._Attempt:
     run = campaign.runs[0]
     folder = campaign.runs_folder / run.folder_name
     folder.mkdir(parents=True)
-    context = WorkerContext(campaign.runs_folder, {}, Code("c" * 40, False), 3, 30.0, "w")
+    context = WorkerContext(
+        campaign.runs_folder, {}, Origin(commit="c" * 40, dirty=False), 3, 30.0, "w"
+    )
     return worker._Attempt(run, folder, context)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from replicate.data import prepare
-from replicate.dispatch.code import Code
 from replicate.dispatch.worker import WorkerContext, work
 from replicate.plan.campaign import Campaign
+from replicate.records.origin import Origin
 
 CELLS = ("table1/cifar10/avgpool", "table2/cifar10/flexpool-reg-dropout")
 SETTINGS = {
@@ -29,7 +29,7 @@ OPTIONS = [
 def training(campaign: Campaign, cache: Path) -> Callable[[], None]:
     """A worker's context over all of a campaign."""
     entries = {run.images: prepare(run.spec, None, cache) for run in campaign.runs}
-    context = WorkerContext(campaign.runs_folder, entries, Code(None, None), 1, 0.0, "w")
+    context = WorkerContext(campaign.runs_folder, entries, Origin(), 1, 0.0, "w")
     return lambda: work(campaign.runs, context)
 
 

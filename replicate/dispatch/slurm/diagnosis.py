@@ -28,7 +28,7 @@ OUT_OF_MEMORY = re.compile(r"exceeded (job )?memory limit|oom.kill|out of memory
 def explain_orphans(view: JobsView) -> str:
     return (
         f"a `replicate submit` was interrupted, and left {', '.join(view.orphans)} in the queue: "
-        f"`replicate cancel {view.campaign.request.name}`, then submit again"
+        f"`replicate cancel {view.campaign.name}`, then submit again"
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from replicate.dispatch.slurm import queue
-from replicate.dispatch.slurm.queue import Job
+from replicate.dispatch.slurm.queue import Job, array_of
 from replicate.dispatch.slurm.submission import (
     Submission,
     job_name,
@@ -50,7 +50,7 @@ class JobsView:
 def query(campaign: Campaign) -> JobsView:
     """Ask squeue once a user, and sacct once for what squeue does not know or cannot explain."""
     submissions = read_submissions(campaign)
-    name = job_name(campaign.request.name)
+    name = job_name(campaign.name)
     queued: dict[str, Job] = {}
     for user in {one.user for one in submissions}:
         jobs = queue.read_queue(user, name)
@@ -75,13 +75,8 @@ def _own_jobs(submissions: Iterable[Submission]) -> list[str]:
 
 def _orphans(submissions: Sequence[Submission], jobs: dict[str, Job]) -> list[str]:
     known = {one.name: set(one.jobs) for one in submissions}
-    alive = {(_array(name), job.comment) for name, job in jobs.items() if not job.ended}
+    alive = {(array_of(name), job.comment) for name, job in jobs.items() if not job.ended}
     return sorted(job for job, comment in alive if comment in known and job not in known[comment])
-
-
-def _array(name: str) -> str:
-    """The array of a task; any other job's own id."""
-    return name.partition("_")[0]
 
 
 def cancel_campaign(campaign: Campaign) -> list[str]:
@@ -93,12 +88,12 @@ def cancel_campaign(campaign: Campaign) -> list[str]:
     view = query(campaign)
     if view.jobs is None:
         raise UserError("squeue: SLURM does not answer; try again")
-    alive = {_array(name) for name in view.alive}
+    alive = set(map(array_of, view.alive))
     chosen = list(view.orphans)
     for one in view.submissions:
         mine = [job for job in one.jobs if job in alive]
         if mine:  # first, as accounting may never hear of pending tasks that were cancelled
-            write_submission(campaign, one.model_copy(update={"cancelled": True}))
+            write_submission(campaign, one, cancelled=True)
             chosen += mine
     refusal = queue.cancel_jobs(chosen) if chosen else None
     if refusal is not None:

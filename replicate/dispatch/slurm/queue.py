@@ -48,6 +48,11 @@ class Job:
         return self.state == "PENDING" and bool(HOPELESS.search(self.reason))
 
 
+def array_of(name: str) -> str:
+    """The array of a task; any other job's own id."""
+    return name.partition("_")[0]
+
+
 def read_queue(user: str, name: str) -> dict[str, Job] | None:
     """All jobs of a user with a name, by id, tasks as 12_3; None if slurmctld does not answer.
 
@@ -69,7 +74,7 @@ def parse_queue(output: str) -> dict[str, Job]:
 
 def read_history(ids: Iterable[str], name: str) -> dict[str, Job]:
     """What accounting says of jobs and tasks with a name; nothing where there is none, or no answer."""
-    numbers = sorted({one.partition("_")[0] for one in ids})
+    numbers = sorted(set(map(array_of, ids)))
     if not numbers:
         return {}
     command = ["sacct", "-n", "-P", "-o", "JobID,State,ExitCode", "-j", ",".join(numbers)]

@@ -27,10 +27,6 @@ SlurmExecutor.affinity = classmethod(lambda cls: 1)  # type: ignore[method-assig
 REPORT = {"timeout_min": 30, "mem_gb": 4, "cpus_per_task": 1}
 
 
-class Refused(Exception):
-    """What sbatch says."""
-
-
 @dataclass(frozen=True)
 class Requests:
     """What all jobs of a submission have in common."""
@@ -49,6 +45,7 @@ class Requests:
             "mem_gb": profile.memory_gb,
             "cpus_per_task": profile.cpus,
             "gpus_per_node": profile.gpus or None,
+            # of each array: SLURM knows no limit for several, so more arrays than `parallel` exceed it
             "slurm_array_parallelism": max(1, profile.parallel // arrays),
             "slurm_signal_delay_s": min(NOTICE_SECONDS, profile.minutes * 10),
             "slurm_constraint": profile.constraint,
@@ -82,13 +79,10 @@ def submit_jobs(
     """Ids of the jobs, one for each piece of work; more than one make an array.
 
     Raises:
-        Refused: by SLURM.
+        FailedJobError: SLURM refuses.
     """
-    try:
-        with environment(**_overriding(profile)), redirect_stderr(StringIO()), executor.batch():
-            jobs = [executor.submit(one) for one in work]
-    except FailedJobError as error:
-        raise Refused(_errors(error)) from None
+    with environment(**_overriding(profile)), redirect_stderr(StringIO()), executor.batch():
+        jobs = [executor.submit(one) for one in work]
     return [job.job_id for job in jobs]
 
 
@@ -116,7 +110,8 @@ def _setup(profile: Profile, code: Path) -> list[str]:
     ]
 
 
-def _errors(error: FailedJobError) -> str:
+def refusal(error: FailedJobError) -> str:
+    """What sbatch says, in a line."""
     lines = [line for line in str(error).splitlines() if line.startswith("sbatch: error:")]
     said = "; ".join(line.removeprefix("sbatch: error:").strip() for line in lines)
     return said or str(error).replace("\n", " ")

@@ -2,16 +2,20 @@
 beside submitit's files and the tasks' logs. Written by submit and cancel, read by everything else."""
 
 from pathlib import Path
+from typing import Any
 
+from replicate.dispatch.slurm.queue import array_of
 from replicate.errors import UserError
 from replicate.files import atomic
 from replicate.files.typed import RESTORE, StrictModel, read_json
 from replicate.plan.campaign import Campaign
 
 FILE = "submission.json"
+LOG = "{}_0_log.err"
+"""As submitit names it, of the only process of a job."""
 
 
-class Task(StrictModel):
+class SubmittedTask(StrictModel):
     """One job, or one task of a job array."""
 
     job: str
@@ -29,7 +33,7 @@ class Submission(StrictModel):
     """The folder of the code that they run."""
     submitted: str
     """UTC."""
-    tasks: list[Task]
+    tasks: list[SubmittedTask]
     report: str | None
     """The job that aggregates and reports once all others have ended; None if it was never submitted."""
     cancelled: bool
@@ -37,7 +41,7 @@ class Submission(StrictModel):
     @property
     def jobs(self) -> list[str]:
         """Ids of whole jobs and arrays, and of the report's."""
-        arrays = dict.fromkeys(task.job.partition("_")[0] for task in self.tasks)
+        arrays = dict.fromkeys(array_of(task.job) for task in self.tasks)
         return [*arrays, *([self.report] if self.report else [])]
 
 
@@ -52,12 +56,15 @@ def logs_folder(campaign: Campaign, name: str) -> Path:
 
 def log_path(campaign: Campaign, submission: Submission, job: str) -> Path:
     """Where a job's errors are written; its output is beside it, ending in .out."""
-    return logs_folder(campaign, submission.name) / f"{job}_0_log.err"
+    return logs_folder(campaign, submission.name) / LOG.format(job)
 
 
-def write_submission(campaign: Campaign, submission: Submission) -> None:
+def write_submission(campaign: Campaign, submission: Submission, **changes: Any) -> Submission:
+    """With these changes; returns what is written."""
+    written = submission.model_copy(update=changes)
     folder = logs_folder(campaign, submission.name)
-    atomic.write_text(folder / FILE, submission.model_dump_json(indent=1) + "\n")
+    atomic.write_text(folder / FILE, written.model_dump_json(indent=1) + "\n")
+    return written
 
 
 def read_submissions(campaign: Campaign) -> list[Submission]:

@@ -3,18 +3,21 @@
 import os
 import pwd
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from submitit.core.utils import FailedJobError
+
 from replicate.dispatch.slurm import submission
 from replicate.dispatch.slurm.packing import Plan
-from replicate.dispatch.slurm.sbatch import Refused, Requests, submit_jobs
-from replicate.dispatch.slurm.submission import Submission, logs_folder, write_submission
+from replicate.dispatch.slurm.sbatch import Requests, refusal, submit_jobs
+from replicate.dispatch.slurm.submission import Submission, SubmittedTask, write_submission
 from replicate.dispatch.slurm.task import Task
 from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
 from replicate.plan.campaign import Campaign
+from replicate.plan.runs import Run
 
 
 def _user() -> str:
@@ -37,8 +40,27 @@ def submit_plan(
     The first writing comes before the first request: jobs that SLURM took while this process died
     are known by their comment, which is the submission's name.
     """
+    done = _begun(code)
+    requests = Requests(
+        campaign.name, plan.profile, code, submission.logs_folder(campaign, done.name)
+    )
+    requests.logs.mkdir(parents=True)
+    write_submission(campaign, done)
+    try:
+        for array in plan.arrays:
+            tasks = _send_array(array, requests, context, len(plan.arrays))
+            done = write_submission(campaign, done, tasks=[*done.tasks, *tasks])
+        (report,) = submit_jobs(requests.report(done.jobs), [last], plan.profile)
+    except FailedJobError as error:
+        before = f" ({', '.join(done.jobs)} had been submitted before)" if done.tasks else ""
+        raise UserError(f"SLURM refuses the request: {refusal(error)}{before}") from None
+    return write_submission(campaign, done, report=report)
+
+
+def _begun(code: Path) -> Submission:
+    """Of nothing yet."""
     now = datetime.now(UTC)
-    done = Submission(
+    return Submission(
         name=f"slurm-{now:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}",
         user=_user(),
         code=str(code),
@@ -47,24 +69,14 @@ def submit_plan(
         report=None,
         cancelled=False,
     )
-    logs = logs_folder(campaign, done.name)
-    logs.mkdir(parents=True)
-    requests = Requests(campaign.request.name, plan.profile, code, logs)
-    write_submission(campaign, done)
-    try:
-        for array in plan.arrays:
-            tasks = [Task(runs, context, code, plan.profile.minutes, logs) for runs in array]
-            taken = submit_jobs(requests.tasks(len(plan.arrays)), tasks, plan.profile)
-            new = [
-                submission.Task(job=job, runs=[run.id for run in runs])
-                for job, runs in zip(taken, array, strict=True)
-            ]
-            done = done.model_copy(update={"tasks": [*done.tasks, *new]})
-            write_submission(campaign, done)
-        (report,) = submit_jobs(requests.report(done.jobs), [last], plan.profile)
-    except Refused as refusal:
-        before = f" ({', '.join(done.jobs)} had been submitted before)" if done.tasks else ""
-        raise UserError(f"SLURM refuses the request: {refusal}{before}") from None
-    done = done.model_copy(update={"report": report})
-    write_submission(campaign, done)
-    return done
+
+
+def _send_array(
+    array: Sequence[list[Run]], requests: Requests, context: WorkerContext, arrays: int
+) -> list[SubmittedTask]:
+    """One of so many."""
+    profile, code, logs = requests.profile, requests.code, requests.logs
+    tasks = [Task(runs, context, code, profile.minutes, logs) for runs in array]
+    taken = submit_jobs(requests.tasks(arrays), tasks, profile)
+    ids = [[run.id for run in runs] for runs in array]
+    return [SubmittedTask(job=job, runs=runs) for job, runs in zip(taken, ids, strict=True)]

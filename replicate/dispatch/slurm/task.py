@@ -17,13 +17,16 @@ from typing import NoReturn
 
 from replicate.dispatch.crashes import Crashes
 from replicate.dispatch.slurm import queue
+from replicate.dispatch.slurm.submission import LOG
 from replicate.dispatch.snapshot import insist_on
 from replicate.dispatch.worker import WorkerContext, work
 from replicate.plan.runs import Run
 from replicate.records import run_folder
 
 REQUEUE_SECONDS = 20  # to wait for a slurmctld that is away; less than the notice that SLURM gives
-CLAIM_SECONDS = 900  # longer than file systems keep the locks of a dead node
+CLAIM_SECONDS = 900
+"""Longer than file systems keep the locks of a dead node. Of all its waiting together: a node is not to stand
+idle while another job trains run after run."""
 PAUSE_SECONDS = 5
 MAX_IDLE = 3
 SIGNALS = (signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT)
@@ -79,7 +82,7 @@ class Task:
             sys.exit("the training process was killed, as when it is out of memory")
         if code < 0:
             print(f"the training process crashed: {signal.Signals(-code).name}", file=sys.stderr)
-            crashes.record_crash(context.worker, self.logs / f"{_job()}_0_log.err")
+            crashes.record_crash(context.worker, self.logs / LOG.format(_job()))
         elif code:
             sys.exit(code)
 
