@@ -95,6 +95,11 @@ def request_text(executor: AutoExecutor, tasks: int) -> str:
     return str(slurm._make_submission_file_text(slurm._submitit_command_str, "dry-run")).rstrip()
 
 
+def _unless_it_failed(line: str) -> str:
+    word = shlex.quote(f"this line of `setup` failed: {line}")
+    return f"[ $? -eq 0 ] || {{ echo {word} >&2; exit 1; }}"
+
+
 def _setup(profile: Profile, code: Path) -> list[str]:
     """Shell lines before Python: what fails ends the job, with a word of its own in the log."""
     place = shlex.quote(str(code))
@@ -104,7 +109,7 @@ def _setup(profile: Profile, code: Path) -> list[str]:
             f"module load {name} || {{ echo 'module {name} cannot be loaded' >&2; exit 1; }}"
             for name in profile.modules
         ),
-        *profile.setup,
+        *(f"{line}\n{_unless_it_failed(line)}" for line in profile.setup),
         f"cd {place} || exit 1  # `python -m` looks for modules here first",
         f"export PYTHONPATH={place}${{PYTHONPATH:+:$PYTHONPATH}}",
     ]
