@@ -113,6 +113,7 @@ def test_arrays_fit_the_limit_and_the_report_comes_last(
         "export A='b c'",
         "module load cuda/12 || { echo 'module cuda/12 cannot be loaded' >&2; exit 1; }",
         "umask 002",
+        "[ $? -eq 0 ] || { echo 'this line of `setup` failed: umask 002' >&2; exit 1; }",
         f"cd {code_folder} || exit 1  # `python -m` looks for modules here first",
         f"export PYTHONPATH={code_folder}${{PYTHONPATH:+:$PYTHONPATH}}",
     ]
