@@ -383,7 +383,7 @@ class Silent(SimpleHTTPRequestHandler):
     def copyfile(self, source, outputfile) -> None:
         outputfile.write(source.read(100))
         outputfile.flush()
-        time.sleep(2)
+        time.sleep(0.5)
 
 
 def test_a_server_that_stops_sending(

@@ -376,8 +376,8 @@ ANSWERS = (
 
 
 @pytest.mark.parametrize("protocol", ["paper", "short"])
-def test_the_first_sixty_lines_are_the_answer(make, protocol: str) -> None:
-    first = "\n".join(markdown(make(protocol, protocol, seeds=3), protocol).splitlines()[:60])
+def test_the_first_sixty_lines_are_the_answer(whole: Path, protocol: str) -> None:
+    first = "\n".join(markdown(whole, protocol).splitlines()[:60])
     assert [title for title in ANSWERS if f"- **{title}:** " not in first] == []
     assert "| **FlexPool over AvgPool**<br>both, 8 pairs of cells |" in first
     assert "(figures/gains.svg)" in first
@@ -385,16 +385,15 @@ def test_the_first_sixty_lines_are_the_answer(make, protocol: str) -> None:
     assert "## What went wrong" in first
 
 
-def test_why_nothing_is_comparable_is_said_once(make) -> None:
-    text = markdown(make("short", "short", seeds=3), "short")
+def test_why_nothing_is_comparable_is_said_once(whole: Path) -> None:
+    text = markdown(whole, "short")
     assert text.count("as paper, but 10 epochs") == 1
     beside = text.count("<br>**Not comparable with the paper.** ")
     assert beside == 4, "forest plot, trend, Figures 2 and 4"
 
 
-def test_a_campaign_that_is_not_comparable_gives_the_internal_answer(make) -> None:
-    root = make("short", "short", seeds=3)
-    found = rows(root, "Mean gains over the data sets", "short")
+def test_a_campaign_that_is_not_comparable_gives_the_internal_answer(whole: Path) -> None:
+    found = rows(whole, "Mean gains over the data sets", "short")
     assert len(found) == 4
     assert all(row[2].split(",")[0] in ("gain", "loss", "not settled") for row in found)
     assert "ours" not in str(found)
