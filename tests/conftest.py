@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from replicate import cli
 from replicate.errors import UserError
@@ -42,11 +43,8 @@ NOT_QUICK = frozenset(
 """Markers of tests that `./run_all.sh test` leaves out."""
 STARTING = frozenset({"command", "forked", "holder", "start"})
 """Fixtures that start processes."""
-TOGETHER = frozenset(
-    {"slurm", "realdata", "test_browser", "test_committed", "test_load", "test_render"}
-    | {"test_strangers", "test_truth", "test_verify"}
-)
-"""Markers and modules whose tests share what takes long to make: one process of several does them all."""
+TOGETHER = ("tests/slurm/", "::test_real_")
+"""In the ids of tests that share a cluster, or images that take long to decode."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,14 +52,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _mark(item: pytest.Item) -> None:
-    """By folder, by the fixture that starts processes, and by what is shared."""
+    """By folder, and by the fixture that starts processes."""
     for folder in {"faults", "hostile"}.intersection(item.path.parts):
         item.add_marker(folder)
     starts = STARTING.intersection(getattr(item, "fixturenames", ()))
     if starts and not item.get_closest_marker("end_to_end"):
         item.add_marker("processes")
-    for name in TOGETHER.intersection({item.path.stem, *_markers(item)}):
-        item.add_marker(pytest.mark.xdist_group(name))
 
 
 def _markers(item: pytest.Item) -> set[str]:
@@ -82,12 +78,32 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest reads -m, and xdist the groups
+@pytest.hookimpl(tryfirst=True)  # before pytest reads -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         _mark(item)
     if config.getoption("quick"):
         _leave_out(config, items)
+
+
+class Together(LoadScopeScheduling):
+    """Hands tests to processes one by one, but for those that share what would else be made in each."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        alone = module if _shares(module) else nodeid
+        return next((part for part in TOGETHER if part in nodeid), alone)
+
+
+@functools.cache
+def _shares(module: str) -> bool:
+    path = ROOT / module
+    return path.is_file() and 'scope="module"' in path.read_text()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
 
 
 def _parsed_once(parse: Parse) -> Parse:
