@@ -12,41 +12,37 @@ import pandas as pd
 import pytest
 
 from replicate.records import record, run_folder
+from replicate.report import render
 from tests.dispatch.processes import TINY, Command, last_attempts, progress, wait_for
+from tests.faults.campaigns import OPTIONS
+from tests.faults.children import Death
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 CELL = "table1/cifar10/flexpool-reg-dropout"
 Start = Callable[..., Command]
+Forked = Callable[..., Death]
+
+
+@pytest.fixture(autouse=True)
+def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In what is forked."""
+    monkeypatch.setattr(render, "_drawn", lambda _: b"<svg/>")
 
 
 def _runs(project: Path, campaign: str = "smoke") -> Path:
     return project / "results" / campaign / "runs"
 
 
-def _csv(project: Path, campaign: str = "smoke") -> str:
-    return (project / "results" / campaign / "runs.csv").read_text()
-
-
 @pytest.mark.end_to_end
-def test_the_pool_replaces_a_dead_worker_in_the_same_command(project: Path, command: Start) -> None:
-    running = command("run", CELL, *TINY, "--set", "training.epochs=8", "--checkpoint-seconds", "0")
-    wait_for(lambda: progress(_runs(project)))
-    (attempt,) = last_attempts(_runs(project)).values()
-    os.kill(int(str(attempt["pid"])), signal.SIGKILL)
-    code, output = running.end()
-    assert code == 0, output
-    assert re.search(
-        rf"^1 of 1 done: {CELL} seed 0 done, \d+\.\d\d %, left 0:00:00$", output, re.MULTILINE
-    )
-
-
-def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) -> None:
+def test_a_failing_run_leaves_the_others_alone(project: Path, forked: Forked) -> None:
     method = project / "experiments" / "table1" / "cifar10" / "flexpool.yaml"
     method.write_text(method.read_text() + "training:\n  batch_size: 100\n  drop_last: true\n")
     arguments = ["table1/cifar10", *TINY[:4], "--set", "generated.train_images=60"]
     arguments += ["--set", "generated.test_images=60", "--set", "training.epochs=1"]
-    code, output = command("run", *arguments).end()
-    assert code == 1
-    assert "3 of 4 done, 1 failed" in output
+    arguments += ["--threads", "1"]
+    end = forked("run", *arguments)
+    assert end.code == 1, end.said
+    assert "3 of 4 done, 1 failed" in end.said
     frame = pd.read_csv(project / "results" / "smoke" / "runs.csv").set_index("cell")
     assert frame["status"].to_dict() == {
         "table1/cifar10/avgpool": "done",
@@ -65,10 +61,9 @@ def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) ->
     assert failed.trace is not None
     assert "Traceback" in failed.trace
 
-    _, again = command("run", *arguments).end()
-    assert "3 of 4 done, 1 failed" in again
+    assert "3 of 4 done, 1 failed" in forked("run", *arguments).said
     assert record.read_record(folder) == failed, "a failed run is not tried again unasked"
-    _, retried = command("run", *arguments, "--retry-failed").end()
+    retried = forked("run", *arguments, "--retry-failed").said
     assert re.search(r"^0 training images: .* with 1 worker$", retried, re.MULTILINE), retried
     tried = record.read_record(folder)
     assert tried is not None
@@ -79,16 +74,13 @@ def test_a_failing_run_leaves_the_others_alone(project: Path, command: Start) ->
 def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(
     project: Path, command: Start
 ) -> None:
-    arguments = [CELL, *TINY, "--set", "training.epochs=60", "--checkpoint-seconds", "0"]
+    arguments = [CELL, *OPTIONS, "--set", "training.epochs=60"]
     first = command("run", *arguments)
     wait_for(lambda: progress(_runs(project)))
     first.interrupt()
     code, output = first.end()
     assert code == 130, output
-    assert (
-        "interrupted: workers end, then CSV files and report are written; again: leaves them"
-        in output
-    )
+    assert "CSV files and report are written; press Ctrl-C again to skip them" in output
     assert "the same command resumes from here" in output
     _, logs = command("logs", CELL).end()
     assert "Traceback" not in logs
@@ -106,20 +98,20 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(
 
 
 def test_a_worker_does_not_outlive_its_dispatcher(project: Path, command: Start) -> None:
-    running = command("run", CELL, *TINY, "--set", "training.epochs=1000")
+    running = command("run", CELL, *OPTIONS, "--set", "training.epochs=1000")
     wait_for(lambda: progress(_runs(project)))
     (attempt,) = last_attempts(_runs(project)).values()
     running.process.kill()
     wait_for(lambda: not Path(f"/proc/{attempt['pid']}").exists(), 60)
 
 
-def test_a_campaign_keeps_its_protocol_and_settings(project: Path, command: Start) -> None:
-    command("run", CELL, *TINY, "--set", "training.epochs=1").end()
-    code, output = command("run", CELL, "--protocol", "short", "--campaign", "smoke").end()
-    assert code == 2
+def test_a_campaign_keeps_its_protocol_and_settings(project: Path, forked: Forked) -> None:
+    assert forked("run", CELL, *OPTIONS, "--set", "training.epochs=1").code == 0
+    end = forked("run", CELL, "--protocol", "short", "--campaign", "smoke")
+    assert end.code == 2
     assert (
         "campaign 'smoke' was begun with protocol smoke, not short: choose another --campaign"
-        in output
+        in end.said
     )
     request = json.loads((project / "results" / "smoke" / "campaign.json").read_text())
     assert request["protocol"] == "smoke"
