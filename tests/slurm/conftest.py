@@ -1,4 +1,4 @@
-"""One cluster for all tests of a process, and one undisturbed local campaign to hold them against."""
+"""One cluster for all tests, and undisturbed local campaigns to hold them against."""
 
 import os
 import shutil
@@ -21,23 +21,12 @@ from tests.slurm.login import (
 )
 
 
-def _place(worker: str) -> dict[str, str]:
-    """Of the cluster of one of several pytest processes, beside each other on this machine."""
-    if worker == "master":
-        return {}
-    folder = os.environ.get("CLUSTER_DIR", "/tmp/flexpool-slurm")
-    port = 26900 + 100 * int(worker.removeprefix("gw"))
-    return {"CLUSTER_DIR": f"{folder}/{worker}", "CLUSTER_PORT": str(port)}
-
-
 @pytest.fixture(scope="session")
-def running_cluster(worker_id: str) -> Iterator[None]:
+def running_cluster() -> Iterator[None]:
     lacking = missing()
     if lacking:
         pytest.skip(f"no {', '.join(lacking)}: tests/slurm/cluster.sh install, as root")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in _place(worker_id).items():
-            patch.setenv(name, value)
         found = subprocess.run([str(CLUSTER), "status"], capture_output=True, text=True).stdout
         cluster("start")
         for pair in cluster("env").removeprefix("export ").split():

@@ -11,22 +11,32 @@ from pathlib import Path
 import yaml
 
 from replicate.records import run_folder
-from tests.dispatch.processes import TINY, wait_for
+from tests.dispatch.processes import wait_for
+from tests.faults.campaigns import SETTINGS
 
 CLUSTER = Path(__file__).with_name("cluster.sh")
+SITE = Path(__file__).with_name("site")
 CHECKOUT = Path(__file__).parents[2]
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "srun")
-QUICK = (*TINY, "--set", "training.epochs=1")
-"""Runs that take a second."""
+_SMALL = {**SETTINGS, "training.batch_size": "100", "dataset.fit": "resize"}
+_TINY = (
+    "--protocol",
+    "smoke",
+    "--campaign",
+    "smoke",
+    *(f"--set={k}={v}" for k, v in _SMALL.items()),
+)
+QUICK = (*_TINY, "--set=training.epochs=1")
+"""Runs that take no time, of any cell."""
 LONG_CELL = "table1/cifar10/flexpool-reg-dropout"
-LONG = (LONG_CELL, *TINY, "--set", "training.epochs=60", "--seeds", "2")
-"""Two runs that take fifteen seconds or more, and share a task where one runs at a time."""
+LONG = (LONG_CELL, *_TINY, "--set=training.epochs=60", "--seeds", "2")
+"""Two runs, of which the first takes half a minute in a job; they share a task where one runs at a time."""
 PROFILE = {
     **{"partition": "main", "account": None, "qos": None, "constraint": None},
     **{"minutes": 60, "gpus": 0, "cpus": 1, "memory_gb": 2.0, "parallel": 8, "least_minutes": 0.0},
     **{"images_per_second": 3000.0, "modules": [], "setup": []},
-    "environment": {"OMP_NUM_THREADS": "1"},
 }
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SITE)}
 Rows = dict[str, dict[str, str]]
 
 
@@ -84,18 +94,19 @@ class Login:
         shutil.copytree(CHECKOUT / "experiments", project / "experiments")
         return replace(self, project=project)
 
-    def profile(self, **changes: object) -> str:
+    def profile(self, environment: dict[str, str] | None = None, **changes: object) -> str:
         """Write a profile; returns its path, for --cluster."""
         path = self.project / "test-profile.yaml"
-        path.write_text(yaml.safe_dump({**PROFILE, **changes}))
+        variables = {"environment": ENVIRONMENT | (environment or {})}
+        path.write_text(yaml.safe_dump({**PROFILE, **variables, **changes}))
         return str(path)
 
     def call(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-        environment = {**self.environment, "PYTHONPATH": str(self.code), "OMP_NUM_THREADS": "1"}
+        places = {"PYTHONPATH": f"{self.code}:{SITE}", "OMP_NUM_THREADS": "1"}
         return subprocess.run(
             [sys.executable, "-m", "replicate", *arguments],
             cwd=folder or self.project,
-            env=environment,
+            env=self.environment | places,
             capture_output=True,
             text=True,
             timeout=500,
