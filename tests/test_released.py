@@ -119,8 +119,8 @@ def test_a_broken_protocol_part_is_one_line(project: Path) -> None:
     with pytest.raises(UserError) as caught:
         catalogue.offered(project, [], "released")
     first, second = str(caught.value).splitlines()
-    assert "protocol.covers.others: is missing" in first
-    assert "protocol.covers.other: unknown key; valid keys: methods, others" in second
+    assert "protocol.covers.other: unknown key; valid keys: methods, others" in first
+    assert "protocol.covers.others: is missing" in second
 
 
 def test_oddities_are_shown_apart_and_enter_no_table(project: Path, records) -> None:

@@ -15,7 +15,7 @@ from replicate.plan.runs import Run, runs
 from replicate.plan.state import CampaignState, look
 from replicate.records.run_folder import RECORD
 from replicate.specs import catalogue
-from replicate.specs.resolve import Cell, load_each, protocols
+from replicate.specs.resolve import Cell, load_each, protocols, read_protocol
 from replicate.specs.spec import Spec
 from replicate.text import BEGIN
 
@@ -278,9 +278,11 @@ def request_campaign(
     if named:
         protocol = named.protocol if protocol is None else protocol
         settings = settings or named.settings
-    if protocol is None or (not named and protocol not in protocols(root)):
-        wrong = "--protocol is missing" if protocol is None else f"no protocol {protocol!r}"
-        raise UserError(f"{wrong}: choose from {', '.join(protocols(root))}")
+    if protocol is None:
+        raise UserError(f"--protocol is missing: choose from {', '.join(protocols(root))}")
+    if not named:
+        catalogue.cell_names(root)  # the folder first: elsewhere no protocol is known either
+        read_protocol(root, protocol)
     own = free_name(root, protocol, settings) if name is None else name
     request = new_request(own, protocol, settings, note)
     cells = named.cells if named and not patterns else []

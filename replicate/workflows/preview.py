@@ -62,7 +62,7 @@ def _of_another(root: Path, name: str) -> tuple[Speeds, str]:
         done = other.look().done
         latest = sound_record(other.runs_folder / done[-1].folder_name) if done else None
         if latest:
-            made = f"{latest.provenance.device}, {latest.provenance.precision}; others take other times"
+            made = f"{latest.provenance.device}, {latest.provenance.precision}"
             speeds = forecast.recorded(done, other.runs_folder)
             return speeds, f", as in campaign {name} ({made}); --calibrate measures this machine"
     return {}, ""
