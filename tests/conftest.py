@@ -2,7 +2,6 @@
 
 import functools
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,26 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from replicate import cli
 from replicate.errors import UserError
 from replicate.files import yaml_lines
-from replicate.plan.campaign import (
-    Campaign,
-    Request,
-    open_campaign,
-    resolve_campaign,
-    save_campaign,
-)
-from replicate.records import record, run_folder
-from replicate.records.epoch import Epoch
-from replicate.records.record import Provenance, Record
-from replicate.specs import resolve
 from replicate.specs.spec import Spec
+from tests import making
 from tests.dispatch.processes import ROOT, Command
+from tests.making import Records
 
 if TYPE_CHECKING:
     from tests.faults.children import Death
@@ -136,9 +125,7 @@ def unflushed() -> Iterator[None]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project folder of its own: the shipped experiments/, and nothing yet done."""
-    shutil.copytree(Path(__file__).parents[1] / "experiments", tmp_path / "project" / "experiments")
-    return tmp_path / "project"
+    return making.project(tmp_path / "project")
 
 
 @pytest.fixture
@@ -159,90 +146,9 @@ def replicate(
 
 
 @pytest.fixture
-def spec(project: Path) -> Spec:
+def spec() -> Spec:
     """Table 1, CIFAR-10, FlexPool, as the paper trains it."""
-    (cell,) = resolve.load(project, ["table1/cifar10/flexpool"], "paper")
-    return cell.spec
-
-
-def _epochs(accuracy: float) -> list[Epoch]:
-    """Two epochs, the last of which has this accuracy, one point above the first."""
-    return [
-        Epoch(
-            epoch=number,
-            learning_rate=0.1 / number,
-            loss=1.5 / number,
-            head_losses=(1.0 / number,),
-            penalty=0.5 / number,
-            train_accuracy=accuracy - 3 + number,
-            accuracy=accuracy - 2 + number,
-            seconds=30.0,
-            images_per_second=1000.0,
-        )
-        for number in (1, 2)
-    ]
-
-
-class Records:
-    """Campaigns in `project` whose runs are made up, not trained."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def begin(
-        self,
-        cells: list[str],
-        protocol: str = "paper",
-        seeds: int = 2,
-        name: str = "made",
-        settings: dict[str, str] | None = None,
-        note: str = "",
-    ) -> Campaign:
-        request = Request(
-            name=name,
-            protocol=protocol,
-            settings=settings or {},
-            cells=cells,
-            seeds=seeds,
-            note=note,
-        )
-        save_campaign(resolve_campaign(self.root, request))
-        return open_campaign(self.root, name)
-
-    def leave(
-        self,
-        campaign: Campaign,
-        cell: str,
-        seed: int,
-        accuracy: float | None = 90.0,
-        *,
-        pools: list[Any] | None = None,
-        provenance: dict[str, Any] | None = None,
-        **changes: Any,
-    ) -> Path:
-        """Write a run's record, of a failed one without an accuracy; returns the run's folder."""
-        (run,) = (run for run in campaign.runs if (run.cell, run.seed) == (cell, seed))
-        folder = campaign.runs_folder / run.folder_name
-        folder.mkdir(parents=True, exist_ok=True)
-        origin = Provenance(
-            **{
-                **{"commit": "0" * 40, "dirty": False, "python": "3.11.7", "torch": "2.11.0"},
-                **{"torchvision": "0.26.0", "numpy": "2.4.0", "device": "cpu", "threads": 1},
-                **{"precision": "float32", "started": "2026-01-01T00:00:00+00:00"},
-                **{"seconds": 60.0, "attempts": 1, **(provenance or {})},
-            }
-        )
-        ended = {"epochs": _epochs(accuracy)} if accuracy is not None else {"epochs": []}
-        facts = {
-            **{"cell": cell, "seed": seed, "id": run.id, "spec": run.spec.model_dump(mode="json")},
-            **{"status": "failed" if accuracy is None else "done", **ended},
-            **{"source": "official", "fingerprint": "f" * 64, "trace": None},
-            **{"error": "out of memory" if accuracy is None else None, "provenance": origin},
-        }
-        record.write_record(folder, Record(**{**facts, **changes}))
-        if pools:
-            np.savez_compressed(folder / run_folder.POOLS, *pools)
-        return folder
+    return making.spec()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from replicate.dispatch.slurm.profile import read_profile
 from replicate.records.run_folder import claimed
 from replicate.text import console, table
 from replicate.workflows import follow
-from tests.conftest import Records
+from tests.making import Records
 
 FLEX = "table1/cifar10/flexpool"
 Replicate = Callable[..., tuple[int, str, str]]

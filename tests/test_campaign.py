@@ -19,7 +19,7 @@ from replicate.plan.request import Request, changed_name, new_request, parse_see
 from replicate.report import render
 from replicate.results.aggregate import aggregate
 from replicate.results.read import read_results
-from tests.conftest import Records
+from tests.making import Records
 from tests.report.reading import markdown
 
 Replicate = Callable[..., tuple[int, str, str]]

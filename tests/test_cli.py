@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Records
+from tests.making import Records
 
 ROOT = Path(__file__).parents[1]
 Replicate = Callable[..., tuple[int, str, str]]

@@ -20,8 +20,8 @@ from replicate.records.origin import Origin
 from replicate.text import console
 from replicate.training import engine
 from replicate.workflows import run as local
-from tests.conftest import Records
 from tests.dispatch.processes import ROOT, Command
+from tests.making import Records
 
 CELL = "table1/cifar10/avgpool"
 Replicate = Callable[..., tuple[int, str, str]]

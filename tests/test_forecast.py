@@ -1,6 +1,5 @@
 """Predicted times, by hand: from records, from a calibration, and for several workers."""
 
-import json
 import re
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from replicate.plan.runs import Run
 from replicate.records import run_folder
 from replicate.results import predictions
 from replicate.workflows import run as local
+from tests import making
 
 CELL, AVERAGE, GREY = (
     "table1/cifar10/flexpool",
@@ -103,20 +103,12 @@ def test_total(each: list[float], workers: int, expected: float) -> None:
     assert forecast.total(each, workers) == expected
 
 
-def _reached(campaign: Campaign, run: Run, epoch: float, **more: Any) -> None:
-    folder = campaign.runs_folder / run.folder_name
-    folder.mkdir(parents=True, exist_ok=True)
-    numbers = {"epoch": epoch, "accuracy": 50.0, "images_per_second": 1000.0, **more}
-    (folder / run_folder.ATTEMPTS).touch()
-    (folder / run_folder.PROGRESS).write_text(json.dumps(numbers))
-
-
 def test_the_time_left_is_that_of_the_epochs_ahead(campaign: Campaign) -> None:
     (run, *_) = _runs(campaign, AVERAGE)
     speeds = {forecast.kind(run.spec): CIFAR_WORK / 400}
     assert forecast.left(run, speeds, campaign.runs_folder) == pytest.approx(400)
     for epoch, expected in ((1, 396), (50, 200), (100, 0), (10**8, 0), (-(10**8), 400)):
-        _reached(campaign, run, epoch)
+        making.reach(campaign, run, epoch)
         assert forecast.left(run, speeds, campaign.runs_folder) == pytest.approx(expected), epoch
 
 
@@ -127,7 +119,7 @@ def test_epochs_of_a_pretraining_are_behind_it_too(records: Any) -> None:
     speeds = {forecast.kind(run.spec): forecast.work(run.spec) / 400}
     assert run.spec.first_epoch == -9
     for epoch, expected in ((-9, 390), (0, 300), (10, 200), (30, 0)):
-        _reached(campaign, run, epoch)
+        making.reach(campaign, run, epoch)
         assert forecast.left(run, speeds, campaign.runs_folder) == pytest.approx(expected), epoch
 
 
@@ -142,7 +134,7 @@ def test_the_latest_epoch_where_it_is_known(campaign: Campaign) -> None:
         (float("nan"), 0),
         (1e300, 0),
     ):
-        _reached(campaign, run, 3, seconds=seconds)
+        making.reach(campaign, run, 3, seconds=seconds)
         assert forecast.latest_epoch(campaign.look().runs[0]) == expected
 
 
@@ -274,7 +266,7 @@ def test_a_deadline_is_held_against_what_is_known(
     """Runs of 200 s each, one of which is half behind."""
     campaign = records.begin([AVERAGE], seeds=5)
     records.leave(campaign, AVERAGE, 0, 91.0, provenance={"seconds": 200.0})
-    _reached(campaign, campaign.runs[2], 50)
+    making.reach(campaign, campaign.runs[2], 50)
     local._forecast(campaign, campaign.runs[1:], Size(2, 1, ()), _options(seconds))
     shown = capsys.readouterr().err
     assert re.search(said, shown), shown

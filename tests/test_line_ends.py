@@ -8,7 +8,7 @@ from pathlib import Path
 from replicate.plan.campaign import open_campaign
 from replicate.records.record import glance, read_record, read_status
 from replicate.results.aggregate import aggregate
-from tests.conftest import Records
+from tests.making import Records
 
 ROOT = Path(__file__).parents[1]
 CELL = "table1/cifar10/flexpool"

@@ -12,11 +12,11 @@ from replicate.plan.campaign import Campaign, open_campaign
 from replicate.plan.forecast import assumed
 from replicate.records.record import read_record
 from replicate.records.run_folder import claimed
-from replicate.results.aggregate import aggregate
 from replicate.results.predictions import remember
 from replicate.results.read import read_results
 from replicate.workflows.compare import differences
-from tests.conftest import Records
+from tests import making
+from tests.making import Records
 
 Replicate = Callable[..., tuple[int, str, str]]
 AVERAGE, FLEX, REG = (f"table1/cifar10/{name}" for name in ("avgpool", "flexpool", "flexpool-reg"))
@@ -35,24 +35,16 @@ def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("replicate.report.render.render", render)
 
 
-def fill(
-    records: Records, name: str, cells: dict[str, list[float]], settings: Any = None, **made: Any
-) -> Campaign:
-    """A campaign whose cells have these accuracies, a seed each."""
-    seeds = max(map(len, cells.values()))
-    campaign = records.begin([*cells], "short", seeds=seeds, name=name, settings=settings)
-    for cell, values in cells.items():
-        for seed, value in enumerate(values):
-            records.leave(campaign, cell, seed, value, provenance=made)
-    aggregate(campaign)
-    return campaign
+def fill(records: Records, name: str, cells: dict[str, list[float]], **made: Any) -> Campaign:
+    return records.fill(
+        cells, "short", name=name, settings=made.pop("settings", None), provenance=made
+    )
 
 
 @pytest.fixture
 def elsewhere(records: Records, tmp_path: Path) -> Records:
     """Another machine's project."""
-    shutil.copytree(records.root / "experiments", tmp_path / "other" / "experiments")
-    return Records(tmp_path / "other")
+    return Records(making.project(tmp_path / "other"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,7 +1,5 @@
 """What Python and notebooks see: `import replicate as r`."""
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,22 +10,16 @@ from replicate.errors import UserError
 from replicate.plan.campaign import Campaign
 from replicate.report.figures import accuracies as figures
 from replicate.results import aggregate
-from tests.conftest import Records
+from tests import making
+from tests.making import Records
 
 CELL, AVERAGE = "table1/cifar10/flexpool", "table1/cifar10/avgpool"
 
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
-    root = tmp_path_factory.mktemp("notebook")
-    shutil.copytree(Path(__file__).parents[1] / "experiments", root / "experiments")
-    records = Records(root)
-    made = records.begin([AVERAGE, CELL])
-    for seed in range(2):
-        records.leave(made, AVERAGE, seed, 91.5 + seed / 10)
-        records.leave(made, CELL, seed, 91.8 + seed / 5)
-    aggregate.aggregate(made)
-    return made
+    records = Records(making.project(tmp_path_factory.mktemp("notebook")))
+    return records.fill({AVERAGE: [91.5, 91.6], CELL: [91.8, 92.0]})
 
 
 def test_results_are_data_frames(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import pytest
 from replicate import __version__, cli
 from replicate.results.aggregate import aggregate
 from replicate.text import folded, table
-from tests.conftest import Records
+from tests import making
+from tests.making import Records
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "json.md").read_text()
@@ -33,8 +33,7 @@ TABLES = {
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two campaigns, which no command here changes."""
-    records = Records(tmp_path_factory.mktemp("begun"))
-    shutil.copytree(ROOT / "experiments", records.root / "experiments")
+    records = Records(making.project(tmp_path_factory.mktemp("begun")))
     for name in ("made", "other"):
         campaign = records.begin([FLEX, DROPOUT], name=name)
         for run in campaign.runs[:-1]:

@@ -12,6 +12,7 @@ from replicate.report.sections.overview import document
 from replicate.results import aggregate
 from replicate.results.read import read_results
 from replicate.specs import catalogue, resolve
+from tests import making
 
 Replicate = Callable[..., tuple[int, str, str]]
 LACKING = "table1/cifar10/flexpool-reg"
@@ -151,15 +152,12 @@ def test_oddities_are_shown_apart_and_enter_no_table(project: Path, records) -> 
 
 
 def test_both_phases_of_super_classing_are_shown(project: Path, records) -> None:
-    from replicate.records.epoch import Epoch
-
     name = "extensions/super-class/single-flexpool"
     campaign = records.begin([name], "paper", 1, "super", {"training.epochs": "1"})
     run = campaign.runs[0]
     assert (run.spec.first_epoch, run.spec.epochs) == (-9, 11)
     epochs = [
-        Epoch(number, 0.1, 1.0, (1.0,), 0.0, 50.0, accuracy, 1.0, 100.0)
-        for number, accuracy in ((-9, 60.0), (0, 70.0), (1, 40.0))
+        making.epoch(number, accuracy) for number, accuracy in ((-9, 60.0), (0, 70.0), (1, 40.0))
     ]
     records.leave(campaign, name, 0, 40.0, epochs=epochs)
     aggregate.aggregate(campaign)

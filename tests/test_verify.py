@@ -22,6 +22,7 @@ from replicate.results import discrepancies
 from replicate.results.aggregate import aggregate
 from replicate.workflows.retrain import Again, Retraining
 from replicate.workflows.verify import Step, steps, verify
+from tests import making
 from tests.faults.children import child, command
 
 pytestmark = [
@@ -38,8 +39,7 @@ NONE = Retraining(0, 1, None, Path("data"), Path("cache"))
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which two short runs on generated images have been trained."""
-    root = tmp_path_factory.mktemp("made") / "project"
-    shutil.copytree(ROOT / "experiments", root / "experiments")
+    root = making.project(tmp_path_factory.mktemp("made"))
     arguments = ["run", *CELLS, "--protocol", "smoke", "--campaign", "smoke"]
     arguments += ["--workers", "1", "--threads", "1", "--cache-dir", str(root / "cache")]
     arguments += ["--set", "generated.train_images=400", "--set", "generated.test_images=100"]

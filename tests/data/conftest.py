@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from replicate.specs import resolve
 from replicate.specs.spec import Dataset, Spec
+from tests import making
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("cat", "dog", "owl")
@@ -21,11 +21,7 @@ def paper_spec() -> Callable[..., Spec]:
     """The resolved spec of a data set's first cell, with other values in its dataset section."""
 
     def make(cell: str, generated: Any = None, **dataset: Any) -> Spec:
-        (found,) = resolve.load(ROOT, [f"table1/{cell}/avgpool"], "paper")
-        values = found.spec.model_dump()
-        values["dataset"] |= dataset
-        values["generated"] = generated
-        return Spec.model_validate(values)
+        return making.spec(f"table1/{cell}/avgpool", generated=generated, **dataset)
 
     return make
 

@@ -22,16 +22,16 @@ from replicate.plan.campaign import Campaign
 from replicate.plan.forecast import Speeds
 from replicate.plan.runs import Run
 from replicate.records import record, run_folder
-from replicate.records.epoch import Epoch
 from replicate.records.origin import Origin
 from replicate.records.run_folder import read_attempts
 from replicate.training import checkpoint, engine
 from replicate.training.outcome import Outcome
 from replicate.workflows import run as local
-from tests.conftest import Records
+from tests import making
 from tests.dispatch.processes import ROOT, progress, wait_for
 from tests.faults.campaigns import OPTIONS
 from tests.faults.children import Death
+from tests.making import Records
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 CELL, OTHER = "table1/cifar10/avgpool", "table1/cifar10/flexpool-reg-dropout"
@@ -69,32 +69,11 @@ def _each(run: Run, seconds: float) -> Speeds:
     return {forecast.kind(run.spec): forecast.work(run.spec) / seconds}
 
 
-def _epoch(number: int, seconds: float) -> Epoch:
-    return Epoch(
-        epoch=number,
-        learning_rate=0.1,
-        loss=1.0,
-        head_losses=(1.0,),
-        penalty=0.0,
-        train_accuracy=40.0,
-        accuracy=50.0,
-        seconds=seconds,
-        images_per_second=1000.0,
-    )
-
-
-def _reached(folder: Path, number: int, seconds: float) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    numbers = {"epoch": number, "seconds": seconds, "accuracy": 50.0, "images_per_second": 1000.0}
-    (folder / run_folder.ATTEMPTS).touch()
-    (folder / run_folder.PROGRESS).write_text(json.dumps(numbers))
-
-
 def test_without_a_deadline_every_run_may_begin(
     campaign: Campaign, context: Callable[..., WorkerContext]
 ) -> None:
     runs = campaign.runs
-    _reached(campaign.runs_folder / runs[0].folder_name, 1, seconds=1e6)
+    making.reach(campaign, runs[0], 1, seconds=1e6)
     assert fitting(runs, runs, context(None, _each(runs[0], 1e9))) == runs
 
 
@@ -104,7 +83,7 @@ def test_what_cannot_be_told_may_begin_while_there_is_time(
     first, second, *_ = campaign.runs
     assert fitting([first], campaign.runs, context(5))
     assert not fitting([first], campaign.runs, context(-1))
-    _reached(campaign.runs_folder / first.folder_name, 1, seconds=100)
+    making.reach(campaign, first, 1, seconds=100)
     for run in (first, second):  # another run's epoch tells what its own may take
         assert fitting([run], campaign.runs, context(110))
         assert not fitting([run], campaign.runs, context(104))
@@ -116,10 +95,10 @@ def test_what_cannot_end_does_not_begin(
     run = campaign.runs[0]
     assert fitting([run], campaign.runs, context(110, _each(run, 100)))
     assert not fitting([run], campaign.runs, context(104, _each(run, 100))), "with a margin"
-    _reached(campaign.runs_folder / run.folder_name, run.spec.training.epochs // 2, seconds=1)
+    making.reach(campaign, run, run.spec.training.epochs // 2, seconds=1)
     assert fitting([run], campaign.runs, context(60, _each(run, 100))), "half of it is behind"
     assert not fitting([run], campaign.runs, context(50, _each(run, 100)))
-    _reached(campaign.runs_folder / run.folder_name, run.spec.training.epochs - 1, seconds=80)
+    making.reach(campaign, run, run.spec.training.epochs - 1, seconds=80)
     assert not fitting([run], campaign.runs, context(70, _each(run, 100))), (
         "slower than was thought"
     )
@@ -149,7 +128,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def train(attempt: worker._Attempt) -> tuple[Outcome, Any]:
         names.append(str(attempt.run))
         for number in range(1, attempt.run.spec.training.epochs + 1):
-            attempt._after_epoch(_epoch(number, seconds=60))
+            attempt._after_epoch(making.epoch(number, seconds=60))
         raise ValueError("it came to its end")
 
     monkeypatch.setattr(worker._Attempt, "_train", train)
@@ -197,10 +176,10 @@ def test_a_worker_does_not_stop_after_the_last_epoch(
 ) -> None:
     run = campaign.runs[0]
     attempt = worker._Attempt(run, campaign.runs_folder, context(50))
-    attempt._after_epoch(_epoch(run.spec.training.epochs, seconds=60))
+    attempt._after_epoch(making.epoch(run.spec.training.epochs, seconds=60))
     with pytest.raises(TimeUp):
-        attempt._after_epoch(_epoch(run.spec.training.epochs - 1, seconds=60))
-    replace(attempt, context=context(100))._after_epoch(_epoch(1, seconds=60))
+        attempt._after_epoch(making.epoch(run.spec.training.epochs - 1, seconds=60))
+    replace(attempt, context=context(100))._after_epoch(making.epoch(1, seconds=60))
 
 
 def _runs(campaign: Campaign) -> list[Run]:
@@ -239,7 +218,6 @@ def test_a_worker_that_ended_because_nothing_fits_is_not_started_again(
     tmp_path: Path,
 ) -> None:
     def stops_before_the_second_epoch(runs: Sequence[Run], context: WorkerContext) -> None:
-        import json
 
         numbers = {"epoch": 1, "seconds": 1e6, "accuracy": 50.0, "images_per_second": 1.0}
         folder = context.runs_folder / runs[0].folder_name

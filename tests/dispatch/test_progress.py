@@ -17,8 +17,9 @@ from replicate.plan.campaign import Campaign
 from replicate.records import run_folder
 from replicate.records.run_folder import claimed
 from replicate.workflows import follow
-from tests.conftest import Records
-from tests.dispatch.test_worker import attempt, epoch  # noqa: F401
+from tests import making
+from tests.dispatch.test_worker import attempt  # noqa: F401
+from tests.making import Records
 
 CELLS = ["table1/cifar10/avgpool", "table1/cifar10/flexpool"]
 
@@ -141,7 +142,7 @@ def test_steps_are_told_once_a_second(
     shares = sorted({one["share"] for one in told if one})
     assert shares == [0.25, 0.45, 0.65, 0.85]
     assert told[-1]["images_per_second"] == pytest.approx(0.05 * 50_000 / 0.25)
-    attempt._after_epoch(epoch(1))
+    attempt._after_epoch(making.epoch(1))
     assert run_folder.read_progress(attempt.folder), "an epoch is told however late its steps were"
 
 
@@ -149,7 +150,7 @@ def test_a_log_has_a_line_an_epoch(
     attempt: worker._Attempt,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    attempt._after_epoch(epoch(3))
+    attempt._after_epoch(making.epoch(3))
     line = "table1/cifar10/flexpool seed 0: epoch 3 of 100, 50.00 %, loss 1, 1 images/s\n"
     assert capsys.readouterr().err == line
 

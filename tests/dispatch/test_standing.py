@@ -13,7 +13,7 @@ from replicate.dispatch.slurm.submission import Submission, SubmittedTask
 from replicate.dispatch.slurm.wait import MAX_HOPELESS, await_jobs
 from replicate.errors import UserError
 from replicate.plan.campaign import Campaign
-from tests.conftest import Records
+from tests.making import Records
 
 CELLS = ["table1/cifar10/avgpool", "table1/cifar10/flexpool"]
 

@@ -20,7 +20,7 @@ from replicate.plan.runs import Run
 from replicate.records import record, run_folder
 from replicate.records.origin import Origin
 from replicate.records.run_folder import claimed
-from tests.conftest import Records
+from tests.making import Records
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 CELL = "table1/cifar10/avgpool"

@@ -10,17 +10,10 @@ from replicate.dispatch import worker
 from replicate.dispatch.worker import WorkerContext
 from replicate.files import atomic
 from replicate.records import record, run_folder
-from replicate.records.epoch import Epoch
 from replicate.records.origin import Origin
+from tests import making
 
 CELL = "table1/cifar10/flexpool"
-
-
-def epoch(number: int) -> Epoch:
-    return Epoch(
-        epoch=number, learning_rate=0.1, loss=1.0, head_losses=(1.0,), penalty=0.0,
-        train_accuracy=50.0, accuracy=50.0, seconds=0.1, images_per_second=1.0,
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -43,7 +36,7 @@ def test_progress_is_written_at_most_once_a_second(
     monkeypatch.setattr(worker.time, "monotonic", lambda: now)
     monkeypatch.setattr(atomic, "write_text", lambda path, _: written.append((path.name, number)))
     for number in range(1, 101):
-        attempt._after_epoch(epoch(number))
+        attempt._after_epoch(making.epoch(number))
         now += 0.17
     told = [told for name, told in written if name == run_folder.PROGRESS]
     assert told[:3] == [1, 7, 13]

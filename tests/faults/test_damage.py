@@ -17,9 +17,10 @@ from replicate.records.run_folder import read_attempts
 from replicate.report import render
 from replicate.results import aggregate
 from replicate.results.read import read_results
-from tests.conftest import Records
+from tests import making
 from tests.faults.campaigns import CELLS, OPTIONS, outcome, training
 from tests.faults.children import Death, child, command
+from tests.making import Records
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 Damage = Callable[[bytes], bytes]
@@ -45,8 +46,7 @@ def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a finished campaign."""
-    project = tmp_path_factory.mktemp("finished") / "project"
-    shutil.copytree(Path(__file__).parents[2] / "experiments", project / "experiments")
+    project = making.project(tmp_path_factory.mktemp("finished"))
     before, render.render = render.render, lambda root, campaign: root / "report.md"
     end = child(command(project, *RUN), project)
     render.render = before

@@ -7,22 +7,21 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from PIL import Image
 
 from replicate.data import load, prepare
 from replicate.errors import UserError
 from replicate.files import atomic
 from replicate.records import record, run_folder
-from replicate.specs import catalogue, resolve
+from replicate.specs import catalogue
 from replicate.specs.spec import Spec
 from replicate.workflows.export import ENVIRONMENT
-from tests.conftest import Records
+from tests import making
 from tests.faults import children
 from tests.hostile.cases import call, contents, judge, undone
+from tests.making import Records
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 ROOT = Path(__file__).parents[2]
@@ -89,24 +88,14 @@ def test_a_plain_name_is_a_cell(project: Path) -> None:
 
 
 def photos(classes: int = 2) -> Spec:
-    (cell,) = resolve.load(ROOT, ["table1/cifar10/avgpool"], "paper")
-    values = cell.spec.model_dump()
-    values["dataset"] |= {
-        "name": "photos", "official": None, "classes": classes, "stored_size": 8, "size": 8,
-        "fingerprint": None,
-        "split_seed": 1, "train_images": 3 * classes, "test_images": classes,
-    }  # fmt: skip
-    return Spec.model_validate(values)
+    return making.spec(
+        "table1/cifar10/avgpool", name="photos", official=None, fingerprint=None, split_seed=1,
+        classes=classes, stored_size=8, size=8, train_images=3 * classes, test_images=classes,
+    )  # fmt: skip
 
 
 def write_photos(root: Path, classes: tuple[str, ...] = ("a", "b")) -> Path:
-    rng = np.random.default_rng(0)
-    for name in classes:
-        (root / "photos" / name).mkdir(parents=True)
-        for number in range(4):
-            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / "photos" / name / f"{number}.png")
-    return root
+    return making.photos(root / "photos", classes).parent
 
 
 ODD = [
@@ -181,9 +170,7 @@ def campaign_of(records: Records) -> Path:
 @pytest.fixture(scope="module")
 def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `campaign_of`, for tests that leave everything as it was."""
-    root = tmp_path_factory.mktemp("shared")
-    shutil.copytree(ROOT / "experiments", root / "experiments")
-    return campaign_of(Records(root))
+    return campaign_of(Records(making.project(tmp_path_factory.mktemp("shared"))))
 
 
 @pytest.mark.parametrize(

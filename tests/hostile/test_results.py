@@ -17,11 +17,10 @@ import pytest
 from hypothesis import strategies as st
 
 from replicate.dispatch.slurm import queue, submission
-from replicate.files import checksums as sums
 from replicate.plan.campaign import open_campaign
 from replicate.records import run_folder
 from replicate.results.read import read_results
-from tests.conftest import Records
+from tests import making
 from tests.hostile.cases import (
     ODD,
     call,
@@ -33,6 +32,7 @@ from tests.hostile.cases import (
     refused_or,
     restore,
 )
+from tests.making import Records
 
 ROOT = Path(__file__).parents[2]
 CELLS = ["table1/cifar10/avgpool", "table2/cifar10/flexpool"]
@@ -80,18 +80,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     failed = records.leave(campaign, CELLS[0], 0, None)
     begun = {"started": "2026-01-01T00:00:00+00:00", "worker": "worker-1", "pid": 1}
     (failed / run_folder.ATTEMPTS).write_text(json.dumps(begun) + "\n")
-    under_way = failed.with_name(campaign.runs[2].folder_name)
-    under_way.mkdir()
-    (under_way / run_folder.ATTEMPTS).write_text(json.dumps(begun) + "\n")
+    under_way = making.reach(campaign, campaign.runs[2], 1)
     (under_way / run_folder.LOCK).touch()
-    latest = {"epoch": 1, "accuracy": 50.5, "images_per_second": 100.0}
-    (under_way / run_folder.PROGRESS).write_text(json.dumps(latest))
-    runs = "cell,seed,run_id,predicted\n" + "".join(
-        f"{r.cell},{r.seed},{r.id},60.0\n" for r in campaign.runs
-    )
-    (campaign.results / "forecast.csv").write_text(runs)
+    making.predict(campaign, dict.fromkeys(campaign.runs, 60.0))
     assert judge(call("aggregate", "made", "--root", str(folder)))
-    (campaign.results / sums.FILE).unlink()  # whoever makes something up leaves it out
+    making.unsealed(folder, "made")  # as whoever makes something up leaves it
     return folder
 
 

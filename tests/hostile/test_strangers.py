@@ -18,7 +18,8 @@ from selenium.webdriver.remote.webdriver import WebDriver
 
 from replicate.records import record
 from replicate.report.render import escape_tex, render
-from tests.conftest import Records
+from tests import making
+from tests.making import Records
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 CELLS = ["table1/cifar10/avgpool", "table1/cifar10/flexpool"]
@@ -42,8 +43,7 @@ def test_markup_that_fires_when_nothing_is_escaped() -> None:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a campaign in which every text that a stranger can choose is markup."""
-    root = tmp_path_factory.mktemp("stranger")
-    shutil.copytree(Path(__file__).parents[2] / "experiments", root / "experiments")
+    root = making.project(tmp_path_factory.mktemp("stranger"))
     records = Records(root)
     text = EVIL[:60].replace("'", "") + "\n```\n<script>1</script>"
     title = {"dataset.title": f"'{text}'"}  # as YAML

@@ -185,7 +185,7 @@ def test_what_cannot_be_had_is_one_line(
 
 def test_torchvision_takes_colour_images_only(make_spec: MakeSpec) -> None:
     with pytest.raises(UserError, match="resnet18 takes images of 3 channels, got 1"):
-        build_model(make_spec(32, 1, network="torchvision/resnet18"))
+        build_model(make_spec(channels=1, network="torchvision/resnet18"))
 
 
 @pytest.mark.parametrize("network", ["resnet21", "vgg12", "resnet18", "torchvision/", "lenet"])

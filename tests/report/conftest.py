@@ -1,53 +1,45 @@
-"""Campaigns made of synthetic CSV files, with the real specs beside them."""
+"""Campaigns of made-up records, aggregated as any other."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from replicate.paper.tables import read_tables
-from replicate.plan.campaign import open_campaign
+from replicate.plan.campaign import Campaign, open_campaign
+from replicate.plan.runs import Run
+from replicate.records.epoch import Epoch
 from replicate.results import read
-from replicate.results.csv_files import COLUMNS, read_csv
-from replicate.results.judgement import judged
+from replicate.results.aggregate import aggregate
 from replicate.results.read import Results
-from replicate.specs import resolve
+from tests import making
+from tests.making import ROOT, Records
 
-ROOT = Path(__file__).parents[2]
 CELLS = read_tables(ROOT).cell_names()
 SIDES = {1: 32, 2: 16, 3: 8}
 
-Rows = dict[str, list[dict[str, Any]]]
 Fate = tuple[str, str]
 """Status and error of a run; status "missing" leaves it out."""
 DONE = ("done", "")
-JUDGED = ("cells.csv", "gains.csv", "overall.csv", "claims.csv")
-"""Made of the others."""
+Edit = Callable[[str, int], dict[str, Any]]
+"""What a record of a cell and a seed has in place of what is made up."""
 
 
-def aged(frames: dict[str, pd.DataFrame], cell: str) -> None:
+def age(campaign: Campaign, cell: str) -> None:
     """Make the runs of a cell those of an earlier spec."""
-    for name, frame in frames.items():
-        if "run_id" in frame and name != "forecast.csv":
-            own = frame["cell"] == cell
-            frame.loc[own, "run_id"] = "0" * 8 + frame.loc[own, "run_id"].str[-4:]
-    runs = frames["runs.csv"]
-    runs.loc[runs["cell"] == cell, "stale"] = True
+    path = campaign.root / "experiments" / f"{cell}.yaml"
+    path.write_text(path.read_text() + "training:\n  batch_size: 999\n")
 
 
 class Maker:
-    """Writes results/<name>/ below `root`, and can be asked to change what its verdicts are made from."""
+    """Writes results/<name>/ below `root`, and can be asked to change what is aggregated."""
 
     cells = CELLS
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        (root / "experiments").symlink_to(ROOT / "experiments")
+        self.records = Records(making.project(root))
 
     def __call__(
         self,
@@ -56,32 +48,25 @@ class Maker:
         cells: Iterable[str] = CELLS,
         seeds: int = 5,
         fates: dict[tuple[str, int], Fate] | None = None,
-        settings: dict[str, str] | None = None,
-        note: str = "",
-        edit: Callable[[dict[str, pd.DataFrame]], None] = lambda frames: None,
+        edit: Edit = lambda cell, seed: {},
+        alter: Callable[[Campaign], object] = lambda campaign: None,
+        **begin: Any,
     ) -> Path:
-        cells, settings = list(cells), settings or {}
-        request = {
-            "name": name,
-            "protocol": protocol,
-            "settings": settings,
-            "cells": cells,
-            "seeds": seeds,
-            "note": note,
-        }
-        resolved = resolve.load(self.root, cells, protocol, settings)
-        frames = _frames(resolved, seeds, fates or {})
-        edit(frames)
-        folder = self.root / "results" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "campaign.json").write_text(json.dumps(request))
-        for file, frame in frames.items():
-            frame.to_csv(folder / file, index=False)
-        opened = open_campaign(self.root, name)
-        read = [read_csv(opened, file) for file in ("runs.csv", "provenance.csv")]
-        for file, frame in judged(opened, *read, answers={}).items():
-            frame.to_csv(folder / file, index=False)
-        return self.root
+        """`alter` may change anything on the disk before the records are read."""
+        root = self.records.root
+        campaign = self.records.begin(list(cells), protocol, seeds, name, **begin)
+        index = {cell: number for number, cell in enumerate(campaign.specs)}
+        for run in campaign.runs:
+            status, error = (fates or {}).get((run.cell, run.seed), DONE)
+            if status != "missing":
+                rng = np.random.default_rng([index[run.cell], run.seed])
+                facts, other = _facts(run, status, error, rng), dict(edit(run.cell, run.seed))
+                origin = facts.pop("provenance") | other.pop("provenance", {})
+                self.records.leave(campaign, run.cell, run.seed, **facts | other, provenance=origin)
+        making.predict(campaign, dict.fromkeys(campaign.runs, 500.0))
+        alter(campaign)
+        aggregate(open_campaign(root, name))
+        return root
 
 
 @pytest.fixture
@@ -108,89 +93,45 @@ def full(whole: Path) -> Results:
     return read.read_results(whole, "paper")
 
 
-def _frames(
-    cells: list[resolve.Cell], seeds: int, fates: dict[tuple[str, int], Fate]
-) -> dict[str, pd.DataFrame]:
-    rows: Rows = {name: [] for name in COLUMNS if name not in JUDGED}
-    for index, cell in enumerate(cells):
-        for seed in range(seeds):
-            rng = np.random.default_rng([index, seed])
-            _add_run(rows, cell, seed, fates.get((cell.name, seed), DONE), rng)
-    frames = {
-        name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()
-    }
-    places = ["cell", "head", "row", "column"]
-    found = frames["maps.csv.gz"].groupby(places, sort=False)["weight"]
-    maps = found.agg(weight="mean", between_seeds="std").reset_index()
-    return {**frames, "maps.csv.gz": maps[list(COLUMNS["maps.csv.gz"])]}
-
-
-def _add_run(
-    rows: Rows, cell: resolve.Cell, seed: int, fate: Fate, rng: np.random.Generator
-) -> None:
-    status, error = fate
-    if status == "missing":
-        return
-    spec = cell.spec
-    key = {"cell": cell.name, "seed": seed, "run_id": spec.run_id(seed)}
+def _facts(run: Run, status: str, error: str, rng: np.random.Generator) -> dict[str, Any]:
+    """What a record holds: accuracies that near the published one, and pools that centre."""
+    spec = run.spec
     epochs = spec.training.epochs
     end = float(spec.published.value) if spec.published else 60.0
     end = (10.0 + 20 * rng.random() if spec.generated else end + 0.3) + rng.normal(0, 0.25)
     steps = np.arange(1, epochs + 1) / epochs
-    curve = end * (1 - np.exp(-5 * steps)) / (1 - np.exp(-5)) + rng.normal(0, 1, epochs) * (
-        1 - steps
-    )
-    curve = curve.clip(0, 100)
+    noise = rng.normal(0, 1, epochs) * (1 - steps)
+    curve = end * (1 - np.exp(-5 * steps)) / (1 - np.exp(-5)) + noise
     ended = {"done": epochs, "diverged": max(epochs // 3, 1), "failed": 0}[status]
-    done = status == "done"
-    run = {
-        **key, "table": spec.published.table if spec.published else None, "dataset": spec.dataset.name,
-        "method": spec.method.name, "protocol": spec.protocol.name, "status": status, "stale": False,
-        "accuracy": curve[-1] if done else None, "best_accuracy": curve.max() if done else None,
-        "best_epoch": int(curve.argmax()) + 1 if done else None, "epochs": ended,
-        "train_loss": 0.1 if done else None, "penalty": 0.0 if done else None,
+    flexible = status == "done" and spec.model.pool == "flex"
+    return {
+        "status": status,
+        "error": error or None,
+        "epochs": _epochs(curve.clip(0, 100)[:ended]),
         "source": "generated" if spec.generated else "official",
-        "fingerprint": hashlib.sha256(spec.dataset.name.encode()).hexdigest(),
-        "precision": "float32", "error": error,
-    }  # fmt: skip
-    rows["runs.csv"].append(run)
-    rows["provenance.csv"].append(
-        {
-            **key, "started": f"2026-01-0{seed + 1}T00:00:00+00:00", "seconds": 600 + 60 * seed,
-            "images_per_second": 12345.6, "attempts": 1, "device": "NVIDIA H200", "threads": 4,
-            "commit": "0123456789abcdef", "dirty": False, "python": "3.11.7", "torch": "2.11.0",
-            "torchvision": "0.26.0", "numpy": "2.4.0",
-        }
-    )  # fmt: skip
-    rows["forecast.csv"].append({**key, "predicted": 500.0})
-    rows["epochs.csv.gz"] += [
-        {
-            **key, "epoch": epoch + 1, "learning_rate": 0.1, "loss": 1.0, "head_losses": "1.0",
-            "penalty": 0.0, "train_accuracy": curve[epoch],
-            "accuracy": curve[epoch], "images_per_second": 12345.6,
-        }
-        for epoch in range(ended)
-    ]  # fmt: skip
-    if done and spec.model.pool == "flex":
-        _add_pools(rows, key, cell, rng)
+        "pools": _pools(run, rng) if flexible else None,
+        "provenance": {
+            **{"started": f"2026-01-0{run.seed + 1}T00:00:00+00:00", "device": "NVIDIA H200"},
+            **{"seconds": 600.0 + 60 * run.seed, "threads": 4, "commit": "0123456789abcdef"},
+        },
+    }
 
 
-def _add_pools(
-    rows: Rows, key: dict[str, Any], cell: resolve.Cell, rng: np.random.Generator
-) -> None:
-    spread = 0.01 if cell.spec.loss.penalty_weight else 3.0
-    for head, stage in enumerate([1, 2, 3] if cell.spec.model.sac else [3], start=1):
-        side = SIDES[stage] * cell.spec.dataset.size // 32
-        channels = 8 * 2**stage
-        sums = rng.normal(1, spread, channels)
-        rows["pools.csv.gz"] += [
-            {**key, "head": head, "channel": c, "sum": s, "negative": 0.25}
-            for c, s in enumerate(sums)
-        ]
+def _epochs(accuracies: np.ndarray) -> list[Epoch]:
+    return [
+        making.epoch(number, float(value), train_accuracy=float(value), images_per_second=12345.6)
+        for number, value in enumerate(accuracies, start=1)
+    ]
+
+
+def _pools(run: Run, rng: np.random.Generator) -> list[np.ndarray]:
+    """Weights of each head's pool, channels x side x side: one map, of another sum in each channel."""
+    spread = 0.01 if run.spec.loss.penalty_weight else 3.0
+    pools = []
+    for stage in [1, 2, 3] if run.spec.model.sac else [3]:
+        side = SIDES[stage] * run.spec.dataset.size // 32
+        sums = rng.normal(1, spread, 8 * 2**stage)
         y, x = np.mgrid[:side, :side] - (side - 1) / 2
         weights = np.exp(-(x**2 + y**2) / side**2 * 4) * (1 + 0.1 * rng.random((side, side)))
-        weights /= weights.sum()
-        rows["maps.csv.gz"] += [
-            {**key, "head": head, "row": r, "column": c, "weight": weights[r, c]}
-            for r, c in np.ndindex(side, side)
-        ]
+        pools.append((sums[:, None, None] * weights / weights.sum()).astype(np.float32))
+    return pools

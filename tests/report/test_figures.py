@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,6 +18,7 @@ from replicate.report.figures import accuracies, curves, forest, weights
 from replicate.report.figures.style import ALARM, DARK, INK, LOOKS, WIDTH, limit, panels, picture
 from replicate.results.gains import gains_table
 from replicate.results.read import Results, placed, read_results
+from tests import making
 
 COLOURS = [look.colour for look in LOOKS.values()]
 OWN = [
@@ -252,10 +254,11 @@ def test_stages_of_heads_wherever_their_count_begins(full: Results) -> None:
 def test_maps_are_differences_to_average_pooling_on_one_scale(make) -> None:
     cell = "table1/fashion-mnist/flexpool"
 
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        frames["maps.csv.gz"]["weight"] = 1 / 49
-        frames["maps.csv.gz"].loc[0, "weight"] = 3 / 49
-        frames["maps.csv.gz"]["between_seeds"] = 0.0
+    weighted = np.full((2, 7, 7), 3 / 49)  # of two channels, the second of which is negative
+    weighted[0, 0, 0], weighted[1] = 7 / 49, -1 / 49
+
+    def edit(cell: str, seed: int) -> dict[str, Any]:
+        return {"pools": [weighted]}
 
     results = read_results(make(cells=[cell], seeds=2, edit=edit), "paper")
     panel = weights.maps(results, 1, 3).axes[0]
@@ -265,7 +268,7 @@ def test_maps_are_differences_to_average_pooling_on_one_scale(make) -> None:
     assert image.get_array()[6, 6] == pytest.approx(0)
     assert image.norm is weights.SCALE
     assert image.cmap(image.norm(0.0))[3] < 0.01, "the page shows through"
-    assert panel.get_xlabel() == "agreement 1.00\n25 % negative"
+    assert panel.get_xlabel() == "agreement 1.00\n50 % negative"
 
 
 def test_agreement_is_the_intraclass_correlation() -> None:
@@ -278,10 +281,12 @@ def test_agreement_is_the_intraclass_correlation() -> None:
 
 
 def test_what_files_of_before_do_not_say_is_left_out(make) -> None:
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        del frames["maps.csv.gz"]["between_seeds"], frames["pools.csv.gz"]["negative"]
-
-    results = read_results(make(cells=["table1/cifar10/flexpool"], seeds=2, edit=edit), "paper")
+    root = make(cells=["table1/cifar10/flexpool"], seeds=2)
+    folder = making.unsealed(root, "paper")
+    for file, column in (("maps", "between_seeds"), ("pools", "negative")):
+        path = folder / f"{file}.csv.gz"
+        pd.read_csv(path).drop(columns=column).to_csv(path, index=False)
+    results = read_results(root, "paper")
     assert weights.maps(results, 1, 3).axes[0].get_xlabel() == ""
 
 
@@ -295,8 +300,8 @@ def test_sums_have_a_box_per_stage_and_method(full: Results) -> None:
 
 
 def test_a_sum_of_exactly_one_can_be_drawn(make) -> None:
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        frames["pools.csv.gz"]["sum"] = 1.0
+    def edit(cell: str, seed: int) -> dict[str, Any]:
+        return {"pools": [np.full((64, 8, 8), 1 / 64)]}
 
     results = read_results(make(cells=["table1/cifar10/flexpool"], seeds=1, edit=edit), "paper")
     assert picture(weights.sums(results)).endswith(b"</svg>\n")

@@ -1,9 +1,11 @@
 """The section of the ladder: its rungs, their gains and costs, and what the placebo tells."""
 
-import pandas as pd
+from typing import Any
+
 import pytest
 
 from replicate.results.read import read_results
+from tests import making
 from tests.report.reading import markdown, rows, section
 
 LADDER = [
@@ -24,13 +26,10 @@ LADDER = [
 def test_the_ladder_has_its_rungs_in_order_with_gain_and_cost(
     make, placebo_gains: list[float], shown: str, alarms: int
 ) -> None:
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        runs = frames["runs.csv"]
-        runs["parameters"] = runs["cell"].map({cell: 1000 * n for n, cell in enumerate(LADDER)})
-        placebo, base = (runs["cell"] == cell for cell in (LADDER[3], LADDER[0]))
-        chance = pd.Series(placebo_gains, index=runs.index[placebo])
-        runs.loc[placebo, "accuracy"] = chance + runs.loc[base, "accuracy"].to_numpy()
-        frames["epochs.csv.gz"] = frames["epochs.csv.gz"].iloc[:0]  # which would say otherwise
+    def edit(cell: str, seed: int) -> dict[str, Any]:
+        gain = {LADDER[0]: 0.0, LADDER[3]: placebo_gains[seed]}.get(cell)
+        ended = {} if gain is None else {"epochs": [making.epoch(1, 90.0 + seed + gain)]}
+        return {"parameters": 1000 * LADDER.index(cell), **ended}
 
     root = make(cells=LADDER, seeds=3, edit=edit)
     found = rows(root, "The ladder")
@@ -47,9 +46,8 @@ def test_the_ladder_has_its_rungs_in_order_with_gain_and_cost(
 
 
 def test_a_gain_over_runs_that_were_made_otherwise_says_so(make) -> None:
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        made = frames["provenance.csv"]
-        made.loc[made["cell"] == LADDER[3], "device"] = "AMD EPYC"
+    def edit(cell: str, seed: int) -> dict[str, Any]:
+        return {"provenance": {"device": "AMD EPYC"}} if cell == LADDER[3] else {}
 
     root = make(cells=LADDER, seeds=3, edit=edit)
     gains = {row[0].partition(" / ")[0]: row[2] for row in rows(root, "Cells outside")}

@@ -1,6 +1,7 @@
 """Reading a campaign's CSV files."""
 
 import gzip
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -8,13 +9,14 @@ import pytest
 from replicate.errors import UserError
 from replicate.results.csv_files import COLUMNS
 from replicate.results.read import read_results
+from tests import making
 
 CELL = "table1/cifar10/flexpool"
 
 
 def test_files_that_are_missing_or_empty_have_no_rows(make) -> None:
     root = make(cells=[CELL], seeds=2)
-    folder = root / "results" / "paper"
+    folder = making.unsealed(root, "paper")
     for name in ("pools.csv.gz", "forecast.csv"):
         (folder / name).unlink()
     (folder / "provenance.csv").write_text("")
@@ -33,12 +35,10 @@ def test_files_that_are_missing_or_empty_have_no_rows(make) -> None:
 
 
 def test_text_stays_text(make) -> None:
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        for name in ("runs.csv", "provenance.csv", "epochs.csv.gz", "pools.csv.gz"):
-            new = {0: "012345678901", 1: "12345e678901"}
-            frames[name]["run_id"] = frames[name]["seed"].map(new)
-        frames["runs.csv"]["stale"] = True
-        frames["runs.csv"]["error"] = ["nan", "NA"]
+    ids, errors = ["012345678901", "12345e678901"], ["nan", "NA"]
+
+    def edit(cell: str, seed: int) -> dict[str, Any]:
+        return {"id": ids[seed], "error": errors[seed]}
 
     results = read_results(make(cells=[CELL], seeds=2, edit=edit), "paper")
     assert list(results.runs["run_id"]) == ["012345678901", "12345e678901"]
@@ -49,7 +49,7 @@ def test_text_stays_text(make) -> None:
 
 def test_a_column_that_is_gone_is_named(make) -> None:
     root = make(cells=[CELL], seeds=1)
-    path = root / "results" / "paper" / "cells.csv"
+    path = making.unsealed(root, "paper") / "cells.csv"
     pd.read_csv(path).drop(columns="verdict").to_csv(path, index=False)
     with pytest.raises(UserError, match=r"cells\.csv: has no column verdict"):
         read_results(root, "paper")

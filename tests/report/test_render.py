@@ -5,13 +5,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
 from replicate.errors import UserError
+from replicate.plan.campaign import Campaign
 from replicate.report.render import (
     as_html,
     as_markdown,
@@ -22,7 +22,7 @@ from replicate.report.render import (
 )
 from replicate.report.sections.overview import document
 from replicate.results.read import read_results
-from tests.report.conftest import aged
+from tests.report.conftest import age
 
 EVIL = "CUDA error <script>alert(1)</script> | pipe `tick` *b* _i_ [l](x) $x$ ~~s~~\nsecond & line"
 FAILED, DIVERGED, MISSING = (
@@ -71,15 +71,19 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, maker) -> Path:
         (name, seed): ("missing", "") for name in make.cells if MISSING in name for seed in range(3)
     }
 
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        runs, made = frames["runs.csv"], frames["provenance.csv"]
-        made.loc[made["cell"].eq("table1/cifar10/avgpool") & made["seed"].eq(2), "torch"] = "2.12.0"
-        runs.loc[runs["cell"].eq("table2/cifar10/avgpool") & runs["seed"].eq(0), "fingerprint"] = (
-            "f" * 64
-        )
-        aged(frames, "table1/cifar100/avgpool")
+    others = {
+        ("table1/cifar10/avgpool", 2): {"provenance": {"torch": "2.12.0"}},
+        ("table2/cifar10/avgpool", 0): {"fingerprint": "0" * 64},
+    }
 
-    return render(make("mixed", seeds=3, fates=fates, edit=edit), "mixed")
+    def edit(cell: str, seed: int) -> dict[str, Any]:
+        return others.get((cell, seed), {})
+
+    def alter(campaign: Campaign) -> None:
+        age(campaign, "table1/cifar100/avgpool")
+
+    root = make("mixed", seeds=3, fates=fates, edit=edit, alter=alter)
+    return render(root, "mixed")
 
 
 def test_everything_that_went_wrong_comes_behind_the_answer(mixed: Path) -> None:

@@ -8,12 +8,16 @@ import pandas as pd
 import pytest
 
 from replicate.errors import UserError
+from replicate.plan.campaign import Campaign
+from replicate.plan.runs import Run
+from replicate.records import run_folder
 from replicate.report.document import Figure, Table
 from replicate.report.sections.overview import document
 from replicate.results import aggregate
 from replicate.results.read import read_results
 from replicate.specs import catalogue
-from tests.report.conftest import aged
+from tests import making
+from tests.report.conftest import age
 from tests.report.reading import headings, markdown, rows, section
 
 AVERAGE, FLEX, REG = (
@@ -32,12 +36,9 @@ def test_a_note_stands_beside_the_counts(make) -> None:
 
 
 def test_a_stale_cell_enters_no_gain(make) -> None:
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        aged(frames, FLEX)
-
     root = make("fresh", cells=PAIR, seeds=3)
-    make("aged", cells=PAIR, seeds=3, edit=edit)
     assert "Gains, Table 1" in section(root, "Gains over AvgPool", "fresh")
+    make("aged", cells=PAIR, seeds=3, alter=lambda campaign: age(campaign, FLEX))
     assert "No gain has two paired seeds yet" in section(root, "Gains over AvgPool", "aged")
     assert rows(root, "Cells whose spec changed", "aged") == [[FLEX]]
 
@@ -175,12 +176,10 @@ def test_the_commands_of_the_whole_and_of_each_cell(make) -> None:
 def test_predicted_against_spent_by_hand(make) -> None:
     """Runs of seeds 0, 1, 2 take 600, 660 and 720 s; the first was predicted at 500, the others at 250."""
 
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        predicted = frames["forecast.csv"].query("cell == @FLEX").copy()
-        predicted["predicted"] = [500.0, 250.0, 250.0]
-        frames["forecast.csv"] = predicted
+    def predicted(campaign: Campaign) -> None:
+        making.predict(campaign, dict(zip(_flexible(campaign), [500.0, 250.0, 250.0], strict=True)))
 
-    root = make(cells=PAIR, seeds=3, edit=edit, fates={(FLEX, 2): ("diverged", "x")})
+    root = make(cells=PAIR, seeds=3, alter=predicted, fates={(FLEX, 2): ("diverged", "x")})
     found = section(root, "Cost and commands")
     assert "2 of 5 finished runs have a prediction" in found
     assert "12 min 30 s in all. They took 21 min 0 s, 1.68 times." in found
@@ -245,11 +244,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     assert len(err.splitlines()) == 1
 
 
-def _measured(frames: dict[str, pd.DataFrame]) -> None:
-    runs = frames["runs.csv"]
-    flexible = runs["cell"].str.endswith("flexpool") | runs["cell"].str.endswith("a03-10")
-    runs["parameters"] = 269_722 + 4096 * flexible
-    runs["flops"] = 81_106_176 + 4096 * flexible
+def _measured(cell: str, seed: int) -> dict[str, int]:
+    more = 4096 * cell.endswith("flexpool")
+    return {"parameters": 269_722 + more, "flops": 81_106_176 + more}
 
 
 def test_the_cost_of_the_layer_stands_beside_the_time(make) -> None:
@@ -282,11 +279,10 @@ def test_extensions_have_a_cost_with_network_and_pool(make) -> None:
 def test_runs_recorded_before_costs_were_have_a_time_alone(make) -> None:
     """In a runs.csv with empty columns, and in one without them."""
 
-    def drop(frames: dict[str, pd.DataFrame]) -> None:
-        frames["runs.csv"] = frames["runs.csv"].drop(columns=["parameters", "flops"])
-
     make("blank", cells=PAIR, seeds=1)
-    root = make("old", cells=PAIR, seeds=1, edit=drop)
+    root = make("old", cells=PAIR, seeds=1)
+    path = making.unsealed(root, "old") / "runs.csv"
+    pd.read_csv(path, dtype=str).drop(columns=["parameters", "flops"]).to_csv(path, index=False)
     for name in ("blank", "old"):
         assert rows(root, COST, name)[0][2:6] == ["10 min 0 s", "12,346 images/s", "", ""]
         assert "FLOPs are" not in section(root, "Cost and commands", name)
@@ -295,24 +291,29 @@ def test_runs_recorded_before_costs_were_have_a_time_alone(make) -> None:
 # --- states
 
 
-def _begun(
-    epochs: list[int], state: str = "unfinished"
-) -> Callable[[dict[str, pd.DataFrame]], None]:
+def _flexible(campaign: Campaign) -> list[Run]:
+    return [run for run in campaign.runs if run.cell == FLEX]
+
+
+def _begun(epochs: list[int]) -> Callable[[Campaign], None]:
     """Runs of plain FlexPool, from seed 0 on, that have begun and left no record of their end."""
 
-    def edit(frames: dict[str, pd.DataFrame]) -> None:
-        frames["absent.csv"] = pd.DataFrame(
-            {"cell": FLEX, "seed": seed, "run_id": f"{seed:012}", "state": state, "epoch": epoch,
-             "epochs": 100, "why": "its checksum is wrong" if state == "left out" else ""}
-            for seed, epoch in enumerate(epochs)
-        )  # fmt: skip
+    def begin(campaign: Campaign) -> None:
+        for run, epoch in zip(_flexible(campaign), epochs, strict=False):
+            making.reach(campaign, run, epoch)
 
-    return edit
+    return begin
+
+
+def _damage(campaign: Campaign) -> None:
+    (run,) = _flexible(campaign)
+    record = campaign.runs_folder / run.folder_name / run_folder.RECORD
+    record.write_text(record.read_text().replace("0.1", "0.2"))
 
 
 def test_a_run_under_way_is_unfinished_never_not_run(make) -> None:
     fates = {(FLEX, seed): ("missing", "") for seed in range(3)}
-    root = make(cells=PAIR, seeds=3, fates=fates, edit=_begun([61, 12]))
+    root = make(cells=PAIR, seeds=3, fates=fates, alter=_begun([61, 12]))
     (first, *_) = rows(root, "Table 1: ")
     assert first[2] == "unfinished (epochs 12 and 61 of 100) / published 91.91"
     (incomplete,) = rows(root, "Cells without all their runs")
@@ -332,15 +333,14 @@ def test_a_run_under_way_is_unfinished_never_not_run(make) -> None:
 
 
 def test_a_finished_seed_does_not_hide_one_under_way(make) -> None:
-    root = make(cells=PAIR, seeds=2, fates={(FLEX, 0): ("missing", "")}, edit=_begun([7]))
+    root = make(cells=PAIR, seeds=2, fates={(FLEX, 0): ("missing", "")}, alter=_begun([7]))
     (first, *_) = rows(root, "Table 1: ")
     assert "(1/2)" in first[2]
     assert "unfinished (epoch 7 of 100)" in first[2]
 
 
 def test_a_corrupt_record_is_named_with_its_reason(make) -> None:
-    fates = {(FLEX, 0): ("missing", "")}
-    root = make(cells=PAIR, seeds=1, fates=fates, edit=_begun([0], "left out"))
+    root = make(cells=PAIR, seeds=1, alter=_damage)
     assert rows(root, "Records that cannot be believed") == [
         [f"{FLEX} seed 0", "its checksum is wrong"]
     ]

@@ -2,13 +2,12 @@
 
 from replicate.records.epoch import Epoch
 from replicate.results import discrepancies
+from tests import making
 
 
 def epochs(*losses: float) -> list[Epoch]:
-    return [
-        Epoch(number, 0.1, loss, (loss,), 0.0, 50.0, 50.0, 1.0, 1000.0)
-        for number, loss in enumerate(losses, start=1)
-    ]
+    numbered = enumerate(losses, start=1)
+    return [making.epoch(number, loss=loss, head_losses=(loss,)) for number, loss in numbered]
 
 
 def test_elsewhere_the_first_epoch_alone_is_judged() -> None:

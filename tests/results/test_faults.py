@@ -18,7 +18,8 @@ from replicate.files import checksums as sums
 from replicate.records.record import Answers
 from replicate.results import aggregate
 from replicate.results.read import read_results
-from tests.conftest import Records
+from tests import making
+from tests.making import Records
 
 ROOT = Path(__file__).parents[2]
 CELLS = [f"table1/cifar10/{name}" for name in ("avgpool", "flexpool", "flexpool-reg")]
@@ -27,8 +28,7 @@ Frame = pd.DataFrame
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("sound")
-    shutil.copytree(ROOT / "experiments", root / "experiments")
+    root = making.project(tmp_path_factory.mktemp("sound"))
     records = Records(root)
     campaign = records.begin(CELLS, seeds=3)
     for index, cell in enumerate(CELLS):
@@ -40,7 +40,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
             odd = {"batch-means": right / 100}
             records.leave(campaign, cell, seed, right / 100, answers=answers, oddities=odd)
     aggregate.aggregate(campaign)
-    (campaign.results / sums.FILE).unlink()
+    making.unsealed(root, "made")
     return root
 
 

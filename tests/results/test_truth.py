@@ -11,7 +11,8 @@ from replicate.paper.noise import sd_ref
 from replicate.paper.tables import cell_name, read_tables
 from replicate.results import aggregate
 from replicate.results.read import Results, read_results
-from tests.conftest import Records
+from tests import making
+from tests.making import Records
 
 ROOT = Path(__file__).parents[2]
 PRINTED = {cell_name(one): one for one in read_tables(ROOT).cells()}
@@ -22,8 +23,7 @@ GAINS = {"AvgPool": 0.0, "FlexPool": 0.0, "FlexPool + Reg": 0.05, "FlexPool + Re
 @pytest.fixture(scope="module")
 def invented(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """32 cells and five seeds, as far apart as the noise floor says; SAC is worth 0.3 points."""
-    root = tmp_path_factory.mktemp("invented")
-    (root / "experiments").symlink_to(ROOT / "experiments")
+    root = making.project(tmp_path_factory.mktemp("invented"))
     records = Records(root)
     campaign = records.begin(list(PRINTED), seeds=5)
     rng = np.random.default_rng(12)
@@ -102,11 +102,9 @@ def test_mixed_origins_of_a_gain_are_marked(records: Any) -> None:
 
 def test_the_readings_of_a_published_number_can_differ(records: Any) -> None:
     """The best epoch is a point above the last one here."""
-    from replicate.records.epoch import Epoch
 
-    def epochs(last: float) -> list[Epoch]:
-        return [Epoch(n, 0.1, 1.0, (1.0,), 0.0, 90.0, value, 1.0, 1.0)
-                for n, value in ((1, last + 1.0), (2, last))]  # fmt: skip
+    def epochs(last: float) -> list[Any]:
+        return [making.epoch(1, last + 1.0), making.epoch(2, last)]
 
     campaign = records.begin(["table1/cifar10/flexpool"], seeds=5)
     for seed in range(5):

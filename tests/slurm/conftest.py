@@ -1,15 +1,14 @@
 """One cluster for all tests, and undisturbed local campaigns to hold them against."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import making
 from tests.slurm.login import (
-    CHECKOUT,
     CLUSTER,
     LONG,
     QUICK,
@@ -46,8 +45,7 @@ def login(running_cluster: None, project: Path) -> Iterator[Login]:
 
 
 def _undisturbed(folder: Path, *arguments: str) -> Rows:
-    shutil.copytree(CHECKOUT / "experiments", folder / "experiments")
-    local = Login(folder)
+    local = Login(making.project(folder))
     local.good("run", *arguments, "--workers", "2", "--threads", "1")
     return local.rows()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from replicate.records import run_folder
+from tests import making
 from tests.dispatch.processes import wait_for
 from tests.faults.campaigns import SETTINGS
 
@@ -65,11 +66,16 @@ def slurm(*command: str) -> str:
 
 def hold_the_nodes(partition: str = "main") -> str:
     """Occupy the whole cluster; returns the job, to be cancelled."""
+    cluster("start")  # nodes that an earlier fault left down or drained come back
     job = slurm(
         *("sbatch", "--parsable", "-p", partition, "-N", "3", "--exclusive", "-o", "/dev/null"),
         *("--wrap", "sleep 600"),
     ).strip()
-    wait_for(lambda: slurm("squeue", "-h", "-j", job, "-o", "%T").strip() == "RUNNING")
+    try:
+        wait_for(lambda: slurm("squeue", "-h", "-j", job, "-o", "%T").strip() == "RUNNING")
+    except AssertionError as error:
+        seen = slurm("scontrol", "show", "job", job) + slurm("sinfo", "-R") + slurm("sinfo", "-Nl")
+        raise AssertionError(seen) from error
     return job
 
 
@@ -90,9 +96,7 @@ class Login:
 
     def beside(self, name: str) -> "Login":
         """Another project on the same disk."""
-        project = self.project.with_name(name)
-        shutil.copytree(CHECKOUT / "experiments", project / "experiments")
-        return replace(self, project=project)
+        return replace(self, project=making.project(self.project.with_name(name)))
 
     def profile(self, environment: dict[str, str] | None = None, **changes: object) -> str:
         """Write a profile; returns its path, for --cluster."""

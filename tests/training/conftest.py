@@ -1,15 +1,15 @@
 """Small specs and small separable images: three classes, each a bright quarter of its own."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from replicate.data import ImageData, Split
-from replicate.specs import resolve
 from replicate.specs.spec import Spec
+from tests import making
 
 ROOT = Path(__file__).parents[2]
 SIDE = 8
@@ -36,20 +36,12 @@ def data() -> ImageData:
 @pytest.fixture(scope="session")
 def make_spec() -> Callable[..., Spec]:
     """Three epochs on `data` in batches of 50; keywords change values of any section."""
-    (cell,) = resolve.load(ROOT, ["table1/cifar10/flexpool"], "paper")
-
-    def make(**changes: Any) -> Spec:
-        values = cell.spec.model_dump()
-        values["dataset"] |= {"classes": 3, "stored_size": SIDE, "size": SIDE}
-        values["dataset"] |= {"train_images": 110, "test_images": 70}
-        values["augmentation"] |= {"flip": False}
-        values["training"] |= {"epochs": 3, "batch_size": 50, "learning_rate": 0.01}
-        if changes.get("sac"):
-            values["loss"]["head_weights"] = [0.1, 0.2, 0.7]
-        for key, value in changes.items():
-            next(part for part in values.values() if isinstance(part, dict) and key in part)[
-                key
-            ] = value
-        return Spec.model_validate(values)
-
-    return make
+    small = {
+        "classes": 3,
+        "stored_size": SIDE,
+        "size": SIDE,
+        "train_images": 110,
+        "test_images": 70,
+    }
+    short = {"flip": False, "epochs": 3, "batch_size": 50, "learning_rate": 0.01}
+    return functools.partial(making.spec, **small, **short)

@@ -15,12 +15,12 @@ from torch.utils._pytree import tree_leaves
 
 from replicate.dispatch.calibration import noise
 from replicate.models import FlexPool2d
-from replicate.specs import resolve
 from replicate.specs.spec import Spec
 from replicate.training import engine
 from replicate.training.engine import Engine
 from replicate.training.replay import capture
 from replicate.training.trainer import Trainer
+from tests import making
 from tests.training import tape
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ BATCH, TEST = (1000, 2000) if GPU else (20, 60)
 SINGLE, HEADS = "table1/cifar10/avgpool", "table2/fashion-mnist/flexpool-reg-dropout"
 STEADY = "table2/cifar10/flexpool-reg"  # no Dropout, whose draws differ from device to device
 PRECISIONS = ["float32", "tf32", "bfloat16"]
-UNMOVED = {"augmentation.flip": "false", "augmentation.geometry": "none"}
+UNMOVED = {"flip": False, "geometry": "none"}
 
 pytestmark = [
     pytest.mark.gpu,
@@ -48,10 +48,8 @@ def started() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def spec_of(cell: str, precision: str, **settings: str) -> Spec:
-    given = {"training.precision": precision, "training.batch_size": str(BATCH), **settings}
-    (found,) = resolve.load(ROOT, [cell], "paper", given)
-    return found.spec
+def spec_of(cell: str, precision: str, **changes: object) -> Spec:
+    return making.spec(cell, precision=precision, batch_size=BATCH, **changes)
 
 
 def computing(

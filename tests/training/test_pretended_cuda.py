@@ -14,11 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from replicate.data import ImageData, Split
-from replicate.specs import resolve
 from replicate.specs.spec import Spec
 from replicate.training import trainer
 from replicate.training.engine import Engine
 from replicate.training.trainer import Trainer
+from tests import making
 
 ROOT = Path(__file__).parents[2]
 CUDA = torch.device("cuda:0")
@@ -110,12 +110,7 @@ def pretended(spec: Spec, kind: type[Trainer] = Trainer) -> Trainer:
 @pytest.mark.parametrize("geometry", ["none", "scale", "resized-crop", "pad-crop"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_operator_mixes_devices(cell: str, geometry: str) -> None:
-    (found,) = resolve.load(ROOT, [cell], "paper")
-    moved = {"geometry": geometry, "scale_range": (0.8, 1.0)}
-    spec = found.spec.model_copy(
-        update={"augmentation": found.spec.augmentation.model_copy(update=moved)}
-    )
-    seen = mixed(pretended(spec))
+    seen = mixed(pretended(making.spec(cell, geometry=geometry, scale_range=(0.8, 1.0))))
     assert seen.found == []
     assert seen.seen > 200
 
@@ -126,6 +121,5 @@ def test_a_mix_would_be_seen() -> None:
             self.train_labels = self.train_labels.to("cpu")
             return super()._gradients(indices)
 
-    (found,) = resolve.load(ROOT, [CELLS[0]], "paper")
     with pytest.raises(RuntimeError, match="device"):
-        mixed(pretended(found.spec, Mixes))
+        mixed(pretended(making.spec(CELLS[0]), Mixes))

@@ -14,12 +14,12 @@ from torch.utils._pytree import tree_leaves
 from replicate.data import ImageData
 from replicate.dispatch.calibration import noise
 from replicate.records.epoch import Epoch
-from replicate.specs import resolve
 from replicate.specs.spec import Spec
 from replicate.training import engine, trainer
 from replicate.training.loop import train
 from replicate.training.outcome import Stopped
 from replicate.training.trainer import Trainer
+from tests import making
 from tests.training import tape
 
 ROOT = Path(__file__).parents[2]
@@ -221,9 +221,8 @@ def test_what_a_graph_cannot_hold_is_refused(
 )
 def test_the_papers_cells_are_captured_too(cell: str) -> None:
     """At their own sizes: 28 pixels and one channel as well as 32 and three."""
-    settings = {"training.batch_size": "10", "training.epochs": "2"}
-    (found,) = resolve.load(ROOT, [cell], "paper", settings)
-    data = noise(found.spec.dataset, 25, 50)
-    eager, captured = make(found.spec, data, False), make(found.spec, data, True)
+    spec = making.spec(cell, batch_size=10, epochs=2)
+    data = noise(spec.dataset, 25, 50)
+    eager, captured = make(spec, data, False), make(spec, data, True)
     assert repr(numbers(captured, 1, 2)) == repr(numbers(eager, 1, 2))
     assert same(state(captured), state(eager))
