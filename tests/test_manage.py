@@ -156,7 +156,9 @@ def test_two_campaigns_are_held_against_each_other(records: Records, replicate: 
     fill(records, "cpu", {AVERAGE: [90.0, 91.0, 92.0], FLEX: [91.0, 92.0, 93.0]})
     settings = {"training.precision": "bfloat16"}
     made = {"device": "NVIDIA H100", "precision": "bfloat16"}
-    fill(records, "gpu", {AVERAGE: [90.5, 91.5, 92.5], FLEX: [91.0, 92.0]}, settings, **made)
+    fill(
+        records, "gpu", {AVERAGE: [90.5, 91.5, 92.5], FLEX: [91.0, 92.0]}, settings=settings, **made
+    )
     a, b = (read_results(records.root, name) for name in ("cpu", "gpu"))
     found = {(one.kind, one.cell): one for one in differences(a, b)}
     average, flex = found["cell", AVERAGE], found["cell", FLEX]

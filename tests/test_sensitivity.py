@@ -269,22 +269,9 @@ def test_it_trains_and_shows_the_change(
     monkeypatch.setenv("COLUMNS", "200")
     small = ["training.epochs=1", "generated.train_images=100", "generated.test_images=50"]
     settings = [part for pair in small for part in ("--set", pair)]
-    code, out, _ = replicate(
-        *(
-            "sensitivity",
-            "A02",
-            "--protocol",
-            "smoke",
-            "--seeds",
-            "1",
-            "--workers",
-            "1",
-            *settings,
-            "--campaign",
-            "smoke-a02",
-        )
-    )
-    assert code == 0
+    asked = ["sensitivity", "A02", "--protocol", "smoke", "--campaign", "smoke-a02"]
+    code, out, err = replicate(*asked, "--seeds", "1", "--workers", "1", *settings)
+    assert code == 0, err
     assert reported == ["smoke-a02"]
     assert (project / "results/smoke-a02/cells.csv").is_file()
     (row,) = (line for line in out.splitlines() if "Softmax over the positions" in line)

@@ -151,7 +151,7 @@ def test_a_log_has_a_line_an_epoch(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     attempt._after_epoch(making.epoch(3))
-    line = "table1/cifar10/flexpool seed 0: epoch 3 of 100, 50.00 %, loss 1, 1 images/s\n"
+    line = "table1/cifar10/flexpool seed 0: epoch 3 of 100, 50.00 %, loss 1, 1000 images/s\n"
     assert capsys.readouterr().err == line
 
 

@@ -296,7 +296,7 @@ def test_nothing_is_wrong_with_the_campaign_itself(root: Path) -> None:
             answer = call(line, "made", "--root", str(root))
             assert judge(answer)
             assert "left out" not in answer.err
-        assert "epoch 1 of 100, 50.50 %" in call("status", "made", "--root", str(root)).out
+        assert "epoch 1 of 100, 50.00 %" in call("status", "made", "--root", str(root)).out
 
 
 def test_a_dollar_in_a_name_is_a_dollar(root: Path) -> None:
