@@ -1,5 +1,6 @@
 """Fixtures shared by all tests, which of them are quick, and which stay together."""
 
+import copy
 import functools
 import os
 import signal
@@ -100,7 +101,8 @@ def _parsed_once(parse: Parse) -> Parse:
 
     def parsed(text: str, path: Path) -> yaml_lines.Document:
         try:
-            return replace(known(text), path=path)
+            document = known(text)
+            return replace(document, path=path, value=copy.deepcopy(document.value))
         except UserError:
             return parse(text, path)  # whose message names the path
 

@@ -13,6 +13,7 @@ import torch
 from replicate import data
 from replicate.plan.campaign import Campaign, save_campaign
 from replicate.workflows import run as local
+from replicate.workflows import sensitivity  # before anything that it imports is patched
 from replicate.workflows import submit as slurm
 from tests.hostile.cases import call
 
@@ -92,7 +93,7 @@ def checkout(
     monkeypatch.setattr(local, "run_campaign", _begin)
     monkeypatch.setattr(slurm, "submit_campaign", _begin)
     monkeypatch.setattr(slurm, "print_requests", lambda *_: None)
-    monkeypatch.setattr("replicate.workflows.sensitivity.run_sensitivity", _begin)
+    monkeypatch.setattr(sensitivity, "run_sensitivity", _begin)
     monkeypatch.setattr("replicate.workflows.verify.verify", lambda *_: 0)
     monkeypatch.setattr("replicate.report.render.render", lambda root, name: root / name)
     monkeypatch.setattr(data, "prepare", lambda spec, *_: spec.dataset.name)

@@ -14,6 +14,7 @@ from replicate.data import official
 from replicate.plan.campaign import Campaign, campaign_names, open_campaign, save_campaign
 from replicate.specs import spec
 from replicate.workflows import run as local
+from replicate.workflows import sensitivity  # before anything that it imports is patched
 from replicate.workflows import submit as slurm
 from tests.hostile.cases import call, contents, each, judge, refused_or, undone
 
@@ -195,7 +196,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(local, "run_campaign", _begin)
         patch.setattr(slurm, "submit_campaign", _begin)
         patch.setattr(slurm, "print_requests", lambda *_: None)
-        patch.setattr("replicate.workflows.sensitivity.run_sensitivity", _begin)
+        patch.setattr(sensitivity, "run_sensitivity", _begin)
         patch.setattr(data, "prepare", lambda spec, *_: spec.dataset.name)
         patch.setattr(official, "_published", lambda _: origin)
         assert call("run", CELL, "--protocol", "smoke", "--campaign", "made").code == 0
