@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer.main
 from xdist.scheduler import LoadScopeScheduling
 
 from replicate import cli
@@ -114,6 +115,14 @@ def parsed_once() -> Iterator[None]:
     """Most tests read the same specs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yaml_lines, "parse", _parsed_once(yaml_lines.parse))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_once() -> Iterator[None]:
+    """The command line, which tests call thousands of times in a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
         yield
 
 
