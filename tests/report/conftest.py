@@ -53,20 +53,25 @@ class Maker:
         **begin: Any,
     ) -> Path:
         """`alter` may change anything on the disk before the records are read."""
-        root = self.records.root
         campaign = self.records.begin(list(cells), protocol, seeds, name, **begin)
-        index = {cell: number for number, cell in enumerate(campaign.specs)}
         for run in campaign.runs:
             status, error = (fates or {}).get((run.cell, run.seed), DONE)
             if status != "missing":
-                rng = np.random.default_rng([index[run.cell], run.seed])
-                facts, other = _facts(run, status, error, rng), dict(edit(run.cell, run.seed))
-                origin = facts.pop("provenance") | other.pop("provenance", {})
-                self.records.leave(campaign, run.cell, run.seed, **facts | other, provenance=origin)
+                rng = np.random.default_rng([[*campaign.specs].index(run.cell), run.seed])
+                self._leave(
+                    campaign, run, _facts(run, status, error, rng), edit(run.cell, run.seed)
+                )
         making.predict(campaign, dict.fromkeys(campaign.runs, 500.0))
         alter(campaign)
-        aggregate(open_campaign(root, name))
-        return root
+        aggregate(open_campaign(campaign.root, name))
+        return campaign.root
+
+    def _leave(
+        self, campaign: Campaign, run: Run, facts: dict[str, Any], other: dict[str, Any]
+    ) -> None:
+        origin = facts["provenance"] | other.get("provenance", {})
+        changed = facts | other | {"provenance": origin}
+        self.records.leave(campaign, run.cell, run.seed, **changed)
 
 
 @pytest.fixture
