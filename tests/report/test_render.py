@@ -113,6 +113,7 @@ def test_everything_that_went_wrong_comes_behind_the_answer(mixed: Path) -> None
         ["table1/cifar10/avgpool", "PyTorch"],
         ["table2/cifar10/avgpool", "images (fingerprint)"],
     ]
+    assert f"{'0' * 12} (1); {'f' * 12} (2)" in [row[2] for row in differing[1:]]
 
 
 def test_markup_in_an_error_stays_text(mixed: Path) -> None:

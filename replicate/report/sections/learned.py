@@ -46,9 +46,8 @@ def _maps(results: Results) -> Iterator[Block]:
         title = "Weight maps of the cells that are in neither table, last stage"
         caption = f"{title}. {said if not figures else AS_ABOVE}"
         figures.append(Figure("maps-own", caption, partial(weights.own_maps, results)))
-    yield from figures[:1]
-    if others := tuple(figures[1:]):
-        yield Fold(others)
+    if figures:
+        yield Fold(tuple(figures))
 
 
 def channel_sums(results: Results) -> Table:

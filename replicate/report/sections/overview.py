@@ -95,23 +95,25 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
 
 
 def _figures(results: Results) -> Section:
-    """Those of the tables' cells; those of our own where there are no others."""
-    own, redrawn = tuple(_own_curves(results)), tuple(_redrawn(results))
-    shown = tuple(_shown(results))
-    if not shown:
+    """Those of the tables' cells, all but the first folded; those of our own where there are no others."""
+    own = tuple(_own_curves(results))
+    if not (figures := (*_trend(results), *_curves(results), *_redrawn(results))):
         return Section("Learning curves", own)
-    beside = (gains.figure_of_own(results),) if forest.own_gains(results) else ()
-    folded = (*redrawn, *(beside if len(results.gains) else ()), *own)
-    return Section(FIGURES, (*shown, *([Fold(folded)] if folded else [])))
+    beside = forest.own_gains(results) and len(results.gains)
+    folded = (*figures[1:], *([gains.figure_of_own(results)] if beside else []), *own)
+    return Section(FIGURES, (figures[0], *([Fold(folded)] if folded else [])))
 
 
-def _shown(results: Results) -> Iterator[Figure]:
+def _trend(results: Results) -> Iterator[Figure]:
     if len(results.printed):
         caption = (
             "The trend across the columns, every seed a dot. A data set's panels share a y axis, which is "
             "fitted to them and does not start at zero."
         )
         yield Figure("trend", caption, partial(trend, results), beside_paper=True)
+
+
+def _curves(results: Results) -> Iterator[Figure]:
     if results.epochs["cell"].isin(results.paper.cell_names()).any():
         caption = f"Learning curves. {CURVES} A data set's panels share a y axis, which is fitted to them."
         yield Figure("curves", caption, partial(curves.curves, results))

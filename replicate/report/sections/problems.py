@@ -1,5 +1,6 @@
 """What went wrong in a campaign, and whether its numbers may be compared with the paper's."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -17,6 +18,7 @@ LONG = 10
 ERROR_LENGTH = 300
 LONGEST = 60
 """Of an origin."""
+_DIGEST = re.compile("[0-9a-f]{40,64}")
 
 
 def section(results: Results) -> Section:
@@ -154,8 +156,13 @@ def _mixed(results: Results) -> list[tuple[str, str, str]]:
     rows: list[tuple[str, str, str]] = []
     for by, names in (("cell", ORIGINS), ("dataset", ["fingerprint"])):
         for group, name, counts in differing(found, by, names):
-            values = "; ".join(f"{value[:LONGEST]} ({n})" for value, n in counts.items())
+            values = "; ".join(f"{_brief(value)} ({n})" for value, n in counts.items())
             rows.append((group, ORIGINS[name], values))
     for run in records(found[found["within"] != UNKNOWN]):
         rows.append((run["cell"], f"attempts of seed {run['seed']}", run["within"]))
     return rows
+
+
+def _brief(origin: str) -> str:
+    """Of a digest what tells it from others; provenance.csv and runs.csv have it whole."""
+    return origin[:12] if _DIGEST.fullmatch(origin) else origin[:LONGEST]
