@@ -134,14 +134,17 @@ class Records:
         return folder
 
     def fill(
-        self, cells: Mapping[str, Sequence[float]], protocol: str = "paper", **begin: Any
+        self,
+        cells: Mapping[str, Sequence[float]],
+        protocol: str = "paper",
+        provenance: dict[str, Any] | None = None,
+        **begin: Any,
     ) -> Campaign:
         """A campaign whose cells have these accuracies, a seed each, with its CSV files."""
-        made = begin.pop("provenance", None)
         campaign = self.begin(list(cells), protocol, max(map(len, cells.values())), **begin)
         for cell, values in cells.items():
             for seed, value in enumerate(values):
-                self.leave(campaign, cell, seed, value, provenance=made)
+                self.leave(campaign, cell, seed, value, provenance=provenance)
         aggregate(campaign)
         return campaign
 

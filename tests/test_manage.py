@@ -35,10 +35,10 @@ def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("replicate.report.render.render", render)
 
 
-def fill(records: Records, name: str, cells: dict[str, list[float]], **made: Any) -> Campaign:
-    return records.fill(
-        cells, "short", name=name, settings=made.pop("settings", None), provenance=made
-    )
+def fill(
+    records: Records, name: str, cells: dict[str, list[float]], settings: Any = None, **made: Any
+) -> Campaign:
+    return records.fill(cells, "short", made, name=name, settings=settings)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ Begin = Callable[..., Campaign]
 Start = Callable[..., Command]
 Points = Iterable[tuple[int, str]]
 """By number and name."""
-LEAST_KILLS = {"worker": 20, "aggregate": 15, "run": 15, "report": 20}
+LEAST_KILLS = {"worker": 25, "aggregate": 15, "run": 15, "report": 20}
 TELLING = {"kill": r"amid|after (?!flushing|locking)", "power cut": r"after (?!locking)"}
 """Points that can leave another disk than the point before: no death undoes a lock, no kill what is
 not flushed, and a power cut takes half a write as it takes the whole."""
@@ -77,9 +77,7 @@ def copy_files(source: Path, target: Path) -> None:
 
 
 def telling(points: Points, mode: Mode) -> list[int]:
-    """Every one for a kill; of a power cut every second, as what it loses it loses at several."""
-    found = [at for at, name in points if re.match(TELLING[mode], name)]
-    return found[:: 1 if mode == "kill" else 2]
+    return [at for at, name in points if re.match(TELLING[mode], name)]
 
 
 def first_of_each(names: list[str]) -> Points:

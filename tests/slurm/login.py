@@ -66,13 +66,17 @@ def slurm(*command: str) -> str:
 
 def hold_the_nodes(partition: str = "main") -> str:
     """Occupy the whole cluster; returns the job, to be cancelled."""
-    cluster("start")  # nodes that an earlier fault left down or drained come back
     job = slurm(
         *("sbatch", "--parsable", "-p", partition, "-N", "3", "--exclusive", "-o", "/dev/null"),
         *("--wrap", "sleep 600"),
     ).strip()
+
+    def holds() -> bool:
+        cluster("start")  # nodes that a fault has left down or drained come back
+        return slurm("squeue", "-h", "-j", job, "-o", "%T").strip() == "RUNNING"
+
     try:
-        wait_for(lambda: slurm("squeue", "-h", "-j", job, "-o", "%T").strip() == "RUNNING")
+        wait_for(holds)
     except AssertionError as error:
         seen = slurm("scontrol", "show", "job", job) + slurm("sinfo", "-R") + slurm("sinfo", "-Nl")
         raise AssertionError(seen) from error

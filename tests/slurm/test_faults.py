@@ -119,19 +119,17 @@ def test_a_controller_that_dies_before_it_saved_a_job(login: Login, long: Rows) 
     cluster("ctld-stop")
     before = state.read_bytes()
     cluster("ctld-start")
-    # long enough that it cannot end while the controller is away, however busy the machine
-    login.submit(*LONG, parallel=1, environment={"EPOCH_SECONDS": "2"})
-    _under_way(login, 2)
+    login.submit(*LONG, parallel=1)
+    _under_way(login)
     job = slurm("squeue", "-h", "-t", "running", "-o", "%A").strip()
     cluster("ctld-kill")
     state.write_bytes(before)
     cluster("ctld-start")
     login.wait(code=1)
     wait_for(lambda: "1 interrupted" in login.good("status", "smoke"))
-    # while its node still ends the lost job, another of that id would drain it; a step that
-    # found no controller tries again every minute
+    # while its node still ends the lost job, another of that id would drain it
     steps = ["pgrep", "-f", f"^slurmstepd: .{job}[.]"]
-    wait_for(lambda: subprocess.run(steps, stdout=subprocess.DEVNULL).returncode, 240)
+    wait_for(lambda: subprocess.run(steps, stdout=subprocess.DEVNULL).returncode)
     stranger = hold_the_nodes()
     assert stranger == job
     lost = f"task {stranger} ended without a result: SLURM no longer knows it"
