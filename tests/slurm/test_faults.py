@@ -127,13 +127,13 @@ def test_a_controller_that_dies_before_it_saved_a_job(login: Login, long: Rows) 
     cluster("ctld-start")
     login.wait(code=1)
     wait_for(lambda: "1 interrupted" in login.good("status", "smoke"))
-    # while its node still ends the lost job, another of that id would drain it
+    # while its node still ends the lost job, another of that id drains it
     steps = ["pgrep", "-f", f"^slurmstepd: .{job}[.]"]
     wait_for(lambda: subprocess.run(steps, stdout=subprocess.DEVNULL).returncode)
     stranger = hold_the_nodes()
     assert stranger == job
     lost = f"task {stranger} ended without a result: SLURM no longer knows it"
-    assert lost in " ".join(login.good("status", "smoke").split())
+    wait_for(lambda: lost in " ".join(login.good("status", "smoke").split()))
     login.good("cancel", "smoke")
     assert slurm("squeue", "-h", "-j", stranger, "-o", "%T").strip() == "RUNNING"
     slurm("scancel", stranger)
