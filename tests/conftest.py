@@ -34,7 +34,9 @@ NOT_QUICK = frozenset(
 """Markers of tests that `./run_all.sh test` leaves out."""
 STARTING = frozenset({"command", "forked", "holder", "start"})
 """Fixtures that start processes."""
-TOGETHER = ("tests/slurm/", "::test_real_")
+LONGEST = "tests/slurm/"
+"""Tests on one cluster, which take as long as all others: begun first."""
+TOGETHER = (LONGEST, "::test_real_")
 """In the ids of tests that share a cluster, or images that take long to decode."""
 
 
@@ -75,6 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _mark(item)
     if config.getoption("quick"):
         _leave_out(config, items)
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 class Together(LoadScopeScheduling):

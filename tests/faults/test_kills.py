@@ -244,7 +244,7 @@ def test_run(project: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None
 @pytest.mark.slow
 def test_the_whole_command_at_random(project: Path, start: Start) -> None:
     """Real processes, two workers: all of them killed at once, some time after the first checkpoint."""
-    settings = ["--set=training.epochs=30", "--workers", "2", "--seeds", "4"]
+    settings = ["--set=training.epochs=15", "--workers", "2", "--seeds", "4"]
     arguments = ["run", *CELLS, *OPTIONS, *settings]
     once = child(command(project, *arguments), project)
     assert once.code == 0, once.said
@@ -253,7 +253,7 @@ def test_the_whole_command_at_random(project: Path, start: Start) -> None:
     shutil.rmtree(results)
     running = start(*arguments)
     wait_for(lambda: list(results.glob(f"runs/*/{run_folder.CHECKPOINT}")))
-    time.sleep(random.uniform(0, 2))
+    time.sleep(random.uniform(0, 1))
     assert running.process.poll() is None, running.end()
     os.killpg(running.process.pid, signal.SIGKILL)
     running.end()
