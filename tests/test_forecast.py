@@ -205,9 +205,11 @@ def test_plan_predicts_from_records(replicate: Any, campaign: Campaign) -> None:
 
 
 def test_plan_predicts_from_another_campaign_and_names_it(
-    replicate: Any, campaign: Campaign, project: Path
+    replicate: Any, campaign: Campaign, records: Any, project: Path
 ) -> None:
-    """A campaign that is damaged, or has no finished run, is passed over."""
+    """And each processor that it ran on. One that is damaged, or has no finished run, is passed over."""
+    on_another = {"seconds": 200.0, "device": "H200"}
+    records.leave(campaign, CELL, 4, 91.0, provenance=on_another)
     for name in ("broken", "empty"):
         folder = project / "results" / name
         folder.mkdir()
@@ -215,7 +217,8 @@ def test_plan_predicts_from_another_campaign_and_names_it(
     _, out, _ = replicate("plan", CELL, "--protocol", "paper", "--seeds", "2", "--workers", "1")
     assert out.splitlines()[0] == f"{CELL} seeds 0-1: 6 min 40 s"
     assert out.splitlines()[-1].endswith(
-        "with 1 worker, as in campaign made (cpu, float32); --calibrate measures this machine"
+        "with 1 worker, as in campaign made (H200 in float32 and cpu in float32); "
+        "--calibrate measures this machine"
     )
 
 

@@ -11,6 +11,7 @@ from replicate.plan.campaign import Campaign, campaign_names, open_campaign
 from replicate.plan.forecast import Speeds
 from replicate.plan.runs import Run
 from replicate.records.record import sound_record
+from replicate.text import listed
 
 
 def preview(
@@ -60,9 +61,10 @@ def _of_another(root: Path, name: str) -> tuple[Speeds, str]:
     with suppress(UserError, OSError):
         other = open_campaign(root, name)
         done = other.look().done
-        latest = sound_record(other.runs_folder / done[-1].folder_name) if done else None
-        if latest:
-            made = f"{latest.provenance.device}, {latest.provenance.precision}"
+        records = filter(None, (sound_record(other.runs_folder / run.folder_name) for run in done))
+        origins = {(one.provenance.device, one.provenance.precision) for one in records}
+        if origins:
+            made = listed(f"{device} in {precision}" for device, precision in sorted(origins))
             speeds = forecast.recorded(done, other.runs_folder)
             return speeds, f", as in campaign {name} ({made}); --calibrate measures this machine"
     return {}, ""
