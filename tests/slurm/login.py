@@ -73,7 +73,7 @@ def hold_the_nodes(partition: str = "main") -> str:
 
     def holds() -> bool:
         state, reason = slurm("squeue", "-h", "-j", job, "-o", "%T|%r").strip().split("|")
-        if reason == "launch_failed_requeued_held":
+        if reason.endswith("held"):
             # A node remembers another job of this id, takes it for the same one, and is drained.
             cluster("start")
             slurm("scontrol", "release", job)
