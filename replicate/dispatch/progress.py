@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ from replicate.text import console, say
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_LINES = 180.0
+SECONDS_OF_PACE = 600.0
+"""A machine that was paused, or shared for an hour, soon has its own pace again."""
 COLUMNS = ("run", "epoch", "of the next", "accuracy", "images/s", "left")
 
 
@@ -121,26 +124,32 @@ def _numbers(one: RunState) -> tuple[str, ...]:
 
 
 class _Clock:
-    """Time left at the pace since something moved, in training images.
+    """Time left at the pace of the last minutes, in training images.
 
     rich's own estimate ends at the last thing that moved: it would not see a standstill.
     """
 
     def __init__(self, state: CampaignState) -> None:
         self._images = _images(state)
-        self._since: float | None = None
+        self._looks: deque[tuple[float, float]] = deque()
+        """When, and the images by then: the last minutes, begun by the first batch."""
 
     def seconds_left(self, state: CampaignState) -> float:
         """Infinite until a pace can be told."""
         now, total = _images(state), sum(one.run.spec.images_to_train for one in state.runs)
         if now == total:
             return 0.0
-        if self._since is None:  # until the first batch, workers were only starting
-            if now != self._images:
-                self._images, self._since = now, time.monotonic()
+        if now != self._images or self._looks:  # until the first batch, workers were only starting
+            self._looks.append((time.monotonic(), now))
+        while len(self._looks) > 2 and self._looks[-1][0] - self._looks[1][0] > SECONDS_OF_PACE:
+            self._looks.popleft()
+        return self._seconds_an_image() * (total - now)
+
+    def _seconds_an_image(self) -> float:
+        if len(self._looks) < 2:
             return math.inf
-        done, seconds = now - self._images, time.monotonic() - self._since
-        return seconds / done * (total - now) if done > 0 else math.inf
+        (begun, before), (ended, now) = self._looks[0], self._looks[-1]
+        return (ended - begun) / (now - before) if now > before else math.inf
 
 
 def _images(state: CampaignState) -> float:

@@ -103,6 +103,20 @@ def test_a_line_every_few_minutes(
         assert show() == ""
 
 
+def test_the_time_left_forgets_a_pause(
+    campaign: Campaign, now: list[float], show: Callable[[], str]
+) -> None:
+    batches = {"epoch": 1, "images_per_second": 12.5}
+    folder = write(campaign, run_folder.BATCHES, share=0.0, **batches)
+    with claimed(folder):
+        show()
+        for look in range(1, 11):
+            write(campaign, run_folder.BATCHES, share=look / 20, **batches)
+            now[0] += 9 * 3600 if look == 4 else 200  # for 2,500 images
+            line = show()
+    assert line.endswith("12 images/s, left 221:40:00\n"), "9,975,000 at 12.5 a second"
+
+
 def test_finished_runs_show_their_accuracy(
     campaign: Campaign, records: Records, show: Callable[[], str]
 ) -> None:
