@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
+from matplotlib.ticker import ScalarFormatter
 
 from replicate.report.figures.style import (
     ALARM,
@@ -34,6 +35,12 @@ OUTSIDE = ("smaller", "larger")
 """Words for a published gain that lies outside the interval for one more pair."""
 LINE = 0.23
 """Inches that a line takes."""
+WIDE = 25.0
+"""Points: one cell that comes to grief would leave all others in a heap at 0 on an even axis."""
+TICKS = (-30, -5, 0, 5, 30)
+"""On a wide axis."""
+EVEN = 2.0
+"""Points from 0 that a wide axis shows evenly; beyond, it is logarithmic."""
 
 
 class Gain(NamedTuple):
@@ -72,7 +79,7 @@ def forest(results: Results) -> Figure:
             _draw_mean(panel, max(headings), mean, LOOKS[column].colour)
     _name(axes[0, 0], names, headings)
     legend = _legend(shown, bool(results.caveat), any(means.values()))
-    below(figure, legend, "Gain over AvgPool (points of accuracy)")
+    below(figure, legend, f"Gain over AvgPool ({_unit(axes[0, 0])})")
     return figure
 
 
@@ -124,7 +131,7 @@ def own(results: Results) -> Figure:
         _draw(panel, y, gain, OWN)
     _name(panel, {float(y): label(cell) for y, cell in enumerate(found)})
     legend = _legend(list(found.values()), caveat=False, mean=False)
-    below(figure, legend, "Gain over the AvgPool cell beside it (points of accuracy)")
+    below(figure, legend, f"Gain over the AvgPool cell beside it ({_unit(panel)})")
     return figure
 
 
@@ -161,12 +168,23 @@ def _limits(gains: Iterable[Gain]) -> tuple[float, float]:
 
 def _begin(panel: Axes, left: float, right: float, title: str) -> None:
     panel.set_title(title)
+    if right - left > WIDE:
+        panel.set_xscale("asinh", linear_width=EVEN)
+        panel.set_xticks([x for x in TICKS if left <= x <= right])
+        panel.xaxis.set_major_formatter(ScalarFormatter())
+        panel.minorticks_off()
+    else:
+        panel.locator_params(axis="x", nbins=4)
     panel.set_xlim(left, right)
     panel.grid(axis="x")
     panel.grid(visible=False, axis="y")
     panel.spines["left"].set_visible(False)
     panel.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    panel.locator_params(axis="x", nbins=4)
+
+
+def _unit(panel: Axes) -> str:
+    even = panel.get_xscale() == "linear"
+    return "points of accuracy" if even else f"points of accuracy, logarithmic beyond {EVEN:.0f}"
 
 
 def _draw(panel: Axes, y: float, gain: Gain, colour: str) -> None:
