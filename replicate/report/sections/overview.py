@@ -90,6 +90,7 @@ def _tables(results: Results, accuracies: tuple[Table, ...]) -> Section:
     meanings = [f"{word}: {meaning}" for word, meaning in verdicts.CELL.items() if word in used]
     legend = f"Words (too wide: more than {verdicts.WIDEST} noise floors): {'; '.join(meanings)}."
     own = () if results.printed.empty else gains.of_own_cells(results)  # they are the answer, then
+    own = tuple(replace(table, folded=True) for table in own)
     text = Text(f"{key} {legend}")
     return Section("Tables 1 and 2", (text, *accuracies, *own, *tables.best(results)))
 
