@@ -68,11 +68,18 @@ class Task:
         from its duties."""
         context = replace(self.context, worker=f"slurm-{_job()}-{uuid.uuid4().hex[:4]}")
         process = get_context("fork").Process(target=_work, args=(self.runs, context))
-        # Python drops what a handler raises while it forks.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        # Python drops what a handler raises while it forks; a blocked signal would reach another thread.
+        notices: list[int] = []
+        before = {
+            number: signal.signal(number, lambda number, _: notices.append(number))
+            for number in SIGNALS
+        }
         process.start()
         try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for notice in notices:
+                signal.raise_signal(notice)
             process.join()
         finally:  # SystemExit comes out of `checkpoint`
             process.kill()
@@ -125,7 +132,6 @@ def _work(runs: Sequence[Run], context: WorkerContext) -> None:
     """What SLURM signals is for the task to answer."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     work(runs, context)
 
 
