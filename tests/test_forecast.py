@@ -4,6 +4,7 @@ import re
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -15,6 +16,7 @@ from replicate.plan.forecast import Kind
 from replicate.plan.runs import Run
 from replicate.records import run_folder
 from replicate.results import predictions
+from replicate.workflows import preview
 from replicate.workflows import run as local
 from tests import making
 
@@ -205,17 +207,20 @@ def test_plan_predicts_from_records(replicate: Any, campaign: Campaign) -> None:
 
 
 def test_plan_predicts_from_another_campaign_and_names_it(
-    replicate: Any, campaign: Campaign, records: Any, project: Path
+    replicate: Any, campaign: Campaign, records: Any, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And each processor that it ran on. One that is damaged, or has no finished run, is passed over."""
     on_another = {"seconds": 200.0, "device": "H200"}
     records.leave(campaign, CELL, 4, 91.0, provenance=on_another)
+    read = mock.Mock(side_effect=preview.sound_record)
+    monkeypatch.setattr(preview, "sound_record", read)
     for name in ("broken", "empty"):
         folder = project / "results" / name
         folder.mkdir()
         (folder / "campaign.json").write_text("{")
     _, out, _ = replicate("plan", CELL, "--protocol", "paper", "--seeds", "2", "--workers", "1")
     assert out.splitlines()[0] == f"{CELL} seeds 0-1: 6 min 40 s"
+    assert read.call_count == forecast.SAMPLE, "of four that are done"
     assert out.splitlines()[-1].endswith(
         "with 1 worker, as in campaign made (H200 in float32 and cpu in float32); "
         "--calibrate measures this machine"

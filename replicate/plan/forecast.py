@@ -54,15 +54,20 @@ def work(spec: Spec) -> float:
 
 
 def recorded(done: Sequence[Run], runs_folder: Path) -> dict[Kind, float]:
-    """Speeds from the latest few finished runs of each kind."""
+    """Speeds from the `sample` of finished runs."""
+    found = {
+        each: [speed for run in own if (speed := _speed(run, runs_folder))]
+        for each, own in sample(done).items()
+    }
+    return {each: median(speeds) for each, speeds in found.items() if speeds}
+
+
+def sample(done: Sequence[Run]) -> dict[Kind, list[Run]]:
+    """The latest few finished runs of each kind."""
     by_kind: dict[Kind, list[Run]] = {}
     for run in done:
         by_kind.setdefault(kind(run.spec), []).append(run)
-    found = {
-        each: [speed for run in own[-SAMPLE:] if (speed := _speed(run, runs_folder))]
-        for each, own in by_kind.items()
-    }
-    return {each: median(speeds) for each, speeds in found.items() if speeds}
+    return {each: own[-SAMPLE:] for each, own in by_kind.items()}
 
 
 def assumed(specs: Iterable[Spec], images_per_second: float) -> dict[Kind, float]:

@@ -61,7 +61,8 @@ def _of_another(root: Path, name: str) -> tuple[Speeds, str]:
     with suppress(UserError, OSError):
         other = open_campaign(root, name)
         done = other.look().done
-        records = filter(None, (sound_record(other.runs_folder / run.folder_name) for run in done))
+        read = [run for own in forecast.sample(done).values() for run in own]
+        records = filter(None, (sound_record(other.runs_folder / run.folder_name) for run in read))
         origins = {(one.provenance.device, one.provenance.precision) for one in records}
         if origins:
             made = listed(f"{device} in {precision}" for device, precision in sorted(origins))

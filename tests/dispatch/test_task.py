@@ -4,8 +4,11 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.context import ForkProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -169,6 +172,38 @@ def test_asked_to_leave_it_ends_the_training(
         signal.signal(signal.SIGUSR2, before)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_asked_to_leave_while_it_forks_it_ends_the_training(
+    one: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a signal to another thread, such as a library's: no mask of the main thread's keeps that back."""
+    children: list[ForkProcess] = []
+    forking, told = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        forking.wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR2)
+        told.set()
+
+    def start(self: ForkProcess) -> None:
+        BaseProcess.start(self)
+        children.append(self)
+        forking.set()
+        told.wait()
+
+    monkeypatch.setattr(task, "work", lambda runs, context: time.sleep(20))
+    monkeypatch.setattr(ForkProcess, "start", start)
+    before = signal.signal(signal.SIGUSR2, lambda *_: sys.exit("leaving"))
+    other = threading.Thread(target=ask)
+    other.start()
+    try:
+        with pytest.raises(SystemExit, match="leaving"):
+            one()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+        other.join()
+    assert [child.exitcode for child in children] == [-signal.SIGKILL]
 
 
 @pytest.fixture

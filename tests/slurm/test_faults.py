@@ -133,7 +133,7 @@ def test_a_controller_that_dies_before_it_saved_a_job(login: Login, long: Rows) 
     stranger = hold_the_nodes()
     assert stranger == job
     lost = f"task {stranger} ended without a result: SLURM no longer knows it"
-    wait_for(lambda: lost in " ".join(login.good("status", "smoke").split()))
+    assert lost in " ".join(login.good("status", "smoke").split())
     login.good("cancel", "smoke")
     assert slurm("squeue", "-h", "-j", stranger, "-o", "%T").strip() == "RUNNING"
     slurm("scancel", stranger)
