@@ -316,7 +316,11 @@ def test_a_sum_of_exactly_one_can_be_drawn(make) -> None:
         return {"pools": [np.full((64, 8, 8), 1 / 64)]}
 
     results = read_results(make(cells=["table1/cifar10/flexpool"], seeds=1, edit=edit), "paper")
-    assert picture(weights.sums(results)).endswith(b"</svg>\n")
+    drawn = weights.sums(results)
+    assert picture(drawn).endswith(b"</svg>\n")
+    labels = [label.get_text() for panel in drawn.axes for label in panel.get_yticklabels()]
+    assert "1e\u221206" in labels
+    assert max(map(len, labels)) <= 6, "a power of ten has rounding errors"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
         for line in [*boxes["boxes"], *boxes["whiskers"], *boxes["caps"]]:
             line.set_color(LOOKS[method].colour)
     panel.set_yscale("log")
-    panel.set_xticks(range(len(stages)), [f"stage {stage}" for stage in stages])
+    panel.set_xticks(range(len(stages)), [f"stage {stages[0]}", *map(str, stages[1:])])
     panel.set_xlim(-0.6, len(stages) - 0.4)
     _plain_numbers(panel)
     panel.tick_params(axis="x", length=0)
@@ -89,7 +89,7 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
 
 def _plain_numbers(panel: Axes) -> None:
     """The usual formatter writes formulas: not in this style."""
-    panel.yaxis.set_major_formatter(lambda value, _: np.format_float_positional(value, trim="-"))
+    panel.yaxis.set_major_formatter("{x:g}")
     panel.minorticks_off()
 
 
