@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from replicate.paper.claims import Finding, compared
@@ -54,7 +55,7 @@ class Sheets:
             rows[0]["verdict"],
             why if why == why else "",
             tuple(row for row in rows if row["n"] > 1),
-            command(finding.claim.id, names, self._names) if names else AUDIT,
+            command(finding.claim.id, names, self._known) if names else AUDIT,
             runs,
             self._seconds(runs),
         )
@@ -69,9 +70,13 @@ class Sheets:
         return self.results.paper.cell_names()
 
     @cached_property
+    def _known(self) -> list[str]:
+        return catalogue.cell_names(self.results.campaign.root)
+
+    @cached_property
     def _runs(self) -> list[Run]:
         root = self.results.campaign.root
-        known = [name for name in catalogue.cell_names(root) if name in self._names]
+        known = [name for name in self._known if name in self._names]
         cells, _ = resolve.load_each(root, known, "paper")  # one that is broken says so elsewhere
         return [Run(one.name, one.spec, seed) for one in cells.values() for seed in range(SEEDS)]
 
@@ -97,14 +102,19 @@ def command(claim: str, names: Sequence[str], known: Sequence[str]) -> str:
 
 
 def patterns(names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The shortest way to name cells of the tables on the command line; none for all of them."""
-    if set(names) == set(known):
+    """The shortest way to name some of the known cells on the command line; none for all of the tables."""
+    if set(names) == set(catalogue.select(known, [])):
         return []
     return list(dict.fromkeys(_pattern(name, names, known) for name in names))
 
 
 def _pattern(name: str, names: Sequence[str], known: Sequence[str]) -> str:
-    """A table, a method of it, or the cell alone: the widest that takes in no other cell."""
-    table, _, method = name.split("/")
-    wide = (table, f"{table}/*/{method}")
-    return next((one for one in wide if set(catalogue.select(known, [one])) <= set(names)), name)
+    """A folder, a table's method, or the cell alone: the widest that takes in no other cell."""
+    top, *folders, last = name.split("/")
+    wide = [*accumulate([top, *folders], "{}/{}".format)]
+    wide += [f"{top}/*/{last}"] if folders else []
+    for pattern in wide if name in known else ():
+        found = catalogue.select(known, [pattern])
+        if len(found) > 1 and set(found) <= set(names):
+            return pattern
+    return name

@@ -9,6 +9,8 @@ import pandas as pd
 from replicate.report.document import Commands, Entry, Section, Table, Text, entry
 from replicate.report.tables import Row
 from replicate.results.read import Results, by_cell
+from replicate.results.sheets import patterns
+from replicate.specs import catalogue
 from replicate.text import duration, many
 
 TITLE = "Cost and commands"
@@ -68,13 +70,10 @@ def _whole(results: Results) -> Commands:
     """One for the cells of each choice of seeds, which is usually one for all, and the report's."""
     request = results.request
     groups = request.groups().values()
-    lines = (request.command(_unnamed(results, cells), cells[0]) for cells in groups)
+    lacking, root = results.lacking, results.campaign.root
+    known = [name for name in catalogue.cell_names(root) if name not in lacking]
+    lines = (request.command(patterns(cells, known), cells[0]) for cells in groups)
     return Commands((*lines, shlex.join(["replicate", "report", request.name])))
-
-
-def _unnamed(results: Results, cells: list[str]) -> list[str]:
-    """The cells to name: none where they are exactly those of the tables, which is the default."""
-    return [] if set(cells) == set(results.paper.cell_names()) else cells
 
 
 def _means(results: Results) -> dict[str, dict[str, Any]]:

@@ -43,11 +43,11 @@ def _days(found: pd.DataFrame) -> str:
 
 
 def _answers(results: Results) -> str:
-    lacking, finished = int(results.done["right"].isna().sum()), len(results.done)
-    if not lacking:
+    known, finished = int(results.done["right"].notna().sum()), len(results.done)
+    if known == finished:
         return ""
-    which = "None" if lacking == finished else f"Only {finished - lacking}"
-    return f"{which} of the {finished} records says which test images its network got right."
+    which, verb = f"Only {known}" if known else "None", "say" if known > 1 else "says"
+    return f"{which} of the {finished} records {verb} which test images its network got right."
 
 
 def _differences(found: pd.DataFrame) -> Iterator[str]:
