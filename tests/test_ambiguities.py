@@ -1,4 +1,4 @@
-"""Every alternative of the ledger is a valid spec that differs from its cell in that one point."""
+"""Every alternative of an ambiguity is a valid spec that differs from its cell in that one point."""
 
 from pathlib import Path
 from typing import Any
