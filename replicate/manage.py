@@ -89,9 +89,8 @@ def remove(
     found = belongings(root, campaign)
     print(f"deletes for good: {found}", flush=True)
     if not yes and not (sys.stdin and sys.stdin.isatty()):
-        raise UserError(
-            "nobody to ask: --yes deletes them, `replicate archive` keeps them elsewhere"
-        )
+        keeping = f"`replicate archive {campaign}` keeps them elsewhere"
+        raise UserError(f"nobody to ask: --yes deletes them, {keeping}")
     if yes or typer.confirm("Delete them?"):
         remove(found)
         print("deleted")

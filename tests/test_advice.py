@@ -1,16 +1,23 @@
 """What is said where something is wrong: the cause by its name, and advice that helps when it is followed."""
 
+import ast
 import io
+import re
+import shlex
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
 import replicate as r
+from replicate import cli
+from replicate.dispatch.code import PACKAGE
 from replicate.dispatch.slurm import sbatch
 from replicate.dispatch.slurm.profile import read_profile
 from replicate.records.run_folder import claimed
@@ -19,6 +26,8 @@ from replicate.workflows import follow
 from tests.making import Records
 
 FLEX = "table1/cifar10/flexpool"
+NAMED = {"replicate wait", "replicate submit"}
+"""Commands that a text speaks of, without advising them."""
 Replicate = Callable[..., tuple[int, str, str]]
 
 
@@ -122,8 +131,33 @@ def test_nobody_is_asked_through_a_closed_stdin(
     monkeypatch.setattr(sys, "stdin", None)
     code, _, err = replicate("remove", "made")
     assert code == 2
-    assert "nobody to ask: --yes deletes them" in err
+    assert "nobody to ask: --yes deletes them, `replicate archive made` keeps them elsewhere" in err
     assert campaign.results.is_dir()
+
+
+def _advised() -> Iterator[str]:
+    """Every command in the texts of the package, with `x` where a text puts something in."""
+    for path in PACKAGE.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
+        for node in filter(lambda one: one not in docstrings, nodes):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            said = (one.value if isinstance(one, ast.Constant) else "x" for one in parts)
+            yield from re.findall(r"`(replicate [^`]+)`", "".join(map(str, said)))
+
+
+@pytest.mark.parametrize("command", sorted({*_advised()} - NAMED))
+def test_a_command_that_is_advised_can_be_typed_as_it_stands(command: str) -> None:
+    group: Any = typer.main.get_command(cli.app)
+    name, *words = shlex.split(command)[1:]
+    if name == "data":
+        group, (name, *words) = group.commands["data"], words
+    group.commands[name].make_context(name, words)
+
+
+def test_one_that_lacks_its_campaign_would_be_seen() -> None:
+    with pytest.raises(Exception, match="Missing parameter: campaign"):
+        test_a_command_that_is_advised_can_be_typed_as_it_stands("replicate cancel")
 
 
 def test_a_file_never_takes_the_place_of_a_closed_stream() -> None:

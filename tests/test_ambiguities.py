@@ -140,7 +140,7 @@ def test_differences_sees_every_leaf(specs: dict[str, Spec]) -> None:
         ("    no_alternatives: No cell", "    title2: No cell", "why there are none|title2"),
     ],
 )
-def test_a_broken_ledger_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_broken_file_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = (ROOT / "experiments/paper/ambiguities.yaml").read_text()
     assert old in text
     folder = tmp_path / "experiments/paper"

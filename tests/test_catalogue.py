@@ -93,7 +93,7 @@ def test_a_cell_that_extends_another_does_not_inherit_its_printed_number(project
         resolve.load(project, ["extensions/own"], "paper")
 
 
-def test_the_paper_protocol_is_the_ledgers_default(spec: Spec) -> None:
+def test_the_paper_protocol_is_the_default_reading(spec: Spec) -> None:
     """Section 5 of the paper's dossier: what the text says, and the default reading of the rest."""
     training = spec.training
     assert (training.epochs, training.batch_size, training.optimizer) == (100, 1000, "adam")

@@ -1,4 +1,4 @@
-"""Every reading of the ledger as a spec, and what it changes, paired by seed."""
+"""Every reading of an ambiguity as a spec, and what it changes, paired by seed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +10,10 @@ from replicate.errors import UserError
 from replicate.paper.ambiguities import Alternative, Ambiguity, read_ambiguities
 from replicate.plan import readings
 from replicate.plan.campaign import open_campaign, save_campaign
+from replicate.report.document import as_text
 from replicate.report.render import as_markdown
 from replicate.report.sections.ambiguities import changes
 from replicate.report.sections.overview import document
-from replicate.report.text import as_text
 from replicate.results import aggregate, sensitivity
 from replicate.results.read import read_results
 from replicate.specs import catalogue, resolve
@@ -36,9 +36,7 @@ def test_every_alternative_has_one_spec_and_every_spec_an_alternative() -> None:
     assert len(set(named)) == len(named) == 27
 
 
-@pytest.mark.parametrize(
-    "protocol", ["paper", "short", "smoke"]
-)  # those with the ledger's defaults
+@pytest.mark.parametrize("protocol", ["paper", "short", "smoke"])  # those with the default readings
 @pytest.mark.parametrize(("entry", "alternative"), PAIRS)
 def test_a_spec_differs_from_its_cell_in_that_one_point(
     entry: Ambiguity, alternative: Alternative, protocol: str

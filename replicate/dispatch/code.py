@@ -27,9 +27,6 @@ _ARCHIVED = ".commit"
 """A file in which `git archive` writes the commit, so that an archive of a checkout knows it."""
 
 
-Code = Origin  # as the workflows know it
-
-
 def read_code(root: Path) -> Origin:
     """The commit, and whether there are changes that it lacks; None where neither git nor an archive tells.
 

@@ -324,6 +324,5 @@ def _write_pools(folder: Path, outcome: Outcome) -> str | None:
         return None
     buffer = io.BytesIO()
     np.savez(buffer, *outcome.pools)  # noise: compressing would save a tenth
-    with atomic.replacing(folder / run_folder.POOLS) as file:
-        file.write(buffer.getvalue())
+    atomic.write_bytes(folder / run_folder.POOLS, buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()

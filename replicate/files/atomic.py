@@ -31,9 +31,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     flush(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
 
 
 def make_folder(path: Path) -> None:

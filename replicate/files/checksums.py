@@ -31,6 +31,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     _note(path, [new])
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    with replacing(path) as file:
+        file.write(content)
+
+
 def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     if path.name in noted(path.parent):
@@ -48,9 +53,12 @@ def damaged(path: Path) -> bool:
 def check(path: Path) -> None:
     """Raises UserError for a damaged file that can be made again."""
     if damaged(path):
-        raise UserError(
-            f"{path} is not as it was written: make it again with `replicate aggregate {path.parent.name}`"
-        )
+        raise UserError(f"{path} is not as it was written: {again(path)}")
+
+
+def again(path: Path) -> str:
+    """How to have a file of a campaign's results again."""
+    return f"make it again with `replicate aggregate {path.parent.name}`"
 
 
 def set_aside_damaged(folder: Path) -> None:

@@ -246,8 +246,7 @@ def save_campaign(campaign: Campaign) -> None:
 
 def write_request(results: Path, request: Request) -> None:
     """For who alone writes the files of this folder."""
-    with checksums.replacing(results / FILE) as file:
-        file.write(request.as_json())
+    checksums.write_bytes(results / FILE, request.as_json())
 
 
 def reload(campaign: Campaign) -> Campaign:

@@ -161,8 +161,7 @@ def write_record(folder: Path, record: Record) -> None:
     """
     body = msgspec.json.encode(record)
     _DECODER.decode(body)
-    with atomic.replacing(folder / RECORD) as file:
-        file.write(_head(body) + body + b"}\n")
+    atomic.write_bytes(folder / RECORD, _head(body) + body + b"}\n")
 
 
 def read_record(folder: Path) -> Record | None:

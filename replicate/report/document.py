@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, ClassVar
 
+from replicate.text import table
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
@@ -128,6 +130,13 @@ def entry(*lines: str, sort: float | None = None, tone: str = "") -> Entry:
     """Without its empty lines; a number that is nan has no place among the others."""
     known = sort is not None and isfinite(sort)
     return Entry(tuple(line for line in lines if line), sort if known else None, tone)
+
+
+def as_text(found: Table, width: int | None = None) -> str:
+    """For terminals: the caption and the rows; the width is that of `text.table`."""
+    rows = [["\n".join(entry.lines) for entry in row] for row in found.rows]
+    body = table(found.columns, rows, width)
+    return f"{found.caption}\n{body}" if found.caption else body
 
 
 def plain_rows(rows: Sequence[Sequence[object]]) -> tuple[tuple[Entry, ...], ...]:

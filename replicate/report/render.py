@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from replicate.errors import UserError
 from replicate.files import atomic
-from replicate.report.document import Document, Figure
+from replicate.report.document import Document
 from replicate.report.figures.style import picture
 from replicate.report.sections.overview import document
 from replicate.results.read import read_results
@@ -44,19 +44,15 @@ def _render(report: Document, folder: Path) -> Path:
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for place in (folder, folder / "figures"):
         atomic.sweep(place)
-    files = {f"{figure.name}.svg": _drawn(figure) for figure in report.figures}
+    files = {f"{figure.name}.svg": picture(figure.draw()) for figure in report.figures}
     for name, content in files.items():
-        _write(folder / "figures" / name, content)
-    _write(folder / "report.html", as_html(report, files))
-    _write(folder / "tables.tex", as_tex(report))
-    _write(folder / "claims.json", as_json(report))
-    _write(folder / "report.md", as_markdown(report))
+        atomic.write_bytes(folder / "figures" / name, content)
+    atomic.write_bytes(folder / "report.html", as_html(report, files))
+    atomic.write_bytes(folder / "tables.tex", as_tex(report))
+    atomic.write_bytes(folder / "claims.json", as_json(report))
+    atomic.write_bytes(folder / "report.md", as_markdown(report))
     _remove_others(folder / "figures", set(files))
     return folder / "report.md"
-
-
-def _drawn(figure: Figure) -> bytes:
-    return picture(figure.draw())
 
 
 def as_markdown(report: Document) -> bytes:
@@ -114,11 +110,6 @@ def _filled(template: str, escape: Callable[[str], str], **values: object) -> by
     environment.filters["html"] = lambda text: Markup(html.escape(_one_line(str(text))))
     environment.filters["oneline"] = lambda markup: Markup(str(markup).replace("\n", ""))
     return environment.get_template(template).render(**values).encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic.replacing(path) as file:
-        file.write(content)
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:

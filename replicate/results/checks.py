@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from replicate.errors import UserError
+from replicate.files.checksums import again
 from replicate.paper.tables import read_tables
 from replicate.plan.campaign import Campaign
-from replicate.results.csv_files import AGAIN, COLUMNS, LATER, refuse
+from replicate.results.csv_files import COLUMNS, LATER, refuse
 from replicate.results.judgement import judged
 from replicate.results.rows import NAMES, names
 from replicate.specs import check
@@ -120,7 +121,8 @@ def _compared(
     if not len(read) and path.name != "cells.csv":
         return made
     if len(read) != len(made):
-        raise UserError(f"{path}: {len(read)} rows, but runs.csv gives {len(made)}: {AGAIN}")
+        said = f"{len(read)} rows, but runs.csv gives {len(made)}"
+        raise UserError(f"{path}: {said}: {again(path)}")
     made = made.set_axis(read.index)
     for name in COLUMNS[path.name]:
         column = read[name]

@@ -45,10 +45,6 @@ class Contrasts:
     cells: pd.DataFrame
     answers: Answers
 
-    def asked(self, pair: CellPair) -> int:
-        """Seeds that both cells are to have."""
-        return self.campaign.request.pairs(*pair)
-
     @property
     def specs(self) -> dict[str, Spec]:
         return self.campaign.specs
@@ -94,7 +90,8 @@ class Contrasts:
         """The word of a difference, by its corrected p value."""
         found = self.difference(pair)
         states = [self.states[cell] for cell in pair]
-        return verdicts.gain(states, found.n, self.asked(pair), found.mean, p)
+        asked = self.campaign.request.pairs(*pair)
+        return verdicts.gain(states, found.n, asked, found.mean, p)
 
     @cached_property
     def difference(self) -> Callable[[CellPair], Difference]:

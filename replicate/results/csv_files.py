@@ -29,7 +29,6 @@ MAX_NUMBER = 1e15
 """Of any number: FLOPs, seconds and accuracies are far below, and figures cannot show more."""
 UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
 """What reading a damaged CSV file can end in."""
-AGAIN = "make it again with `replicate aggregate`"
 RUN: dict[str, Kind] = {"cell": "str", "seed": "int", "run_id": "str"}
 
 COLUMNS: dict[str, dict[str, Kind]] = {
@@ -164,11 +163,13 @@ def _read(path: Path) -> pd.DataFrame:
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
     except UNREADABLE as error:
-        raise UserError(f"{path}: cannot be read ({reason(error)[:300]}): {AGAIN}") from None
+        raise UserError(
+            f"{path}: cannot be read ({reason(error)[:300]}): {sums.again(path)}"
+        ) from None
     unknown = {name: pd.Series(dtype=types[name]) for name in LATER & types.keys() - set(frame)}
     frame = frame.assign(**unknown)
     if missing := types.keys() - set(frame.columns):
-        raise UserError(f"{path}: has no column {', '.join(sorted(missing))}: {AGAIN}")
+        raise UserError(f"{path}: has no column {', '.join(sorted(missing))}: {sums.again(path)}")
     return frame
 
 
@@ -197,8 +198,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     compression: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
     buffer = io.BytesIO()
     table.to_csv(buffer, index=False, lineterminator="\n", compression=compression)
-    with sums.replacing(path) as file:
-        file.write(buffer.getvalue())
+    sums.write_bytes(path, buffer.getvalue())
 
 
 def _check(path: Path, frame: pd.DataFrame, cells: Collection[str]) -> None:
@@ -236,4 +236,6 @@ def refuse(
         expected = "" if right is None else f" {str(right.loc[place])!r}"
         said = f", but {but}{expected}" if but else " cannot be"
         value = str(bad.iloc[0])[:80]
-        raise UserError(f"{path}: line {place + 2}: {column.name} {value!r}{said}: {AGAIN}")
+        raise UserError(
+            f"{path}: line {place + 2}: {column.name} {value!r}{said}: {sums.again(path)}"
+        )

@@ -9,8 +9,7 @@ from replicate.paper import claims
 from replicate.paper.claims import Finding
 from replicate.paper.noise import sd_ref
 from replicate.paper.tables import Tables, read_tables
-from replicate.report.document import Table, plain_rows
-from replicate.report.text import as_text
+from replicate.report.document import Table, as_text, plain_rows
 from replicate.specs import check
 from replicate.specs.resolve import Cell, load
 from replicate.text import folded, keyed

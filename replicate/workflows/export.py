@@ -66,8 +66,8 @@ def export(root: Path, name: str, target: Path | None = None) -> Path:
     _refuse_to_replace(target, name)
     conclude(campaign)
     try:
-        with atomic.replacing(target) as file:
-            file.write(_packed(name, _described(campaign, dict(_files(campaign)))))
+        archive = _packed(name, _described(campaign, dict(_files(campaign))))
+        atomic.write_bytes(target, archive)
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     return target

@@ -108,8 +108,7 @@ def _copy(source: Path, target: Path, record: Record, done: Merged) -> None:
         else:
             for name in (POOLS, RECORD):
                 if (source / name).exists():
-                    with atomic.replacing(target / name) as file:
-                        file.write(atomic.read(source / name))
+                    atomic.write_bytes(target / name, atomic.read(source / name))
             done.taken += 1
 
 

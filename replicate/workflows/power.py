@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 
 from replicate.errors import UserError
+from replicate.files.checksums import again
 from replicate.paper import claims, noise
 from replicate.paper.tables import Place, Tables, read_tables
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
-from replicate.report.document import Table, plain_rows
-from replicate.report.text import as_text
+from replicate.report.document import Table, as_text, plain_rows
 from replicate.results.csv_files import read_csv
 from replicate.results.power import MOST_SEEDS, POWER, Need, Plan, Planned, factors
 from replicate.results.verdicts import WIDEST
 from replicate.specs import catalogue, resolve
 from replicate.specs.resolve import Cell
-from replicate.text import as_json, folded
+from replicate.text import BEGIN, as_json, folded
 from replicate.workflows.each import of_each
 
 COLUMNS = ("what", "seeds", "hours to go", "then it says")
@@ -77,10 +77,7 @@ def power(
     if json:
         return as_json(row for one in found for row in one.values())
     if not found:
-        return (
-            "No campaign with results yet: begin one with `replicate run`, or plan one with "
-            "`replicate power --protocol paper`."
-        )
+        return f"No campaign with results yet: {BEGIN}, or plan one with `replicate power --protocol paper`."
     return "\n\n".join([*map(str, found), folded(LEGEND)])
 
 
@@ -91,9 +88,8 @@ def _of_campaign(campaign: Campaign, asked: bool) -> list[Outlook]:
         cells = campaign.cells
         return [_outlook(campaign.root, campaign.name, title, cells, [campaign], campaign)]
     if asked:
-        raise UserError(
-            f"{campaign.results / 'cells.csv'}: not there; make it with `replicate aggregate`"
-        )
+        path = campaign.results / "cells.csv"
+        raise UserError(f"{path}: not there: {again(path)}")
     return []
 
 

@@ -4,8 +4,8 @@ import sys
 from contextlib import redirect_stdout
 
 from replicate.plan.campaign import Campaign
+from replicate.report.document import as_text
 from replicate.report.sections.ambiguities import changes
-from replicate.report.text import as_text
 from replicate.results.read import read_results
 from replicate.results.sensitivity import Effect, effects
 from replicate.text import as_json

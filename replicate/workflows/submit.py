@@ -1,5 +1,6 @@
 """Hands a campaign to SLURM, and returns."""
 
+import shlex
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -75,7 +76,7 @@ def _plan(campaign: Campaign, options: Options, dry: bool = False) -> Plan | Non
     state = campaign.look(thorough=True)
     left = [run for run in state.left(options.retry_failed) if run.id not in queued]
     if not left:
-        print(_nothing(campaign, queued))
+        print(_nothing(campaign, queued, options.cluster))
         return None
     speeds, source = _speeds(campaign, left, profile.images_per_second)
     tasks = pack(left, profile, lambda run: forecast.seconds(run.spec, speeds))
@@ -116,11 +117,15 @@ def _queued_runs(campaign: Campaign) -> dict[str, str]:
     return {run: alive[task.job].state for task in tasks if task.job in alive for run in task.runs}
 
 
-def _nothing(campaign: Campaign, queued: dict[str, str]) -> str:
-    name = campaign.request.name
+def _nothing(campaign: Campaign, queued: dict[str, str], cluster: str) -> str:
+    name, state = campaign.request.name, campaign.look()
     if "COMPLETING" in queued.values():  # such as after `cancel`
         return f"campaign {name}: SLURM is still ending its tasks: submit again in a minute"
     if queued:
         runs = many(len(queued), "run")
         return f"campaign {name}: {runs} in the queue already, nothing else is to do"
-    return f"campaign {name}: nothing is to do; `replicate submit --retry-failed` trains failed runs again"
+    said = f"campaign {name}: nothing is to do: {state.summary()}"
+    if state.left(retry_failed=True):
+        command = f"replicate submit --campaign {name} --cluster {shlex.quote(cluster)}"
+        said += f"; `{command} --retry-failed` trains failed runs again"
+    return said

@@ -146,7 +146,8 @@ def test_a_later_submission_answers_for_its_runs(campaign: Campaign, slurm: Slur
 def test_a_task_that_cannot_begin(campaign: Campaign, slurm: Slurm) -> None:
     slurm.queue = {"5_0": Job("PENDING", "PartitionConfig"), "5_1": Job("RUNNING")}
     assert _lines(campaign)[1].startswith(
-        f"{CELLS[0]} seed 0 and 1 more: task 5_0 cannot begin: PartitionConfig"
+        f"{CELLS[0]} seed 0 and 1 more: task 5_0 cannot begin: PartitionConfig;"
+        " fix it, or `replicate cancel made`"
     )
 
 

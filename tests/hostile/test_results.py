@@ -349,7 +349,7 @@ def test_a_table_that_says_what_cannot_be(root: Path, name: str, column: str, va
         answer = call("report", "made", "--root", str(root))
         assert not judge(answer)
         assert f"{name}: " in answer.err
-        assert "make it again with `replicate aggregate`" in answer.err
+        assert "make it again with `replicate aggregate made`" in answer.err
 
 
 PROGRESS = [

@@ -141,7 +141,7 @@ def test_a_fault_is_seen(copy: Path, name: str) -> None:
         read_results(copy, "made")
     (line,) = str(caught.value).splitlines()
     assert said in line
-    assert line.endswith("make it again with `replicate aggregate`")
+    assert line.endswith("make it again with `replicate aggregate made`")
 
 
 @pytest.mark.parametrize("name", ["a mean", "a gain", "an accuracy"])

@@ -59,6 +59,7 @@ class _Unfinished:
     id: str
     runs: Sequence[RunState]
     """Those that have not ended and that no later task has."""
+    campaign: str
     job: Job | None
     submission: Submission
     log: Path
@@ -80,7 +81,7 @@ class _Unfinished:
         if self.job is None or self.job.ended:
             return f"ended without a result: {self._reason()}"
         if self.job.stuck:
-            return f"cannot begin: {self.job.reason}; fix it or `replicate cancel`"
+            return f"cannot begin: {self.job.reason}; fix it, or `replicate cancel {self.campaign}`"
         return None
 
     def _reason(self) -> str:
@@ -106,9 +107,8 @@ def _unfinished(view: JobsView, state: CampaignState) -> Iterator[_Unfinished]:
             runs = [waiting[run] for run in task.runs if run in waiting]
             job = (view.jobs or {}).get(task.job)
             if runs:
-                yield _Unfinished(
-                    task.job, runs, job, sent, log_path(view.campaign, sent, task.job)
-                )
+                log = log_path(view.campaign, sent, task.job)
+                yield _Unfinished(task.job, runs, view.campaign.name, job, sent, log)
         for task in sent.tasks:
             for run in task.runs:
                 waiting.pop(run, None)
