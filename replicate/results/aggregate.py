@@ -105,17 +105,19 @@ def refuse_to_forget(campaign: Campaign) -> None:
         return
     folders = campaign.runs_folder.iterdir() if campaign.runs_folder.is_dir() else ()
     ids = {one.name.rpartition("-")[2] for one in folders if _has_record(one)}
-    lost = [run_id for run_id in _run_ids(campaign) if run_id not in ids]
+    lost = [one for one in _runs(campaign) if one["run_id"] not in ids]
     if lost:
+        named = f"{lost[0]['cell']} seed {lost[0]['seed']}"
         raise UserError(
-            f"{path} holds {many(len(lost), 'run')} whose records are not in {campaign.runs_folder}: "
-            "bring them back, or use another --campaign"
+            f"{path} holds {many(len(lost), 'run')} whose records are not in {campaign.runs_folder}, such as "
+            f"{named}: bring them back; or remove {path}, and `replicate run --campaign {campaign.name}` "
+            "trains them again"
         )
 
 
-def _run_ids(campaign: Campaign) -> list[str]:
+def _runs(campaign: Campaign) -> list[dict[Any, Any]]:
     try:
-        return list(read_csv(campaign, "runs.csv")["run_id"])
+        return read_csv(campaign, "runs.csv").to_dict("records")
     except UserError:
         sums.set_aside(campaign.results / "runs.csv")
         return []

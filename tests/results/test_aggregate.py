@@ -250,9 +250,14 @@ def test_runs_whose_records_are_gone_are_not_forgotten(whole: Campaign) -> None:
     aggregate.aggregate(whole)
     before = (whole.results / "runs.csv").read_bytes()
     shutil.rmtree(next(whole.runs_folder.glob("*-s1-*")))
-    with pytest.raises(UserError, match="holds 1 run whose records are not in"):
+    with pytest.raises(
+        UserError, match=r"holds 1 run whose records are not in .* such as .* seed 1: bring them"
+    ):
         aggregate.aggregate(whole)
     assert (whole.results / "runs.csv").read_bytes() == before
+    (whole.results / "runs.csv").unlink()  # as the message says
+    assert aggregate.aggregate(whole) == []
+    assert len(rows(whole, "runs.csv")) == 3
 
 
 def test_a_run_that_is_being_done_again_is_not_gone(whole: Campaign) -> None:
