@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from replicate.errors import UserError, plain
-from replicate.options import EVERY, HERE, Begun, Every, Group, Json, Root, place
+from replicate.options import EVERY, HERE, Begun, Every, Group, Json, Root, chosen, place
 from replicate.text import say
 
 app = typer.Typer(cls=Group, rich_markup_mode=None)
@@ -59,12 +59,16 @@ def compare(here: Begun, there: Begun, as_json: Json = False, root: Root = HERE)
 def drop(
     cell: Annotated[str, typer.Argument(help="A cell of it, or a folder or glob of cells.")],
     campaign: Begun,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="SEEDS", help="Only these, which must not have ended: such as 5-9."),
+    ] = None,
     root: Root = HERE,
 ) -> None:
-    """Take cells out of a campaign, and report anew. Their records stay."""
+    """Take cells, or seeds that have not ended, out of a campaign, and report anew. Records stay."""
     from replicate.workflows.drop import drop
 
-    print(plain(drop(root, cell, campaign)))
+    print(plain(drop(root, cell, campaign, chosen(seeds))))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from replicate.plan.campaign import Campaign, open_campaign
+from replicate.plan.campaign import Campaign, open_campaign, write_request
 from replicate.plan.forecast import assumed
 from replicate.records.record import read_record
 from replicate.records.run_folder import claimed
@@ -212,6 +212,26 @@ def test_a_dropped_cell_keeps_its_records(records: Records, replicate: Replicate
     code, _, err = replicate("drop", REG, "made")
     assert code == 2
     assert "no cell matches" in err
+
+
+def test_seeds_that_have_not_ended_can_be_dropped(records: Records, replicate: Replicate) -> None:
+    campaign = fill(records, "made", {AVERAGE: [90.0, 91.0], FLEX: [91.0, 92.0]})
+    write_request(campaign.results, campaign.request.asking({AVERAGE: range(2), FLEX: range(4)}))
+    begun = next(run for run in open_campaign(records.root, "made").runs if run.seed == 2)
+    making.reach(campaign, begun, 3)
+    code, _, err = replicate("drop", "*", "made", "--seeds", "1-3")
+    assert code == 2
+    assert "seed 1: has ended, and its result counts, whatever it is" in err
+    code, _, err = replicate("drop", AVERAGE, "made", "--seeds", "2-3")
+    assert code == 2
+    assert f"--seeds 2-3: none of them is a seed of {AVERAGE}" in err
+    code, out, _ = replicate("drop", "*", "made", "--seeds", "2-3")
+    assert code == 0
+    assert f"dropped from made: {AVERAGE}, {FLEX}, seeds 2-3; their records stay" in out
+    request = open_campaign(records.root, "made").request
+    assert (request.cells, request.seeds, request.own_seeds) == ([AVERAGE, FLEX], 2, {})
+    assert list(read_results(records.root, "made").cells["n"]) == [2, 2]
+    assert not (campaign.results / "absent.csv").exists()
 
 
 def test_a_cell_whose_spec_is_gone_can_be_dropped(records: Records, replicate: Replicate) -> None:
