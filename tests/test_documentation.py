@@ -51,6 +51,17 @@ def test_the_readme_leads_to_the_layer() -> None:
     assert "(docs/layer.md)" in (ROOT / "README.md").read_text()
 
 
+def test_the_examples_of_style_are_from_the_code_itself() -> None:
+    def bare(text: str) -> str:
+        return "\n".join(line.strip() for line in text.splitlines())
+
+    sources = [bare(path.read_text()) for path in (ROOT / "replicate").rglob("*.py")]
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in map(bare, blocks):
+        assert any(block in source for source in sources), block
+
+
 def commands(page: str) -> Iterator[list[str]]:
     """Of the page's shell blocks, each as `replicate` or `cp` is called; not installation and tests."""
     text = (ROOT / page).read_text()
