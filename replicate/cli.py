@@ -4,7 +4,7 @@ import io
 import json
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,6 +43,9 @@ from replicate.options import (
 )
 from replicate.text import BEGIN, folded, keyed, say
 
+USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+"""Which typer does not name: of any misuse that its parser finds."""
+
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
@@ -80,11 +83,25 @@ def main() -> None:
     """Run a command: what the user can fix is one line a problem and exit code 2."""
     _settle()
     try:
-        app()
+        sys.exit(app(prog_name="replicate", standalone_mode=False))
     except (UserError, OSError) as error:
         for line in str(error).splitlines():
             say(f"error: {line}")
-        sys.exit(2)
+    except USAGE_ERROR as error:
+        say(_misuse(error))
+    except typer.Abort:
+        sys.exit("aborted")
+    sys.exit(2)
+
+
+def _misuse(error: Any) -> str:
+    """What the parser refuses, in a line, with the value seen; the help where no command is named."""
+    said = error.format_message().rstrip(".")
+    if "\n" in said:
+        return str(said)
+    seen = (f", got {one['input']!r}" for one in getattr(error.__cause__, "errors", list)())
+    way_out = f" (see `{error.ctx.command_path} -h`)" if error.ctx else ""
+    return f"error: {said}{''.join(seen)}{way_out}"
 
 
 def _settle() -> None:
@@ -106,7 +123,7 @@ def list_cells(
     cells: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CELL]...",
+            metavar="CELL",
             autocompletion=CELLS,
             help="Names, folders or globs, such as table1/cifar10 or extensions/pools. Default: every cell.",
         ),

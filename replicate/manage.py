@@ -25,9 +25,7 @@ def campaigns(as_json: Json = False, root: Root = HERE) -> None:
 def merge(
     folders: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FOLDER...", help="Such as elsewhere/results/short, with its runs/."
-        ),
+        typer.Argument(metavar="FOLDER", help="Such as elsewhere/results/short, with its runs/."),
     ],
     campaign: Annotated[
         str | None, typer.Option(help="Into this one. Default: that of the first folder.")

@@ -127,7 +127,7 @@ CacheDir = Annotated[
     ),
 ]
 DataSets = Annotated[
-    list[str] | None, typer.Argument(metavar="[DATA SET]...", help="Default: the paper's four.")
+    list[str] | None, typer.Argument(metavar="DATASET", help="Default: the paper's four.")
 ]
 CELLS = _completed("replicate.specs.catalogue:cell_names")
 PROTOCOLS = _completed("replicate.specs.resolve:protocols")
@@ -200,7 +200,7 @@ class CampaignOptions(NamedTuple):
     cells: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CELL]...",
+            metavar="CELL",
             autocompletion=CELLS,
             help="What to train: names, folders or globs, such as table1/cifar10 or '*/flexpool-reg'."
             " Default: as begun with --campaign, else Tables 1 and 2.",

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
+from replicate import cli
 from tests.making import Records
 
 ROOT = Path(__file__).parents[1]
@@ -168,3 +170,49 @@ def test_a_campaign_that_was_begun_is_asked_for_by_its_name(
     )
     said = "campaign made: 0 of 8 done; 8 to do, of those named here; 0 of 10 done in all."
     assert said in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "list --table 3",
+            "'--table': Input should be less than or equal to 2, got '3' (see `replicate list -h`)",
+        ),
+        (
+            "list --tabel 1",
+            "(Possible options: --dataset, --help, --table) (see `replicate list -h`)",
+        ),
+        ("cancel", "Missing argument 'campaign' (see `replicate cancel -h`)"),
+        ("logs a b c", "Got unexpected extra argument(s) (c) (see `replicate logs -h`)"),
+        ("run --seeds", "Option '--seeds' requires an argument"),
+        ("statsu", "No such command 'statsu'. Did you mean 'status'? (see `replicate -h`)"),
+    ],
+)
+def test_a_misuse_is_one_line_with_the_way_out(replicate: Replicate, words: str, said: str) -> None:
+    code, out, err = replicate(*words.split())
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith(said)
+
+
+def test_without_a_command_there_is_the_help(replicate: Replicate) -> None:
+    for words in ([], ["data"]):
+        code, _, err = replicate(*words)
+        assert code == 2
+        assert err.startswith("Usage: ")
+        assert "Commands:" in err
+
+
+def test_nobody_who_gives_up_a_question_sees_a_trace(
+    replicate: Replicate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(*_: object) -> None:
+        raise typer.Abort
+
+    monkeypatch.setattr("replicate.workflows.campaigns.campaigns", give_up)
+    monkeypatch.setattr("sys.argv", ["replicate", "campaigns"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == "aborted"

@@ -224,7 +224,7 @@ def test_seeds_that_have_not_ended_can_be_dropped(records: Records, replicate: R
     assert "seed 1: has ended, and its result counts, whatever it is" in err
     code, _, err = replicate("drop", AVERAGE, "made", "--seeds", "2-3")
     assert code == 2
-    assert f"--seeds 2-3: none of them is a seed of {AVERAGE}" in err
+    assert "--seeds 2-3: campaign made has no such seed of these cells" in err
     code, out, _ = replicate("drop", "*", "made", "--seeds", "2-3")
     assert code == 0
     assert f"dropped from made: {AVERAGE}, {FLEX}, seeds 2-3; their records stay" in out

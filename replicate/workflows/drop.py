@@ -53,9 +53,8 @@ def _check_seeds(campaign: Campaign, cells: Collection[str], seeds: Sequence[int
     found = campaign.look(thorough=True).runs
     chosen = [one for one in found if one.run.cell in cells and one.run.seed in seeds]
     if not chosen:
-        raise UserError(
-            f"--seeds {seeds_text(seeds)}: none of them is a seed of {', '.join(cells)}"
-        )
+        named = f"--seeds {seeds_text(seeds)}"
+        raise UserError(f"{named}: campaign {campaign.name} has no such seed of these cells")
     if ended := next((one.run for one in chosen if one.ended), None):
         raise UserError(
             f"{ended}: has ended, and its result counts, whatever it is: "
