@@ -73,6 +73,7 @@ class Pool:
                     self._crashes.record_crash(job.paths.folder.name, job.paths.stderr)
                 if self._free():
                     self._start(slot)
+        # As when the runs that another command held are free, since it died.
         if not self._jobs:
             self._start_for(len(self._free()))
         if self._context.until is None:

@@ -141,6 +141,7 @@ class _Clock:
             return 0.0
         if now != self._images or self._looks:  # until the first batch, workers were only starting
             self._looks.append((time.monotonic(), now))
+        # One look that is older than the span stays, so that the pace is over no less than that.
         while len(self._looks) > 2 and self._looks[-1][0] - self._looks[1][0] > SECONDS_OF_PACE:
             self._looks.popleft()
         return self._seconds_an_image() * (total - now)

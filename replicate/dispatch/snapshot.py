@@ -33,6 +33,7 @@ def _copy(files: dict[str, Path], target: Path) -> None:
     for name, path in files.items():
         (partial / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, partial / name)
+    # At the end and in one step: a copy that is there is whole.
     partial.replace(target)
 
 

@@ -286,6 +286,7 @@ def request_campaign(
     request = new_request(own, protocol, settings, note)
     cells = named.cells if named and not patterns else []
     cells = cells or catalogue.offered(root, patterns or [], protocol)
+    # Without --campaign too the name may have been begun earlier: its seeds are then the usual ones.
     begun = named or read_request(root, own)
     wanted = _with_seeds(cells, seeds, begun, everything=not patterns)
     found = begin_or_extend(root, request.asking(wanted))

@@ -133,6 +133,7 @@ def one_per_seed(campaign: Campaign, runs: Iterable[RunRows]) -> list[RunRows]:
     seed has been run again, the latest stale one."""
     order = {cell.name: index for index, cell in enumerate(campaign.cells)}
     known = [one for one in runs if one.cell in order]
+    # Sorting is stable: of runs alike in the second key, the latest stays first.
     known.sort(key=lambda one: one.provenance["started"], reverse=True)
     known.sort(key=lambda one: (order[one.cell], one.seed, _is_stale(campaign, one)))
     first: dict[tuple[str, int], RunRows] = {}

@@ -123,9 +123,11 @@ def _compared(
     if len(read) != len(made):
         said = f"{len(read)} rows, but runs.csv gives {len(made)}"
         raise UserError(f"{path}: {said}: {again(path)}")
+    # The file's own lines, so that a refusal can name one.
     made = made.set_axis(read.index)
     for name in COLUMNS[path.name]:
         column = read[name]
+        # A file of an earlier version lacks some columns: read as blank, they contradict nothing.
         if name in FROM_RECORDS or name in unknown or (name in LATER and _is_blank(column)):
             continue
         refuse(path, column, _alike(column, made[name]), "runs.csv gives", _text(made[name]))

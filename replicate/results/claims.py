@@ -53,6 +53,7 @@ def word(claim: Claim, evidence: Evidence) -> str:
     """
     share = ALPHA / len(claim.comparisons) if claim.combine == "any" else ALPHA
     words = [_word(rule, evidence, share) for rule in claim.comparisons]
+    # One word settles it: of rules that must all hold a contradicted one, of alternatives a supported one.
     decisive, other = ("contradicted", "supported")
     if claim.combine == "any":
         decisive, other = other, decisive

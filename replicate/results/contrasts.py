@@ -181,6 +181,7 @@ class Contrasts:
         """By data set: its gains over average pooling in both tables."""
         members: dict[str, set[CellPair]] = {}
         for pair in self.gains:
+            # Seeds that diverged leave a spread of the survivors alone.
             if not self.unstable(pair):
                 members.setdefault(self._dataset(pair[0]), set()).add(pair)
         return {

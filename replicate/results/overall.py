@@ -111,6 +111,7 @@ def _against(
     if not (contrasts.comparable and contrasts.whole(*pairs)):
         return "not comparable"
     each = [contrasts.difference(pair) for pair in pairs]
+    # One more pair has s² (1 + 1/n) around the mean, and se² is s² / n.
     one_more = sum(own.plain.se**2 * (1 + own.n) for own in each)
     wide = found._replace(se=one_more**0.5 / len(pairs))
     floor = sum(own.scale**2 for own in each) ** 0.5 / len(pairs)

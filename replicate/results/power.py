@@ -103,6 +103,7 @@ class Plan:
         prior = _prior(len(alike), WORTH)
 
         def tells(n: int) -> str:
+            # With the degrees of freedom that the other cells will lend, as `spread.moderate` counts them.
             low, high = predicted(0.0, one.sd, (n - 1) * (1 + prior), n, rounding)
             return "told" if high - low <= widest else ""
 

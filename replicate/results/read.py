@@ -68,11 +68,13 @@ class Results:
         specs = [cell.spec for cell in self.campaign.cells]
         kept = [cell for cell in self.campaign.cells if cell.name in self.campaign.lost]
         known = [cell for cell in request.cells if cell not in self.campaign.lost]
+        # Without the settings: they are named by themselves below, whatever the protocol is worth.
         unset, _ = resolve.load_each(root, known, request.protocol)
         each = [cell.spec.protocol for cell in (*unset.values(), *kept)]
         protocols = [protocol for protocol in each if not protocol.comparable]
         reasons = [f"protocol {protocol.name} ({protocol.title})" for protocol in protocols]
         generated = any(spec.generated for spec in specs) or "generated" in set(self.runs["source"])
+        # The title of a protocol such as smoke says so already.
         if generated and not any("generated" in reason for reason in reasons):
             reasons.append("generated images")
         if not all(spec.protocol.comparable for spec in specs):

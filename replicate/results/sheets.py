@@ -49,6 +49,7 @@ class Sheets:
         cells = {cell for pair in pairs for cell in pair.cells}
         names = [name for name in self._names if name in cells]
         runs = tuple(run for run in self._runs if run.cell in names)
+        # Empty in the file is nan here, which is not even equal to itself.
         why = rows[0]["why"]
         return Sheet(
             finding,

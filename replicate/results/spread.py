@@ -88,6 +88,7 @@ def moderate(variance: float, df: float, prior: Prior, most: float) -> Spread:
     d0 = min(prior.df, MOST_PRIOR * df, most)
     if d0 <= 0:
         return Spread(variance**0.5, df, False)
+    # Chance would hardly put a cell like the others so far above them: to shrink it would promise too much.
     if special.fdtrc(df, d0, variance / prior.variance) < NOISY:
         return Spread(variance**0.5, df, True)
     both = (d0 * prior.variance + df * variance) / (d0 + df)
@@ -102,6 +103,7 @@ def fit_prior(variances: ArrayLike, dfs: ArrayLike) -> Prior:
         return Prior(np.nan, 0.0)
     e = np.log(s2) - special.digamma(d / 2) + np.log(d / 2)
     beyond = float(e.var(ddof=1) - special.polygamma(1, d / 2).mean())
+    # They differ no more than chi-square noise alone makes them: one variance for all, known for sure.
     if beyond <= 0:
         return Prior(float(np.average(s2, weights=d)), np.inf)
     d0 = 2 * trigamma_inverse(beyond)

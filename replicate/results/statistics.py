@@ -106,6 +106,7 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     correction does not depend on which runs have arrived.
     """
     p = np.asarray(p_values, dtype=float)
+    # nan sorts last, so the others keep their places among all of the family.
     order = np.argsort(p)
     steps = p[order] * np.arange(p.size, 0, -1)
     adjusted = np.empty_like(p)

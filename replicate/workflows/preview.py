@@ -54,6 +54,7 @@ def _known(campaign: Campaign, left: Sequence[Run]) -> tuple[Speeds, str]:
         return own, ""
     wanted = {forecast.kind(run.spec) for run in left}
     others = [_of_another(campaign.root, name) for name in campaign_names(campaign.root)]
+    # That knows most of the kinds asked for; of equal ones the one that knows most at all.
     return max(others, key=lambda one: (len(wanted & one[0].keys()), len(one[0])), default=({}, ""))
 
 

@@ -129,8 +129,10 @@ def _due(record: Record, again: list[Epoch], other: list[str]) -> str:
 def _unlike(record: Record, epochs: int, here: dict[str, Any]) -> list[str]:
     """In what these epochs were not recorded as they are trained here."""
     first = record.attempts[0] if record.attempts else None
+    # Older records tell of the last attempt alone, and these are the first epochs.
     if first is None and record.provenance.attempts > 1:
         return [f"it was trained in {record.provenance.attempts} attempts"]
+    # The epochs asked for reach into an attempt that was made otherwise.
     if first is not None and first.epochs < epochs and record.within:
         return [f"its attempts differ: {', '.join(record.within)}"]
     origin: Origin | Any = first.origin if first else record.provenance

@@ -136,6 +136,7 @@ def _made_again(title: str, campaign: Campaign, compare: Comparison) -> Step:
         try:
             compare(campaign, _copy(campaign, Path(folder)), step)
         except UserError as error:
+            # The reader looks at the campaign, not at its copy.
             lines = str(error).replace(folder, str(campaign.root)).splitlines()
             step.different += [f"cannot be made again: {line}" for line in lines]
     return step

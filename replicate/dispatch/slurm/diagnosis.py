@@ -109,6 +109,7 @@ def _unfinished(view: JobsView, state: CampaignState) -> Iterator[_Unfinished]:
             if runs:
                 log = log_path(view.campaign, sent, task.job)
                 yield _Unfinished(task.job, runs, view.campaign.name, job, sent, log)
+        # Only now: what this submission has is not asked of earlier ones.
         for task in sent.tasks:
             for run in task.runs:
                 waiting.pop(run, None)

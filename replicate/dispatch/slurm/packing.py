@@ -29,6 +29,8 @@ def pack(runs: Sequence[Run], profile: Profile, seconds: Seconds) -> list[list[R
     long_enough = total / least if least else len(runs)
     count = max(1, int(min(len(runs), profile.parallel * rounds, long_enough)))
     tasks = _level(runs, count, seconds)
+    # Runs cannot be divided, so level tasks may still be too long: more of them, until none that could be
+    # split is.
     while count < len(runs) and any(task[1:] and _length(task, seconds) > most for task in tasks):
         count = min(len(runs), count + (profile.parallel if count >= profile.parallel else 1))
         tasks = _level(runs, count, seconds)

@@ -56,6 +56,7 @@ class Task:
         while left := self.context.left(self.runs):
             if crashes.free():
                 self._train(crashes)
+            # Whoever ended a run: only waiting in which nothing happens adds up.
             if self.context.left(self.runs) != left:
                 continue
             if waited >= CLAIM_SECONDS:

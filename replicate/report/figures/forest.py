@@ -158,6 +158,7 @@ def _limits(gains: Iterable[Gain]) -> tuple[float, float]:
     )
     ends = [x for one in own for x in (*one.ends, *one.more) if np.isfinite(x)]
     low, high = seen.min(), seen.max()
+    # An interval of two seeds can be a hundred times as wide as all that was seen.
     room = max(high - low, 0.5)
     low, high = (
         max(min([low, *ends]), low - room),
