@@ -4,7 +4,7 @@ import io
 import json
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from replicate.options import (
     DATA,
     EVERY,
     HERE,
+    MISUSE,
     PROTOCOLS,
     Begun,
     CacheDir,
@@ -39,12 +40,10 @@ from replicate.options import (
     chosen,
     ends,
     grouped,
+    misuse,
     settings_of,
 )
 from replicate.text import BEGIN, folded, keyed, say
-
-USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
-"""Which typer does not name: of any misuse that its parser finds."""
 
 app = typer.Typer(
     cls=Group,
@@ -87,21 +86,11 @@ def main() -> None:
     except (UserError, OSError) as error:
         for line in str(error).splitlines():
             say(f"error: {line}")
-    except USAGE_ERROR as error:
-        say(_misuse(error))
+    except MISUSE as error:
+        say(misuse(error))
     except typer.Abort:
         sys.exit("aborted")
     sys.exit(2)
-
-
-def _misuse(error: Any) -> str:
-    """What the parser refuses, in a line, with the value seen; the help where no command is named."""
-    said = error.format_message().rstrip(".")
-    if "\n" in said:
-        return str(said)
-    seen = (f", got {one['input']!r}" for one in getattr(error.__cause__, "errors", list)())
-    way_out = f" (see `{error.ctx.command_path} -h`)" if error.ctx else ""
-    return f"error: {said}{''.join(seen)}{way_out}"
 
 
 def _settle() -> None:

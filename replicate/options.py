@@ -17,8 +17,19 @@ from replicate.errors import UserError, has_controls
 if TYPE_CHECKING:
     from replicate.plan.campaign import Campaign
 
-
 PRECISION = "training.precision"
+MISUSE: type[Exception] = typer.BadParameter.__bases__[0]
+"""Whatever the parser of the command line refuses, which typer does not name."""
+
+
+def misuse(error: Any) -> str:
+    """What the parser refuses, in a line, with the value seen; the help where no command is named."""
+    said = error.format_message().rstrip(".")
+    if "\n" in said:
+        return str(said)
+    seen = (f", got {one['input']!r}" for one in getattr(error.__cause__, "errors", list)())
+    way_out = f" (see `{error.ctx.command_path} -h`)" if error.ctx else ""
+    return f"error: {said}{''.join(seen)}{way_out}"
 
 
 class Group(TyperGroup):

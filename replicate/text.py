@@ -119,17 +119,19 @@ def table(
 
 def as_json(rows: Iterable[Mapping[str, Any]]) -> str:
     """One object a row; a number that is not known is null."""
-    known = [{key: _known(value) for key, value in row.items()} for row in rows]
+    known = [
+        {
+            key: None if isinstance(value, float) and not isfinite(value) else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
     return json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def keyed(keys: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """As `as_json`, of rows of values."""
     return as_json(dict(zip(keys, row, strict=True)) for row in rows)
-
-
-def _known(value: Any) -> Any:
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def console(stream: TextIO | None) -> "Console":

@@ -133,7 +133,7 @@ def test_differences_sees_every_leaf(specs: dict[str, Spec]) -> None:
         ("id: A02", "id: A01", "ids must differ and rise"),
         ("model.block: released", "protocol.comparable: true", "protocol.comparable"),
         ("model.block: released", "modle.block: released", "modle.block"),
-        ("slug: resized\n", "slug: padded\n", "slugs must differ"),
+        ("slug: resized\n", "slug: padded\n", "given twice: padded"),
         ("cell: table1/cifar10/flexpool-reg\n", "cell: table1/cifar10/flexpool\n", "matches none"),
         ("cell: table1/cifar10/flexpool\n", "cell: null\n", "give the cell"),
         ("    alternatives: []\n", "    alternatives: []\n    extra: 1\n", "extra: Extra inputs"),

@@ -62,12 +62,9 @@ def source_files(path: Path) -> list[Path]:
     """A file itself, or all files below a folder but what Python, editors and systems hide there, sorted."""
     if path.is_file():
         return [path]
-    below = (one for one in sorted(path.rglob("*")) if one.is_file())
-    return [one for one in below if not any(map(_is_hidden, one.relative_to(path).parts))]
-
-
-def _is_hidden(part: str) -> bool:
-    return part == "__pycache__" or part.startswith(".")
+    below = ((one, one.relative_to(path).parts) for one in sorted(path.rglob("*")) if one.is_file())
+    hidden = re.compile(r"__pycache__|\..*")
+    return [one for one, parts in below if not any(map(hidden.fullmatch, parts))]
 
 
 def _pieces(path: Path) -> Iterator[str]:

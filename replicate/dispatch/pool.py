@@ -69,7 +69,8 @@ class Pool:
         for slot, job in list(self._jobs.items()):
             if job.done():
                 del self._jobs[slot]
-                if not _ended_well(job):
+                # Without a result file, submitit would wait a quarter of a minute before it says no.
+                if not (job.paths.result_pickle.exists() and job.exception() is None):
                     self._crashes.record_crash(job.paths.folder.name, job.paths.stderr)
                 if self._free():
                     self._start(slot)
@@ -122,11 +123,6 @@ class Pool:
         cards = self._size.cards
         card = cards[slot % len(cards)] if cards else ""
         return shlex.join(["/usr/bin/env", f"CUDA_VISIBLE_DEVICES={card}", sys.executable])
-
-
-def _ended_well(job: submitit.Job[None]) -> bool:
-    """Without a result file, submitit would wait a quarter of a minute before it says no."""
-    return job.paths.result_pickle.exists() and job.exception() is None
 
 
 @contextmanager

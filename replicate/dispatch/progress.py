@@ -34,13 +34,26 @@ def open_view(state: CampaignState) -> Iterator["Dashboard | Lines"]:
         yield Dashboard(state, live)
 
 
-class Dashboard:
+class _View:
+    """What is told in either way: time left, and which runs have ended since the last look."""
+
+    def __init__(self, state: CampaignState) -> None:
+        self.clock = _Clock(state)
+        self._known = {one.run.id for one in state.runs if one.ended}
+
+    def news(self, state: CampaignState) -> Iterator[str]:
+        for one in state.runs:
+            if one.ended and one.run.id not in self._known:
+                self._known.add(one.run.id)
+                yield f"{one.run} {one.state}{_accuracy(one, state)}"
+
+
+class Dashboard(_View):
     """A bar, and a table of the runs under way; above them a line for each run that has ended."""
 
     def __init__(self, state: CampaignState, live: Live) -> None:
+        super().__init__(state)
         self._live = live
-        self._clock = _Clock(state)
-        self._news = _News(state)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -50,47 +63,33 @@ class Dashboard:
         self._task = self._bar.add_task("", total=float(len(state.runs)), left="?")
 
     def show(self, state: CampaignState) -> None:
-        for line in self._news.of(state):
+        for line in self.news(state):
             self._live.console.print(line, highlight=False, markup=False)
         self._bar.update(
             self._task,
             description=state.summary(),
             completed=sum(one.share for one in state.runs),
-            left=_hours(self._clock.seconds_left(state)),
+            left=_hours(self.clock.seconds_left(state)),
         )
         self._live.update(Group(self._bar, _running(state)))
 
 
-class Lines:
+class Lines(_View):
     """A line for each run that has ended since the first state, and one every few minutes."""
 
     def __init__(self, state: CampaignState) -> None:
-        self._clock = _Clock(state)
-        self._news = _News(state)
+        super().__init__(state)
         self._told = time.monotonic()
 
     def show(self, state: CampaignState) -> None:
-        left = _hours(self._clock.seconds_left(state))
-        lines = [f"{state.summary()}: {line}, left {left}" for line in self._news.of(state)]
+        left = _hours(self.clock.seconds_left(state))
+        lines = [f"{state.summary()}: {line}, left {left}" for line in self.news(state)]
         if not lines and time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
             speed = sum(one.speed for one in state.runs)
             lines = [f"{state.summary()}: {_percent(state)}, {speed:.0f} images/s, left {left}"]
         for line in lines:
             self._told = time.monotonic()
             say(line)
-
-
-class _News:
-    """Which runs have ended since the last look."""
-
-    def __init__(self, state: CampaignState) -> None:
-        self._known = {one.run.id for one in state.runs if one.ended}
-
-    def of(self, state: CampaignState) -> Iterator[str]:
-        for one in state.runs:
-            if one.ended and one.run.id not in self._known:
-                self._known.add(one.run.id)
-                yield f"{one.run} {one.state}{_accuracy(one, state)}"
 
 
 def _accuracy(one: RunState, state: CampaignState) -> str:

@@ -47,7 +47,10 @@ def damaged(path: Path) -> bool:
     known = noted(path.parent).get(path.name)
     if known is None or not path.is_file() or file_sha256(path) in known:
         return False
-    return path.suffix not in TEXT or _sha256_of_lines(path) not in known
+    if path.suffix not in TEXT:
+        return True
+    lines = path.read_bytes().replace(b"\r\n", b"\n")
+    return hashlib.sha256(lines).hexdigest() not in known
 
 
 def check(path: Path) -> None:
@@ -91,10 +94,6 @@ def noted(folder: Path) -> dict[str, list[str]]:
         digest, _, name = line.partition("  ")
         found.setdefault(name, []).append(digest)
     return found
-
-
-def _sha256_of_lines(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def file_sha256(path: Path) -> str:

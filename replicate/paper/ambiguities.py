@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from replicate.files.typed import Slug, StrictModel, Title, read_yaml
-from replicate.paper.numbers import Many, Text
+from replicate.paper.numbers import Many, Text, unique
 
 Key = Annotated[str, Field(pattern=r"^(dataset|generated|model|loss|augmentation|training)\.\w+$")]
 CellName = Annotated[str, Field(pattern=r"^table[12]/[a-z0-9-]+/[a-z0-9-]+$")]
@@ -39,7 +39,7 @@ class Ambiguity(StrictModel):
     """Globs of the cells it bears on."""
     cell: CellName | None
     """The cell that its sensitivity specs start from; null without alternatives."""
-    alternatives: Annotated[tuple[Alternative, ...], Field(strict=False)]
+    alternatives: Annotated[tuple[Alternative, ...], Field(strict=False), unique("slug")]
     no_alternatives: Text | None = None
     """Why there are none."""
 
@@ -51,9 +51,6 @@ class Ambiguity(StrictModel):
             raise ValueError("give the cell that the alternatives start from, and only with them")
         if self.cell and not self.bears_on(self.cell):
             raise ValueError(f"cell {self.cell!r} matches none of {list(self.cells)}")
-        slugs = [alternative.slug for alternative in self.alternatives]
-        if len(set(slugs)) < len(slugs):
-            raise ValueError(f"slugs must differ, got {slugs}")
         return self
 
     def bears_on(self, cell: str) -> bool:

@@ -4,16 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from replicate.files.typed import StrictModel, read_yaml
-from replicate.paper.numbers import Figure, Many, Text
+from replicate.paper.numbers import Figure, Many, Text, unique
 from replicate.paper.rules import AnyRule, Check, Comparison, Outcome
 from replicate.paper.tables import Pair, Tables
-
-T = TypeVar("T")
 
 
 class Claim(StrictModel):
@@ -36,19 +34,11 @@ class Claim(StrictModel):
 
 
 class _ClaimsFile(StrictModel):
-    claims: Many[Claim]
-
-    @model_validator(mode="after")
-    def _ids_are_unique(self) -> Self:
-        return _unique(self, [claim.id for claim in self.claims])
+    claims: Annotated[Many[Claim], unique("id")]
 
 
 class _FiguresFile(StrictModel):
-    figures: Many[Figure]
-
-    @model_validator(mode="after")
-    def _figures_are_unique(self) -> Self:
-        return _unique(self, [figure.figure for figure in self.figures])
+    figures: Annotated[Many[Figure], unique("figure")]
 
 
 @dataclass(frozen=True)
@@ -115,10 +105,3 @@ def _find(claim: Claim, checks: tuple[Check, ...]) -> Finding:
     decisive: Outcome = "fails" if claim.combine == "all" else "holds"
     ranked: tuple[Outcome, ...] = (decisive, "cannot be checked")
     return Finding(claim, next((one for one in ranked if one in outcomes), outcomes[0]), checks)
-
-
-def _unique(part: T, names: Sequence[object]) -> T:
-    again = {name for name in names if names.count(name) > 1}
-    if again:
-        raise ValueError(f"given twice: {', '.join(map(str, again))}")
-    return part

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from replicate.files.typed import StrictModel
 from replicate.paper.tables import Place
@@ -13,6 +13,18 @@ Many = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]
 Number = Annotated[Decimal, Field(strict=False)]
 Text = Annotated[str, Field(min_length=1)]
 TableNumber = Literal[1, 2]
+
+
+def unique(key: str) -> AfterValidator:
+    """Refuses parts of which two have the same `key`."""
+
+    def check(parts: tuple[T, ...]) -> tuple[T, ...]:
+        keys = [getattr(part, key) for part in parts]
+        if again := {one for one in keys if keys.count(one) > 1}:
+            raise ValueError(f"given twice: {', '.join(map(str, again))}")
+        return parts
+
+    return AfterValidator(check)
 
 
 class Figure(StrictModel):

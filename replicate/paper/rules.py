@@ -163,11 +163,10 @@ class GainAbout(Comparison):
         says = f"{self.of} over {_over(self.pair)}: {_signed(gain)}"
         if self._holds(gain):
             return Check("holds", says)
-        pairs = {
-            table: Pair(*(place._replace(table=table) for place in self.pair))
+        gains = {
+            table: tables.difference(Pair(*(place._replace(table=table) for place in self.pair)))
             for table in tables.numbers()
         }
-        gains = {table: tables.difference(pair) for table, pair in pairs.items()}
         elsewhere = _elsewhere({t: _signed(one) for t, one in gains.items() if self._holds(one)})
         says += f", not {self.about:+}".replace("-", "−") + elsewhere
         return Check("fails", says, (_fact(self.pair, gain),))

@@ -4,7 +4,7 @@ import hashlib
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -173,11 +173,7 @@ def merged(earlier: Request, request: Request) -> Request:
 
 def union(*wanted: SeedsByCell) -> SeedsByCell:
     cells = dict.fromkeys(cell for one in wanted for cell in one)
-    return {cell: _united(one.get(cell, ()) for one in wanted) for cell in cells}
-
-
-def _united(seeds: Iterable[Iterable[int]]) -> list[int]:
-    return sorted({seed for own in seeds for seed in own})
+    return {cell: sorted({seed for one in wanted for seed in one.get(cell, ())}) for cell in cells}
 
 
 def changed_name(name: str, settings: Mapping[str, str]) -> str:

@@ -113,9 +113,6 @@ def _read(path: Path, shown: Sequence[str]) -> dict[str, Any] | None:
         found = json.loads(atomic.read(path))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and _tells(found, shown) else None
-
-
-def _tells(found: dict[str, Any], shown: Sequence[str]) -> bool:
-    values = [found.get(key) for key in shown]
-    return all(isinstance(one, int | float) and abs(one) < 10**9 for one in values)
+    values = [found.get(key) for key in shown] if isinstance(found, dict) else [None]
+    sound = all(isinstance(one, int | float) and abs(one) < 10**9 for one in values)
+    return found if sound else None

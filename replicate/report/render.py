@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from replicate.errors import UserError
 from replicate.files import atomic
-from replicate.report.document import Document
+from replicate.report.document import Document, Figure
 from replicate.report.figures.style import picture
 from replicate.report.sections.overview import document
 from replicate.results.read import read_results
@@ -44,15 +44,21 @@ def _render(report: Document, folder: Path) -> Path:
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for place in (folder, folder / "figures"):
         atomic.sweep(place)
-    files = {f"{figure.name}.svg": picture(figure.draw()) for figure in report.figures}
+    files = {f"{figure.name}.svg": _drawn(figure) for figure in report.figures}
     for name, content in files.items():
         atomic.write_bytes(folder / "figures" / name, content)
     atomic.write_bytes(folder / "report.html", as_html(report, files))
     atomic.write_bytes(folder / "tables.tex", as_tex(report))
     atomic.write_bytes(folder / "claims.json", as_json(report))
     atomic.write_bytes(folder / "report.md", as_markdown(report))
-    _remove_others(folder / "figures", set(files))
+    for path in (folder / "figures").glob("*.svg"):
+        if path.name not in files:  # of an earlier report
+            path.unlink()
     return folder / "report.md"
+
+
+def _drawn(figure: Figure) -> bytes:
+    return picture(figure.draw())
 
 
 def as_markdown(report: Document) -> bytes:
@@ -110,10 +116,3 @@ def _filled(template: str, escape: Callable[[str], str], **values: object) -> by
     environment.filters["html"] = lambda text: Markup(html.escape(_one_line(str(text))))
     environment.filters["oneline"] = lambda markup: Markup(str(markup).replace("\n", ""))
     return environment.get_template(template).render(**values).encode()
-
-
-def _remove_others(folder: Path, names: set[str]) -> None:
-    """Figures of an earlier report that this one no longer has."""
-    for path in folder.glob("*.svg"):
-        if path.name not in names:
-            path.unlink()

@@ -56,7 +56,9 @@ def aggregate(campaign: Campaign) -> list[str]:
         corrupt = [one for one in found if isinstance(one, CorruptRecord)]
         counted = one_per_seed(campaign, (one for one in found if isinstance(one, RunRows)))
         _write(campaign, counted)
-        _write_absent(campaign, counted, corrupt)
+        ended = {one.id for one in counted}
+        reasons = {one.path.parent.name: one.why for one in corrupt}
+        _write_if_any(campaign.results / "absent.csv", absent.rows(campaign, ended, reasons))
     return [str(one) for one in corrupt]
 
 
@@ -72,25 +74,17 @@ def _write(campaign: Campaign, counted: Sequence[RunRows]) -> None:
 def _tables(campaign: Campaign, counted: Sequence[RunRows]) -> dict[str, pd.DataFrame]:
     runs = table_of((_run(campaign, one) for one in counted), "runs.csv")
     provenance = table_of((one.provenance for one in counted), "provenance.csv")
-    answers = {
-        (one.cell, one.seed): images.Seen(one.answers, campaign.specs[one.cell].test_images)
-        for one in counted
-        if one.answers
-    }
+    answers: dict[str, dict[int, images.Seen]] = {}
+    for one in counted:
+        if one.answers:
+            seen = images.Seen(one.answers, campaign.specs[one.cell].test_images)
+            answers.setdefault(one.cell, {})[one.seed] = seen
     return {
         "runs.csv": runs,
         "provenance.csv": provenance,
         **judged(campaign, runs, provenance, answers),
         "maps.csv.gz": table_of(_maps(counted), "maps.csv.gz"),
     }
-
-
-def _write_absent(
-    campaign: Campaign, counted: Sequence[RunRows], corrupt: Sequence[CorruptRecord]
-) -> None:
-    ended = {one.id for one in counted}
-    reasons = {one.path.parent.name: one.why for one in corrupt}
-    _write_if_any(campaign.results / "absent.csv", absent.rows(campaign, ended, reasons))
 
 
 def _run(campaign: Campaign, found: RunRows) -> dict[str, Any]:

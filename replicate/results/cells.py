@@ -21,8 +21,8 @@ from replicate.specs.spec import Spec
 
 LAST, BEST = "accuracy", "best_accuracy"
 """The two readings of a published number: of the last epoch, or of the best one (A12)."""
-Answers = Mapping[tuple[str, int], Seen]
-"""By cell and seed."""
+Answers = Mapping[str, Mapping[int, Seen]]
+"""By cell, then by seed."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,6 @@ def cells_table(
     return table_of(rows, "cells.csv")
 
 
-def first_runs(provenance: pd.DataFrame) -> dict[str, str]:
-    """When the first run of each cell began."""
-    return {str(cell): min(own) for cell, own in provenance.groupby("cell")["started"]}
-
-
 def spreads(seeds: Sequence[Seeds], reading: str) -> dict[str, Spread]:
     """Of each cell, steadied by those of its family; of one that tells of no other, its own."""
     samples = {one.cell.name: one.sample(reading) for one in seeds}
@@ -138,9 +133,9 @@ def _least(one: Seeds) -> float:
 def _seeds(campaign: Campaign, runs: pd.DataFrame, answers: Answers) -> Iterator[Seeds]:
     by_cell, none = dict(tuple(runs.groupby("cell"))), runs.iloc[:0]
     for cell in campaign.cells:
-        own = by_cell.get(cell.name, none)
-        seen = [answers[cell.name, seed] for seed in own["seed"] if (cell.name, seed) in answers]
-        yield Seeds(cell, len(campaign.request.seeds_of(cell.name)), own, seen)
+        own, seen = by_cell.get(cell.name, none), answers.get(cell.name, {})
+        asked = len(campaign.request.seeds_of(cell.name))
+        yield Seeds(cell, asked, own, [seen[seed] for seed in own["seed"] if seed in seen])
 
 
 def _facts(one: Seeds) -> dict[str, Any]:
@@ -165,14 +160,14 @@ def _facts(one: Seeds) -> dict[str, Any]:
 
 
 def _judged(one: Seeds, mean: float, last: Spread, best: Spread) -> dict[str, Any]:
-    predicted = _predicted(one, LAST, last)
+    predicted, own = _predicted(one, LAST, last), one.sample(LAST)
     plain = statistics.prediction_interval(one.values(LAST), _rounding(one.spec))
     return {
         "verdict": _verdict(one, predicted),
         "sd_ref": sd_ref(one.spec, float(mean)),
         "spread": last.sd,
         "df": last.df,
-        "noisy": str(last.noisy or _is_wide(one.sample(LAST))),
+        "noisy": str(last.noisy or own.sd > verdicts.NOISY * own.scale),
         "predicted_low": predicted.low,
         "predicted_high": predicted.high,
         "plain_low": plain.low,
@@ -180,10 +175,6 @@ def _judged(one: Seeds, mean: float, last: Spread, best: Spread) -> dict[str, An
         "best_verdict": _verdict(one, _predicted(one, BEST, best)),
         "calibration": images.calibration(one.answers),
     }
-
-
-def _is_wide(own: Sample) -> bool:
-    return own.sd > verdicts.NOISY * own.scale
 
 
 def sd_ref(spec: Spec, mean: float) -> float:

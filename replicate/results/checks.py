@@ -128,18 +128,13 @@ def _compared(
     for name in COLUMNS[path.name]:
         column = read[name]
         # A file of an earlier version lacks some columns: read as blank, they contradict nothing.
-        if name in FROM_RECORDS or name in unknown or (name in LATER and _is_blank(column)):
+        blank = name in LATER and bool((_text(column) == "").all())
+        if blank or name in FROM_RECORDS or name in unknown:
             continue
-        refuse(path, column, _alike(column, made[name]), "runs.csv gives", _text(made[name]))
+        right = made[name]
+        alike = _close if column.dtype.kind in "fi" else lambda a, b: _text(a) == _text(b)
+        refuse(path, column, alike(column, right), "runs.csv gives", _text(right))
     return made.assign(**{name: read[name] for name in FROM_RECORDS & set(made)})
-
-
-def _is_blank(column: pd.Series) -> bool:
-    return bool((column.isna() | (column.astype(str) == "")).all())
-
-
-def _alike(read: pd.Series, made: pd.Series) -> pd.Series:
-    return _close(read, made) if read.dtype.kind in "fi" else _text(read) == _text(made)
 
 
 def _close(read: pd.Series, right: pd.Series) -> pd.Series:

@@ -186,7 +186,11 @@ def _tested(contrasts: Contrasts, claim: Claim, pairs: Sequence[Pair]) -> tuple[
     """The word, and why it cannot be tested or what it waits for; no why where nothing is lacking."""
     if not contrasts.comparable:
         return "cannot be tested", "not trained as the paper did"
-    usable = [pair for pair in pairs if _is_usable(contrasts, pair.cells)]
+    usable = [
+        pair
+        for pair in pairs
+        if contrasts.whole(pair.cells) and contrasts.difference(pair.cells).n >= FEWEST
+    ]
     unstable = sum(contrasts.unstable(pair.cells) for pair in pairs)
     missing = len(pairs) - len(usable) - unstable
     evidence = Evidence(
@@ -197,10 +201,6 @@ def _tested(contrasts: Contrasts, claim: Claim, pairs: Sequence[Pair]) -> tuple[
     found = word(claim, evidence)
     untestable = found == "not settled" and missing
     return "cannot be tested" if untestable else found, _why(missing, unstable, len(pairs))
-
-
-def _is_usable(contrasts: Contrasts, pair: CellPair) -> bool:
-    return contrasts.whole(pair) and contrasts.difference(pair).n >= FEWEST
 
 
 def _why(missing: int, unstable: int, of: int) -> str:

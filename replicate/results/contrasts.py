@@ -12,7 +12,7 @@ from replicate.paper import noise
 from replicate.paper.tables import Tables
 from replicate.plan.campaign import Campaign
 from replicate.results import images, verdicts
-from replicate.results.cells import Answers, first_runs, scale
+from replicate.results.cells import Answers, scale
 from replicate.results.differences import Difference, difference, estimate, family
 from replicate.results.origins import ORIGINS, differing, origins
 from replicate.results.spread import Family, Spread
@@ -102,7 +102,10 @@ class Contrasts:
         of, over = (self.accuracies.get(cell, {}) for cell in pair)
         if not (of and over):  # claims and gains are about all cells of the tables, here or not
             return difference({}, {}, np.nan, 0.0)
-        floor = hypot(*(self._floor(cell) for cell in pair))
+        means = [float(np.mean([*own.values()])) for own in (of, over)]
+        floor = hypot(
+            *(scale(mean, self.specs[cell]) for mean, cell in zip(means, pair, strict=True))
+        )
         return difference(of, over, floor, noise.granularity(self.specs[pair[0]].test_images))
 
     def spread(self, pair: CellPair) -> Spread:
@@ -143,15 +146,7 @@ class Contrasts:
         )
 
     def _answered(self, pair: CellPair) -> list[tuple[images.Seen, images.Seen]]:
-        of, over = (self._seen.get(cell, {}) for cell in pair)
-        return images.pairs(of, over)
-
-    @cached_property
-    def _seen(self) -> dict[str, dict[int, images.Seen]]:
-        found: dict[str, dict[int, images.Seen]] = {}
-        for (cell, seed), own in self.answers.items():
-            found.setdefault(cell, {})[seed] = own
-        return found
+        return images.pairs(*(self.answers.get(cell, {}) for cell in pair))
 
     def mixed(self, pair: CellPair) -> str:
         """In what the runs of the two cells differ that should have been made alike."""
@@ -164,7 +159,8 @@ class Contrasts:
 
     @cached_property
     def _began(self) -> dict[str, str]:
-        return first_runs(self.provenance)
+        begun = self.provenance.groupby("cell")["started"]
+        return {str(cell): min(own) for cell, own in begun}
 
     @cached_property
     def made(self) -> pd.DataFrame:
@@ -188,9 +184,6 @@ class Contrasts:
             name: (family([self.difference(pair) for pair in sorted(own)]), own)
             for name, own in members.items()
         }
-
-    def _floor(self, cell: str) -> float:
-        return scale(float(np.mean(list(self.accuracies[cell].values()))), self.specs[cell])
 
     def _dataset(self, cell: str) -> str:
         """Its name; empty for a cell of the tables that is not in the campaign."""

@@ -105,17 +105,14 @@ def _within(low: float, high: float, known: bool = False) -> Test:
     return lambda column: column.between(low, high) | (column.isna() & (not known))
 
 
-def _once(column: pd.Series) -> Any:
-    return ~column.duplicated()
-
-
 NATURAL, PERCENT = _within(0, np.inf), _within(0, 100)
 ONCE = ("runs.csv", "provenance.csv", "forecast.csv")
 """Files that have one row a run; cells with one spec share a run's id."""
 
 TESTS: dict[str, dict[str, Test]] = {
     "cells.csv": {
-        "cell": _once, "table": _one_of([1, 2, np.nan]), "n": NATURAL, "sd": NATURAL, "mean": PERCENT,
+        "cell": lambda column: ~column.duplicated(), "table": _one_of([1, 2, np.nan]), "n": NATURAL,
+        "sd": NATURAL, "mean": PERCENT,
     },
     "runs.csv": {
         "status": _one_of(["done", "diverged", "failed"]), "seed": NATURAL,
@@ -155,11 +152,12 @@ def read_csv(campaign: Campaign, file: str) -> pd.DataFrame:
 
 def _read(path: Path) -> pd.DataFrame:
     types = COLUMNS[path.name]
+    # Nothing between the commas is a missing number, but an empty text; "NA" in a text column stays text.
+    blank = {name: ["", "nan"] for name, kind in types.items() if kind in ("float", "Int64")}
     sums.check(path)
     try:
         atomic.require_regular(path)
-        # "NA" in a text column stays text.
-        frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_blank(types))
+        frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=blank)
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
     except UNREADABLE as error:
@@ -171,11 +169,6 @@ def _read(path: Path) -> pd.DataFrame:
     if missing := types.keys() - set(frame.columns):
         raise UserError(f"{path}: has no column {', '.join(sorted(missing))}: {sums.again(path)}")
     return frame
-
-
-def _blank(types: dict[str, Kind]) -> dict[str, list[str]]:
-    """Nothing between the commas is a missing number, but an empty text."""
-    return {name: ["", "nan"] for name, kind in types.items() if kind in ("float", "Int64")}
 
 
 def table_of(rows: Iterable[Mapping[str, Any]], file: str) -> pd.DataFrame:

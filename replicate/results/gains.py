@@ -26,10 +26,12 @@ def _of_table(contrasts: Contrasts, table: int) -> Iterator[dict[str, Any]]:
     adjusted = statistics.holm([contrasts.estimate(pair.cells).p for pair in pairs])
     for pair, p in zip(pairs, adjusted, strict=True):
         if contrasts.difference(pair.cells).n:
+            unseen, mcnemar = contrasts.on_new_images(pair.cells)
             numbers = {
                 **_measured(contrasts, pair.cells, float(p)),
                 **_against(contrasts, pair),
-                **_on_new_images(contrasts, pair.cells),
+                **_ends("images_", unseen.interval()),
+                "mcnemar": mcnemar,
             }
             yield {
                 "cell": pair.of.cell,
@@ -75,11 +77,6 @@ def _against(contrasts: Contrasts, pair: Pair) -> dict[str, Any]:
         "against": word if whole else "not comparable",
         "shrinkage": found.mean / published if published else np.nan,
     }
-
-
-def _on_new_images(contrasts: Contrasts, pair: CellPair) -> dict[str, float]:
-    found, p = contrasts.on_new_images(pair)
-    return {**_ends("images_", found.interval()), "mcnemar": p}
 
 
 def _ends(prefix: str, interval: statistics.Interval) -> dict[str, float]:

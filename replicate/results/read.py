@@ -115,11 +115,8 @@ class Results:
         """The rows of pools.csv.gz of the tables' cells, as `placed`."""
         return placed(self.pools, self.cells)
 
-    def pools_of(self, cell: str) -> pd.DataFrame:
-        return self._pools.get(cell, self.pools[:0])
-
     @cached_property
-    def _pools(self) -> dict[str, pd.DataFrame]:
+    def pools_of(self) -> dict[str, pd.DataFrame]:
         return _of_cells(self.pools)
 
     @cached_property

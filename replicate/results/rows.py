@@ -171,7 +171,9 @@ def _pools(weights: Sequence[np.ndarray]) -> Iterator[tuple[object, ...]]:
     for head, own in enumerate(weights):
         channels = own.reshape(len(own), -1)
         negative = (channels < 0).mean(axis=1).tolist()
-        yield from zip(repeat(head), count(), _sums(channels).tolist(), negative)
+        # One after the other, as in `mean`, in float64.
+        sums = np.cumsum(channels, axis=-1, dtype=np.float64)[:, -1].tolist()
+        yield from zip(repeat(head), count(), sums, negative)
 
 
 def mean(arrays: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
@@ -187,13 +189,6 @@ def deviation(arrays: Sequence[np.ndarray]) -> np.ndarray:
     squares = mean([(one - middle) ** 2 for one in arrays])
     found: np.ndarray = np.sqrt(squares * len(arrays) / (len(arrays) - 1))
     return found
-
-
-def _sums(values: np.ndarray) -> np.ndarray:
-    """Over the last axis, one after the other as in `mean`, in float64."""
-    running = np.cumsum(values, axis=-1, dtype=np.float64)
-    last: np.ndarray = running[..., -1]
-    return last
 
 
 def _weights(folder: Path, found: Record) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from replicate.plan.readings import cell_name
 from replicate.results import statistics
 from replicate.results.differences import estimate, family
 from replicate.results.read import Results
-from replicate.results.statistics import BySeed, Estimate
+from replicate.results.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def _of_entry(entry: Ambiguity, results: Results) -> Iterator[Effect]:
     gains = [estimate(one.mean, shared.spread(one.sample, one.least), one.n) for one in found]
     corrected = statistics.holm([gain.p for gain in gains]).tolist()
     for (base, alternative, cell), one, gain, p in zip(own, found, gains, corrected, strict=True):
-        means = [_mean(contrasts.accuracies.get(name, {})) for name in (base, cell)]
+        known = [contrasts.accuracies.get(name, {}) for name in (base, cell)]
+        means = [float(statistics.summary([*by_seed.values()]).mean) for by_seed in known]
         verdict = contrasts.verdict((cell, base), p)
         yield Effect(entry, alternative, base, means[0], cell, means[1], one.n, gain, p, verdict)
 
@@ -58,7 +59,3 @@ def _readings(entry: Ambiguity, cells: Collection[str]) -> Iterator[tuple[str, A
         for alternative in entry.alternatives:
             if (cell := cell_name(entry, alternative, base)) in cells:
                 yield base, alternative, cell
-
-
-def _mean(by_seed: BySeed) -> float:
-    return float(statistics.summary(list(by_seed.values())).mean)

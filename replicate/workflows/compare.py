@@ -48,7 +48,8 @@ class Difference:
 def compare(root: Path, here: str, there: str, json: bool = False) -> str:
     """Two campaigns as text, or as JSON; raises UserError where one has no results."""
     a, b = read_results(root, here), read_results(root, there)
-    found, made = list(differences(a, b)), list(_unlike(_origins(a), _origins(b)))
+    found, mine, theirs = list(differences(a, b)), _origins(a), _origins(b)
+    made = [(what, mine[what], theirs[what]) for what in mine if mine[what] != theirs[what]]
     if json:
         rows = (dict(zip(ORIGIN_KEYS, ("origin", *row), strict=True)) for row in made)
         return as_json([*map(asdict, found), *rows])
@@ -106,10 +107,6 @@ def _origins(results: Results) -> Origins:
     asked = {"protocol": [request.protocol], "settings": [str(request.settings)]}
     titles = {**ORIGINS, "threads": "threads"}
     return asked | {title: sorted({*map(str, made[name])}) for name, title in titles.items()}
-
-
-def _unlike(here: Origins, there: Origins) -> Iterator[tuple[str, list[str], list[str]]]:
-    return ((what, here[what], there[what]) for what in here if here[what] != there[what])
 
 
 def _row(one: Difference) -> tuple[Any, ...]:

@@ -63,7 +63,10 @@ def export(root: Path, name: str, target: Path | None = None) -> Path:
         if not (root / needed).is_file():
             raise UserError(f"{root / needed}: not there; export from a checkout of the project")
     target = target or Path(f"{name}.tar.gz")
-    _refuse_to_replace(target, name)
+    if target.exists() and not _is_archive(target, name):
+        raise UserError(
+            f"{target}: exists, and is no archive of campaign {name}: name another --output"
+        )
     conclude(campaign)
     try:
         archive = _packed(name, _described(campaign, dict(_files(campaign))))
@@ -71,14 +74,6 @@ def export(root: Path, name: str, target: Path | None = None) -> Path:
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     return target
-
-
-def _refuse_to_replace(target: Path, name: str) -> None:
-    """Raises UserError for a file that is no earlier archive of the campaign."""
-    if target.exists() and not _is_archive(target, name):
-        raise UserError(
-            f"{target}: exists, and is no archive of campaign {name}: name another --output"
-        )
 
 
 def _is_archive(path: Path, name: str) -> bool:

@@ -46,7 +46,8 @@ TICKS = {-100: "−100", -10: "−10", -1: "−1", 0: "0", 1: "+1", 10: "+10", 1
 @styled
 def sums(results: Results) -> Figure:
     """Distance of every channel's weight sum from 1, by stage and method: a panel per data set and table."""
-    found = _distances(results.sums)
+    found = results.sums
+    found = found.assign(distance=(found["sum"] - 1).abs().clip(lower=SMALLEST))
     require(found, "no run with FlexPool has finished yet")
     rows = list(results.paper.tables[0].rows)
     figure, axes = grid(found.assign(row=found["set"]), rows, 1.25)
@@ -58,10 +59,6 @@ def sums(results: Results) -> Figure:
     figure.supylabel("Distance of a channel's sum from 1")
     below(figure, handles)
     return figure
-
-
-def _distances(found: pd.DataFrame) -> pd.DataFrame:
-    return found.assign(distance=(found["sum"] - 1).abs().clip(lower=SMALLEST))
 
 
 def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
@@ -83,14 +80,9 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
     panel.set_yscale("log")
     panel.set_xticks(range(len(stages)), [f"stage {stages[0]}", *map(str, stages[1:])])
     panel.set_xlim(-0.6, len(stages) - 0.4)
-    _plain_numbers(panel)
-    panel.tick_params(axis="x", length=0)
-
-
-def _plain_numbers(panel: Axes) -> None:
-    """The usual formatter writes formulas: not in this style."""
-    panel.yaxis.set_major_formatter("{x:g}")
+    panel.yaxis.set_major_formatter("{x:g}")  # the usual one writes formulas: not in this style
     panel.minorticks_off()
+    panel.tick_params(axis="x", length=0)
 
 
 @styled
@@ -144,7 +136,7 @@ def _map_panel(panel: Axes, found: pd.DataFrame, results: Results) -> None:
 
 
 def _said(found: pd.DataFrame, results: Results) -> list[str]:
-    own = results.pools_of(found["cell"].iloc[0])
+    own = results.pools_of.get(found["cell"].iloc[0], results.pools[:0])
     own = own[own["head"] == found["head"].iloc[0]]
     negative, agree = own["negative"].mean(), agreement(found, own["run_id"].nunique())
     return [

@@ -74,7 +74,8 @@ def _tables(results: Results) -> Iterator[Table]:
     columns = ("Cell", "Finished", "Asked", "Failed", "Diverged", "Unfinished", "Not begun")
     yield from _listed("Cells without all their runs", columns, _incomplete(results))
     columns = ("Cell", "Why")
-    yield from _listed("Cells shown as their records hold them", columns, _lost(results))
+    lost = [(cell, _short(why)) for cell, why in results.campaign.lost.items()]
+    yield from _listed("Cells shown as their records hold them", columns, lost)
     stale = results.cells[results.cells["verdict"] == "stale"]
     rows = [(name,) for name in stale["cell"]]
     yield from _listed("Cells whose spec changed after they were run", ("Cell",), rows)
@@ -97,19 +98,11 @@ def _ended(runs: pd.DataFrame) -> list[tuple[object, ...]]:
     for run in records(runs[runs["status"].isin(["failed", "diverged"])]):
         cells = alike.setdefault((run["status"], _short(run["error"])), {})
         cells.setdefault(run["cell"], []).append(run["seed"])
-    return [
-        (what, error, sum(map(len, cells.values())), _places(cells))
-        for (what, error), cells in alike.items()
-    ]
-
-
-def _lost(results: Results) -> list[tuple[object, ...]]:
-    """Cells whose specs cannot be read any more, or are not asked for in any file."""
-    return [(cell, _short(why)) for cell, why in results.campaign.lost.items()]
-
-
-def _places(cells: dict[str, list[int]]) -> str:
-    return "; ".join(f"{cell} {_series(seeds)}" for cell, seeds in cells.items())
+    rows: list[tuple[object, ...]] = []
+    for (what, error), cells in alike.items():
+        places = (f"{cell} {_series(seeds)}" for cell, seeds in cells.items())
+        rows.append((what, error, sum(map(len, cells.values())), "; ".join(places)))
+    return rows
 
 
 def _short(error: str) -> str:
