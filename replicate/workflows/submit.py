@@ -18,7 +18,7 @@ from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
 from replicate.plan.runs import Run
 from replicate.results import predictions
-from replicate.text import many, say
+from replicate.text import folded, many, say
 from replicate.workflows.conclude import conclude_submitted
 from replicate.workflows.prepare import TrainingOptions, prepare
 
@@ -63,7 +63,7 @@ def print_requests(campaign: Campaign, options: Options) -> None:
     for array in plan.arrays:
         print(request_text(requests.tasks(len(plan.arrays)), len(array)), end="\n\n")
     print(request_text(requests.report(["<tasks>"]), 1), end="\n\n")
-    print(*plan.contents(), plan, sep="\n")
+    print(*map(folded, plan.contents()), plan, sep="\n")
 
 
 def _plan(campaign: Campaign, options: Options, dry: bool = False) -> Plan | None:
