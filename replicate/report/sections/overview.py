@@ -109,7 +109,7 @@ def _trend(results: Results) -> Iterator[Figure]:
     if len(results.printed):
         caption = (
             "The trend across the columns, every seed a dot. A data set's panels share a y axis, which is "
-            "fitted to them and does not start at zero."
+            "fitted to them and need not start at zero."
         )
         yield Figure("trend", caption, partial(trend, results), beside_paper=True)
 
