@@ -23,7 +23,7 @@ from tests.report.reading import markdown
 
 ROOT = Path(__file__).parents[2]
 CAMPAIGN = "short-cpu"
-RUNS = 114
+RUNS = 116
 RESULTS = ROOT / "results" / CAMPAIGN
 REPORT = ROOT / "reports" / CAMPAIGN / "report.md"
 SECTIONS = {"README.md": "## Results so far", "docs/findings.md": "# Findings"}
