@@ -341,7 +341,7 @@ def test_a_campaign_has_the_name_of_a_folder(project: Path, name: str) -> None:
     for line in lines:
         answer = call(*line)
         assert not judge(answer), line
-        assert "-h`)" not in answer.err, (
-            line
-        )  # not by the parser, which would not tell names from options
+        assert "Usage" not in answer.err, line
+        # Not by the parser, which would have taken the name for an option.
+        assert "-h`)" not in answer.err, line
     assert contents(project) == before
