@@ -94,7 +94,7 @@ def maps(results: Results, table: int, stage: int = 3) -> Figure:
     require(found, f"no FlexPool after stage {stage} in Table {table} has been trained yet")
     order, present = methods(found["method"]), set(found["set"])
     sets = [row for row in results.paper.tables[0].rows if row in present]
-    figure, axes = panels(len(order), len(sets), 1.45, 1.0)
+    figure, axes = panels(len(order), len(sets), 1.5, 1.1)
     for method, line in zip(order, axes, strict=True):
         line[0].set_ylabel(LOOKS[method].short, fontweight="bold")
         for name, panel in zip(sets, line, strict=True):
