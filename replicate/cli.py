@@ -351,12 +351,15 @@ def sensitivity(
     root: Root = HERE,
 ) -> None:
     """Train the other readings of an open point beside its cells, and show what the choice changes."""
+    from replicate.dispatch.precision import lacking
     from replicate.plan.readings import plan_readings
     from replicate.workflows.run import Options
     from replicate.workflows.sensitivity import run_sensitivity
 
     given = settings_of(settings, precision)
-    asked = plan_readings(root, entry, cells or [], protocol, chosen(seeds) or [], campaign, given)
+    asked = plan_readings(
+        root, entry, cells or [], protocol, chosen(seeds) or [], campaign, given, lacking
+    )
     options = Options(**training._asdict(), workers=workers, threads=threads)
     sys.exit(run_sensitivity(asked, options, as_json))
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs, to_builtins
 
 from replicate.dispatch.code import code_digest, library_versions
+from replicate.dispatch.precision import lacking
 from replicate.errors import UserError
 from replicate.files import atomic
 from replicate.plan import forecast
@@ -240,6 +241,7 @@ class _Attempt:
             data = load(self.context.entries[self.run.images])
         except UserError as error:  # an entry that was sound when the command began
             raise OSError(errno.EIO, str(error)) from None
+        self._refuse_lacking(data)
         outcome = train(
             self.run.spec,
             self.run.seed,
@@ -251,6 +253,15 @@ class _Attempt:
             origin=self.context.origin,
         )
         return outcome, data
+
+    def _refuse_lacking(self, data: "ImageData") -> None:
+        """A run keeps the precision that it began in, and another machine may go on with it."""
+        from replicate.training.checkpoint import load
+
+        state = load(self.folder / run_folder.CHECKPOINT, self.run.id, data.fingerprint)
+        precision = state["precision"] if state else self.run.spec.training.precision
+        if lack := lacking([precision]).get(precision):
+            raise OSError(errno.ENODEV, lack)
 
     def _after_step(self, epoch: int, share: float) -> None:
         """Say how far the epoch is, once a second. Not flushed to the disk: it is for those who look now."""

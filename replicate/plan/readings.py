@@ -1,7 +1,7 @@
 """The campaign of an ambiguity: other readings of the paper beside the cells that they start from."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from replicate.errors import UserError
@@ -10,6 +10,10 @@ from replicate.plan.campaign import Campaign, begin_or_extend, free_name, refuse
 from replicate.plan.request import new_request
 from replicate.specs import catalogue, resolve
 from replicate.specs.spec import Spec
+from replicate.text import say
+
+Lacking = Callable[[Iterable[str]], Mapping[str, str]]
+"""What is to be said of those of some precisions that a machine lacks."""
 
 
 def differences(a: Spec, b: Spec) -> set[str]:
@@ -39,6 +43,19 @@ def find(entries: Iterable[Ambiguity], name: str) -> Ambiguity:
     return entry
 
 
+def _here(entry: Ambiguity, lacking: Lacking) -> Ambiguity:
+    """Without the alternatives whose precision this machine lacks."""
+    key = "training.precision"
+    asked = {str(one.changes[key]) for one in entry.alternatives if key in one.changes}
+    lacks = lacking(asked) if asked else {}
+    for lack in lacks.values():
+        say(f"{entry.id}: left out: {lack}")
+    able = [one for one in entry.alternatives if str(one.changes.get(key)) not in lacks]
+    if not able:
+        raise UserError(f"{entry.id}: all its alternatives need what this machine lacks")
+    return entry.model_copy(update={"alternatives": able})
+
+
 def choose(root: Path, entry: Ambiguity, patterns: Sequence[str]) -> list[str]:
     """The tables' cells that match and that the entry bears on; without patterns, the entry's own."""
     if not patterns:
@@ -58,13 +75,14 @@ def plan_readings(
     seeds: Sequence[int],
     campaign: str | None,
     settings: dict[str, str],
+    lacking: Lacking = lambda _: {},
 ) -> Campaign:
-    """The campaign of an entry: the chosen cells, each with every alternative.
+    """The campaign of an entry: the chosen cells, each with every alternative that this machine can compute.
 
     Raises:
         UserError: nothing to run, or a setting that undoes an alternative.
     """
-    entry = find(read_ambiguities(root), name)
+    entry = _here(find(read_ambiguities(root), name), lacking)
     bases = catalogue.offered(root, choose(root, entry, patterns), protocol)
     others = [cell_name(entry, one, base) for base in bases for one in entry.alternatives]
     if campaign is None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replicate.dispatch.code import read_code
+from replicate.dispatch.precision import lacking
 from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
 from replicate.files import atomic, checksums
 from replicate.plan.campaign import Campaign, save_campaign
+from replicate.plan.request import FILE
 from replicate.plan.runs import Images
 from replicate.records import run_folder
 from replicate.records.origin import Origin
@@ -52,6 +54,22 @@ def prepare(campaign: Campaign, options: TrainingOptions) -> WorkerContext:
         threads=1,
         checkpoint_seconds=options.checkpoint_seconds,
     )
+
+
+def refuse_lacking(campaign: Campaign, retry_failed: bool) -> None:
+    """Raises UserError for a run to do in a precision that this machine lacks: it would end its worker."""
+    lacks = lacking({run.spec.training.precision for run in campaign.runs})
+    left = campaign.look(thorough=True).left(retry_failed) if lacks else []
+    for run in left:
+        if lack := lacks.get(run.spec.training.precision):
+            raise UserError(f"{lack}; {_way_out(campaign, run.cell)}")
+
+
+def _way_out(campaign: Campaign, cell: str) -> str:
+    if "training.precision" not in campaign.request.settings:
+        return f"leave out {cell}, or train it on one that has it"
+    begun = (campaign.results / FILE).exists()  # with its settings, which stay
+    return "use --precision float32" + (" with another --campaign" if begun else "")
 
 
 def _code(campaign: Campaign) -> Origin:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from replicate import machine
+from replicate.dispatch.precision import lacking
 from replicate.errors import UserError
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign, campaign_names, open_campaign
@@ -35,6 +36,7 @@ def preview(
         *forecast.lines(left, speeds),
         f"campaign {campaign.name}: {state.summary()}; {len(left)} to do{scope(campaign)}.",
         forecast.cost(left, speeds, size[0]) + source,
+        *(f"not on this machine: {lack}" for lack in _lacks(left)),
     ]
     return "\n".join(lines)
 
@@ -44,6 +46,12 @@ def scope(campaign: Campaign) -> str:
     if not campaign.partial:
         return ""
     return f", of those named here; {campaign.whole.look().summary()} in all"
+
+
+def _lacks(left: Sequence[Run]) -> list[str]:
+    """For the runs to do. Asked only of precisions that some machines lack: to ask takes seconds."""
+    special = {run.spec.training.precision for run in left} - {"float32", "auto"}
+    return list(lacking(special).values()) if special else []
 
 
 def _known(campaign: Campaign, left: Sequence[Run]) -> tuple[Speeds, str]:

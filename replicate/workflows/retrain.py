@@ -51,7 +51,7 @@ def retrain(campaign: Campaign, records: Sequence[Record], asked: Retraining) ->
     """Each record's first epochs again, with its own number of threads, several runs at a time.
 
     Raises:
-        UserError: images or a precision that this machine does not have.
+        UserError: images that this machine does not have.
     """
     from replicate import data
 

@@ -22,7 +22,7 @@ from replicate.results import predictions
 from replicate.text import console, duration, many, say
 from replicate.workflows.conclude import INTERRUPTED, OUT_OF_TIME, conclude, exit_code
 from replicate.workflows.follow import show_while
-from replicate.workflows.prepare import TrainingOptions, prepare
+from replicate.workflows.prepare import TrainingOptions, prepare, refuse_lacking
 from replicate.workflows.preview import scope
 
 IMAGES_WORTH_CALIBRATION = 10_000_000
@@ -61,24 +61,16 @@ def run_campaign(campaign: Campaign, options: Options) -> int:
 
 
 def _carry_out(campaign: Campaign, options: Options) -> int:
+    refuse_lacking(campaign, options.retry_failed)
     context = prepare(campaign, options)
     left = look(_in_order(campaign, options), campaign.runs_folder, thorough=True).left()
     _say_where(campaign, left, run_folder.RECORD, DAMAGED_RECORD)
-    _check_precisions(left)
     size = pool_size(options, len(left))
     speeds = _forecast(campaign, left, size, options)
     context = replace(context, threads=size.threads, until=options.until, speeds=speeds)
     interrupted = bool(left) and not _train(campaign, left, context, size)
     _say_where(campaign, left, f"{run_folder.CHECKPOINT}.corrupt", DAMAGED_CHECKPOINT)
     return _end(campaign, interrupted, options.until is not None)
-
-
-def _check_precisions(runs: Sequence[Run]) -> None:
-    """Raises UserError for one that this machine lacks: every run would fail by it."""
-    from replicate.training import engine
-
-    for precision in {run.spec.training.precision for run in runs}:
-        engine.choose(precision, 0)
 
 
 def _in_order(campaign: Campaign, options: Options) -> list[Run]:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
+from replicate.dispatch.precision import lacking
 from replicate.errors import UserError
 from replicate.files import checksums
 from replicate.plan.campaign import Campaign, open_campaign
@@ -45,8 +46,8 @@ def verify(root: Path, name: str, retraining: Retraining) -> int:
     """Print what every step found; returns 1 if anything differs, else 0.
 
     Raises:
-        UserError: no such campaign, one that is being trained, or runs to train again whose images or
-            precision are not to be had.
+        UserError: no such campaign, one that is being trained, or runs to train again whose images are not
+            to be had.
     """
     campaign = open_campaign(root, name)
     refuse_while_busy(campaign)
@@ -231,10 +232,18 @@ def _training(campaign: Campaign, records: list[Record], asked: Retraining) -> S
     if not asked.runs:
         step.not_compared.append("no run was trained again: ask for it with --runs")
         return step
+    lacks = lacking({record.spec["training"]["precision"] for record in records})
     trained = [record for record in records if record.epochs]
+    able = [record for record in trained if record.spec["training"]["precision"] not in lacks]
+    if lacks:
+        step.not_compared.append(
+            f"{many(len(trained) - len(able), 'run')}: {'; '.join(lacks.values())}"
+        )
+    if not able:
+        return step
     seed = random.randrange(2**32) if asked.seed is None else asked.seed
-    drawn = random.Random(seed).sample(trained, min(asked.runs, len(trained)))
-    step.compared.append(f"{many(len(drawn), 'run')} of {len(trained)}, drawn by --seed {seed}")
+    drawn = random.Random(seed).sample(able, min(asked.runs, len(able)))
+    step.compared.append(f"{many(len(drawn), 'run')} of {len(able)}, drawn by --seed {seed}")
     for again in retrain(campaign, drawn, asked):
         step.compared.append(again.compared)
         step.different += again.different
