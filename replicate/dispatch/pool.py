@@ -20,6 +20,7 @@ import submitit
 from replicate.dispatch.crashes import Crashes
 from replicate.dispatch.snapshot import Copied
 from replicate.dispatch.worker import WorkerContext, fitting, work
+from replicate.errors import UserError
 from replicate.machine import environment
 from replicate.plan.runs import Run
 from replicate.records.run_folder import claimed
@@ -64,15 +65,12 @@ class Pool:
         a worker ends by itself before it; not so in an epoch that is far longer than the time left.
 
         Raises:
-            UserError: workers die before they begin a run, or of the machine's trouble.
+            UserError: the last workers die before they begin a run, or of the machine's trouble.
         """
         for slot, job in list(self._jobs.items()):
             if job.done():
                 del self._jobs[slot]
-                # Without a result file, submitit would wait a quarter of a minute before it says no.
-                if not (job.paths.result_pickle.exists() and job.exception() is None):
-                    self._crashes.record_crash(job.paths.folder.name, job.paths.stderr)
-                if self._free():
+                if self._replaceable(job) and self._free():
                     self._start(slot)
         # As when the runs that another command held are free, since it died.
         if not self._jobs:
@@ -80,6 +78,19 @@ class Pool:
         if self._context.until is None:
             return bool(self._jobs) or bool(self._crashes.left())
         return bool(self._jobs) and time.time() < self._context.until + OVERTIME_SECONDS
+
+    def _replaceable(self, job: submitit.Job[None]) -> bool:
+        """Whether another worker would fare better; raises as `supervise`, once no other is left."""
+        # Without a result file, submitit would wait a quarter of a minute before it says no.
+        if job.paths.result_pickle.exists() and job.exception() is None:
+            return True
+        try:
+            self._crashes.record_crash(job.paths.folder.name, job.paths.stderr)
+        except UserError:
+            if not self._jobs:
+                raise
+            return False
+        return True
 
     def _free(self) -> list[Run]:
         """Runs that a new worker would begin."""

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -81,6 +81,10 @@ class TimeUp(Stopped):
     """There is no time left for another epoch."""
 
 
+class Lacking(Stopped):
+    """This machine cannot compute in the run's precision; in that of the next it may."""
+
+
 class Abandoned(Stopped):
     """The dispatcher is gone, and a worker of this machine must not outlive it."""
 
@@ -90,7 +94,7 @@ def work(runs: Sequence[Run], context: WorkerContext) -> None:
 
     A failing run is recorded and the next one begins. What is not the run's fault (the disk is
     full, the dispatcher is gone, time is up) ends the worker; the run goes on later from its
-    checkpoint.
+    checkpoint. One in a precision that this machine lacks does so when all others have had their turn.
     """
     from replicate.training import engine
 
@@ -99,11 +103,20 @@ def work(runs: Sequence[Run], context: WorkerContext) -> None:
     # A pool names only GPUs that it has seen, and a processor must not stand in for one that is gone.
     if context.dispatcher and card and not engine.gpus():
         raise OSError(errno.ENODEV, f"GPU {card} is gone: nvidia-smi may say why")
+    if lacks := list(_take_each(runs, context)):
+        raise OSError(errno.ENODEV, lacks[0])
+
+
+def _take_each(runs: Sequence[Run], context: WorkerContext) -> Iterator[str]:
+    """What this machine lacks for those that it cannot train."""
     ahead = fitting(runs, runs, context)
     with suppress(TimeUp):
         while ahead:
-            if _take(ahead.pop(0), context):  # so time has gone by, and a speed may be known
-                ahead = fitting(ahead, runs, context)
+            try:
+                if _take(ahead.pop(0), context):  # so time has gone by, and a speed may be known
+                    ahead = fitting(ahead, runs, context)
+            except Lacking as lack:
+                yield str(lack)
 
 
 def _take(run: Run, context: WorkerContext) -> bool:
@@ -261,7 +274,7 @@ class _Attempt:
         state = load(self.folder / run_folder.CHECKPOINT, self.run.id, data.fingerprint)
         precision = state["precision"] if state else self.run.spec.training.precision
         if lack := lacking([precision]).get(precision):
-            raise OSError(errno.ENODEV, lack)
+            raise Lacking(lack)
 
     def _after_step(self, epoch: int, share: float) -> None:
         """Say how far the epoch is, once a second. Not flushed to the disk: it is for those who look now."""

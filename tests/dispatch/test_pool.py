@@ -108,6 +108,36 @@ def test_workers_that_die_at_once_are_not_replaced_without_end(
 
 
 @pytest.mark.processes
+def test_what_one_worker_dies_of_interrupts_no_other(
+    runs: list[Run], context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a run in a precision that this machine lacks, beside runs that it can train."""
+
+    def lacks(runs: Sequence[Run], context: WorkerContext) -> None:
+        import time
+
+        deaths, begun = context.runs_folder / "deaths", time.monotonic()
+        if context.worker.startswith("worker-1"):
+            while not (deaths.exists() and len(deaths.read_text()) > 1):
+                assert time.monotonic() < begun + 60
+                time.sleep(0.05)
+            time.sleep(1)
+            (context.runs_folder / "finished").touch()
+        with deaths.open("a") as file:
+            file.write("x")
+        raise OSError(19, "this machine's cpu lacks it")
+
+    monkeypatch.setattr(pool, "work", lacks)
+    two = Pool(
+        runs, context, Size(workers=2, threads=1, cards=()), logs=tmp_path / "logs", code=ROOT
+    )
+    two.start()
+    with pytest.raises(UserError, match="workers die of what this machine lacks: OSError"):
+        wait_for(lambda: not two.supervise())
+    assert (context.runs_folder / "finished").exists()
+
+
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("given", "seen", "expected"),
     [

@@ -98,7 +98,7 @@ def test_a_plan_says_it(
 def test_a_checkpoint_in_it_ends_the_worker_and_not_the_run(
     records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`auto` begins in it where it is to be had: the run goes on there."""
+    """`auto` begins in it where it is to be had: the run goes on there. The others are trained."""
     campaign = records.begin([CELL], settings={"training.precision": "auto"})
     run = campaign.runs[0]
     folder = campaign.runs_folder / run.folder_name
@@ -107,9 +107,17 @@ def test_a_checkpoint_in_it_ends_the_worker_and_not_the_run(
     saved = (folder / run_folder.CHECKPOINT).read_bytes()
     images = type("Images", (), {"fingerprint": "f"})()
     monkeypatch.setattr("replicate.data.load", lambda _: images)
+    trained: list[int] = []
+
+    def train(_: object, seed: int, *__: object, **___: object) -> None:
+        trained.append(seed)
+        raise UserError("a spec that cannot be trained")
+
+    monkeypatch.setattr("replicate.training.loop.train", train)
     context = WorkerContext(campaign.runs_folder, {run.images: tmp_path}, Origin(), 1, 30.0)
     with pytest.raises(OSError, match=LACK) as trouble:
-        worker._Attempt(run, folder, context).carry_out()
+        worker.work(campaign.runs, context)
+    assert trained == [1]
     assert trouble.value.errno == errno.ENODEV
     assert not (folder / run_folder.RECORD).exists()
     assert (folder / run_folder.CHECKPOINT).read_bytes() == saved
