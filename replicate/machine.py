@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
+_CPUINFO = Path("/proc/cpuinfo")
+
 
 def cores() -> int:
     """That this process may use: a container may allow it fewer than it sees."""
@@ -62,13 +64,19 @@ def environment(**values: str | None) -> Iterator[None]:
 
 
 def processor() -> str:
-    """Its model, such as `AMD EPYC 9354 32-Core Processor`; the architecture where it has no name."""
+    """Its model, such as `AMD EPYC 9354 32-Core Processor`; the architecture where it has no name.
+
+    Virtual machines call several generations `AMD EPYC`, whose last digits and speeds differ.
+    """
     try:
-        facts = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        text = _CPUINFO.read_text(encoding="utf-8")
     except OSError:
-        facts = ""
-    found = re.search(r"^model name\s*:\s*(.+)$", facts, re.MULTILINE)
-    return found[1].strip() if found else platform.machine()
+        text = ""
+    facts = dict(re.findall(r"^(cpu family|model|model name)[\t ]*: *(\S.*?) *$", text, re.MULTILINE))
+    name: str = facts.get("model name") or platform.machine()
+    if re.search(r"\d{3}", name) or "model" not in facts:
+        return name
+    return f"{name} (family {facts.get('cpu family')}, model {facts['model']})"
 
 
 def share(runs: int, gpus: int, workers: int | None, threads: int | None) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """How a machine is shared among runs."""
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,37 @@ def test_the_processor_has_a_name() -> None:
     name = machine.processor()
     assert name == name.strip() != ""
     assert "\n" not in name
+
+
+GIVEN = "processor\t: 0\nvendor_id\t: X\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: {}\nstepping\t: 1\n\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("AMD EPYC 9354 32-Core Processor", "AMD EPYC 9354 32-Core Processor"),
+        ("Intel(R) Xeon(R) CPU E5-2680 v3 @ 2.50GHz", "Intel(R) Xeon(R) CPU E5-2680 v3 @ 2.50GHz"),
+        ("AMD EPYC", "AMD EPYC (family 25, model 17)"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", "Intel(R) Xeon(R) CPU @ 2.20GHz (family 25, model 17)"),
+        ("", f"{platform.machine()} (family 25, model 17)"),
+    ],
+)
+def test_a_name_that_several_processors_have(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str, name: str
+) -> None:
+    """Their last digits differ: no record may pass one for another."""
+    facts = tmp_path / "cpuinfo"
+    facts.write_text(2 * GIVEN.format(given))
+    monkeypatch.setattr(machine, "_CPUINFO", facts)
+    assert machine.processor() == name
+
+
+@pytest.mark.parametrize("text", [None, "Processor\t: AArch64\nCPU part\t: 0xd0c\n"])
+def test_a_processor_without_a_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None
+) -> None:
+    facts = tmp_path / "cpuinfo"
+    if text is not None:
+        facts.write_text(text)
+    monkeypatch.setattr(machine, "_CPUINFO", facts)
+    assert machine.processor() == platform.machine()
