@@ -72,7 +72,9 @@ def processor() -> str:
         text = _CPUINFO.read_text(encoding="utf-8")
     except OSError:
         text = ""
-    facts = dict(re.findall(r"^(cpu family|model|model name)[\t ]*: *(\S.*?) *$", text, re.MULTILINE))
+    facts = dict(
+        re.findall(r"^(cpu family|model|model name)[\t ]*: *(\S.*?) *$", text, re.MULTILINE)
+    )
     name: str = facts.get("model name") or platform.machine()
     if re.search(r"\d{3}", name) or "model" not in facts:
         return name

@@ -43,17 +43,17 @@ def find(entries: Iterable[Ambiguity], name: str) -> Ambiguity:
     return entry
 
 
-def _here(entry: Ambiguity, lacking: Lacking) -> Ambiguity:
-    """Without the alternatives whose precision this machine lacks."""
+def _here(entry: Ambiguity, lacking: Lacking) -> Sequence[Alternative]:
+    """Those whose precision this machine has; raises UserError where it has none of them."""
     key = "training.precision"
-    asked = {str(one.changes[key]) for one in entry.alternatives if key in one.changes}
+    asked = [str(one.changes[key]) for one in entry.alternatives if key in one.changes]
     lacks = lacking(asked) if asked else {}
-    for lack in lacks.values():
-        say(f"{entry.id}: left out: {lack}")
     able = [one for one in entry.alternatives if str(one.changes.get(key)) not in lacks]
     if not able:
-        raise UserError(f"{entry.id}: all its alternatives need what this machine lacks")
-    return entry.model_copy(update={"alternatives": able})
+        raise UserError(f"{entry.id}: {'; '.join(lacks.values())}")
+    for lack in lacks.values():
+        say(f"{entry.id}: left out: {lack}")
+    return able
 
 
 def choose(root: Path, entry: Ambiguity, patterns: Sequence[str]) -> list[str]:
@@ -82,14 +82,20 @@ def plan_readings(
     Raises:
         UserError: nothing to run, or a setting that undoes an alternative.
     """
-    entry = _here(find(read_ambiguities(root), name), lacking)
+    entry = find(read_ambiguities(root), name)
     bases = catalogue.offered(root, choose(root, entry, patterns), protocol)
-    others = [cell_name(entry, one, base) for base in bases for one in entry.alternatives]
     if campaign is None:
         campaign = free_name(root, f"{protocol}-{entry.id.lower()}", settings)
-    wanted = dict.fromkeys([*bases, *others], seeds)
-    found = begin_or_extend(root, new_request(campaign, protocol, settings).asking(wanted))
+
+    def of(alternatives: Sequence[Alternative]) -> Campaign:
+        others = [cell_name(entry, one, base) for base in bases for one in alternatives]
+        wanted = dict.fromkeys([*bases, *others], seeds)
+        return begin_or_extend(root, new_request(campaign, protocol, settings).asking(wanted))
+
+    found = of(entry.alternatives)
     _refuse_what_is_no_alternative(entry, bases, found)
+    if (able := _here(entry, lacking)) != entry.alternatives:
+        found = of(able)
     refuse_twins(found)
     return found
 
