@@ -67,7 +67,7 @@ def refuse_lacking(campaign: Campaign, retry_failed: bool) -> None:
 
 def _way_out(campaign: Campaign, cell: str) -> str:
     if "training.precision" not in campaign.request.settings:
-        return f"leave out {cell}, or train it on one that has it"
+        return f"leave out {cell}, or train it on a machine that has it"
     begun = (campaign.results / FILE).exists()  # with its settings, which stay
     return "use --precision float32" + (" with another --campaign" if begun else "")
 

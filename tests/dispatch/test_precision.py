@@ -74,7 +74,7 @@ def test_a_cells_own_precision(replicate: Command, records: Records) -> None:
     code, _, said = replicate("run", CELL, READING, "--protocol", "smoke")
     assert (code, said) == (
         2,
-        f"error: {LACK}; leave out {READING}, or train it on one that has it\n",
+        f"error: {LACK}; leave out {READING}, or train it on a machine that has it\n",
     )
 
 
