@@ -12,6 +12,7 @@ from replicate.plan.campaign import Campaign, open_campaign, write_request
 from replicate.plan.forecast import assumed
 from replicate.records.record import read_record
 from replicate.records.run_folder import claimed
+from replicate.results.aggregate import aggregate
 from replicate.results.predictions import remember
 from replicate.results.read import read_results
 from replicate.workflows.compare import differences
@@ -178,6 +179,22 @@ def test_two_campaigns_are_held_against_each_other(records: Records, replicate: 
     code, _, err = replicate("compare", "cpu", "absent")
     assert code == 2
     assert "no campaign 'absent'" in err
+
+
+def test_only_what_is_compared_is_said_to_be_made_otherwise(
+    records: Records, replicate: Replicate
+) -> None:
+    """A campaign may hold other cells, of other images and from other machines."""
+    fill(records, "small", {AVERAGE: [90.0, 91.0], FLEX: [89.0, 89.5]}, device="Abacus")
+    large = records.begin([AVERAGE, FLEX, REG], "short", name="large")
+    for cell, device in ((AVERAGE, "Abacus"), (FLEX, "Abacus"), (REG, "Pascaline")):
+        for seed in (0, 1):
+            records.leave(large, cell, seed, 90.0 + seed, provenance={"device": device})
+    aggregate(large)
+    out = replicate("compare", "small", "large")[1]
+    assert "Pascaline" not in out
+    gain = next(line for line in out.splitlines() if line.startswith(FLEX) and "−1.25" in line)
+    assert gain.split()[1:4] == ["−1.25", "+0.00", "+1.25"]
 
 
 def test_alike_campaigns_and_single_seeds(records: Records, replicate: Replicate) -> None:

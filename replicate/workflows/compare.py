@@ -48,17 +48,21 @@ class Difference:
 def compare(root: Path, here: str, there: str, json: bool = False) -> str:
     """Two campaigns as text, or as JSON; raises UserError where one has no results."""
     a, b = read_results(root, here), read_results(root, there)
-    found, mine, theirs = list(differences(a, b)), _origins(a), _origins(b)
+    found = list(differences(a, b))
+    cells = [one.cell for one in found if one.kind == "cell"]
+    mine, theirs = _origins(a, cells), _origins(b, cells)
     made = [(what, mine[what], theirs[what]) for what in mine if mine[what] != theirs[what]]
     if json:
         rows = (dict(zip(ORIGIN_KEYS, ("origin", *row), strict=True)) for row in made)
         return as_json([*map(asdict, found), *rows])
-    cells = [_row(one) for one in found if one.kind != "gain"]
+    accuracies = [_row(one) for one in found if one.kind != "gain"]
     gains = [_row(one) for one in found if one.kind == "gain"]
     origin = [(what, *map(", ".join, values)) for what, *values in made]
     parts = [
         f"here: {here}; there: {there}",
-        table(("accuracy", *HEADINGS), cells) if cells else "No cell has a finished run in both.",
+        table(("accuracy", *HEADINGS), accuracies)
+        if accuracies
+        else "No cell has a finished run in both.",
         table((f"gain over {BASELINE}", *HEADINGS), gains) if gains else "",
         fill(LEGEND, columns()),
         table(("what differs", "here", "there"), origin) if origin else "Both were made alike.",
@@ -101,9 +105,11 @@ def _means(accuracies: Mapping[str, BySeed], cells: list[str]) -> BySeed:
     return {seed: fmean(accuracies[cell][seed] for cell in cells) for seed in sorted(seeds)}
 
 
-def _origins(results: Results) -> Origins:
-    """How the finished runs were made: every value, by what it is one of."""
+def _origins(results: Results, cells: list[str]) -> Origins:
+    """How the finished runs of these cells were made, without cells of all: every value, by what it is one
+    of."""
     request, made = results.request, results.contrasts.made
+    made = made[made["cell"].isin(cells)] if cells else made
     asked = {"protocol": [request.protocol], "settings": [str(request.settings)]}
     titles = {**ORIGINS, "threads": "threads"}
     return asked | {title: sorted({*map(str, made[name])}) for name, title in titles.items()}
@@ -112,8 +118,9 @@ def _origins(results: Results) -> Origins:
 def _row(one: Difference) -> tuple[Any, ...]:
     between = interval(one.low, one.high) if isfinite(one.low) else "needs 2 pairs"
     change = signed(one.difference, 2) if isfinite(one.difference) else ""
-    return (one.cell, *map(_number, (one.here, one.there)), change, between, one.pairs)
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if isfinite(value) else ""
+    number = "{:+.2f}" if one.kind == "gain" else "{:.2f}"
+    here, there = (
+        number.format(value).replace("-", "−") if isfinite(value) else ""
+        for value in (one.here, one.there)
+    )
+    return (one.cell, here, there, change, between, one.pairs)
