@@ -10,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator
 
 from replicate.report.figures.style import (
     FAINT,
@@ -78,6 +79,9 @@ def _box_panel(panel: Axes, found: pd.DataFrame) -> None:
         for line in [*boxes["boxes"], *boxes["whiskers"], *boxes["caps"]]:
             line.set_color(LOOKS[method].colour)
     panel.set_yscale("log")
+    low, high = panel.get_ylim()
+    if high < 100 * low:  # a tick a decade would leave one, from which nothing can be read
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.set_xticks(range(len(stages)), [f"stage {stages[0]}", *map(str, stages[1:])])
     panel.set_xlim(-0.6, len(stages) - 0.4)
     panel.yaxis.set_major_formatter("{x:g}")  # the usual one writes formulas: not in this style
