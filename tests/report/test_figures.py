@@ -323,6 +323,19 @@ def test_a_sum_of_exactly_one_can_be_drawn(make) -> None:
     assert max(map(len, labels)) <= 6, "a power of ten has rounding errors"
 
 
+def test_sums_that_lie_close_together_can_be_read_off(make) -> None:
+    """A decade has one power of ten, or none; two ticks tell the scale."""
+
+    def edit(cell: str, seed: int) -> dict[str, Any]:
+        channels = 1 + np.linspace(1, 8, 64)
+        return {"pools": [np.tile(channels[:, None, None] / 64, (1, 8, 8))]}
+
+    results = read_results(make(cells=["table1/cifar10/flexpool"], seeds=1, edit=edit), "paper")
+    (panel,) = (one for one in weights.sums(results).axes if one.patches)
+    low, high = panel.get_ylim()
+    assert len([tick for tick in panel.get_yticks() if low <= tick <= high]) >= 2
+
+
 @pytest.mark.parametrize(
     ("values", "low", "high"),
     [
