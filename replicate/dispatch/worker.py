@@ -271,8 +271,10 @@ class _Attempt:
         """A run keeps the precision that it began in, and another machine may go on with it."""
         from replicate.training.checkpoint import load
 
-        state = load(self.folder / run_folder.CHECKPOINT, self.run.id, data.fingerprint)
-        precision = state["precision"] if state else self.run.spec.training.precision
+        precision: str = self.run.spec.training.precision
+        checkpoint = self.folder / run_folder.CHECKPOINT
+        if precision == "auto" and (state := load(checkpoint, self.run.id, data.fingerprint)):
+            precision = state["precision"]
         if lack := lacking([precision]).get(precision):
             raise Lacking(lack)
 
