@@ -48,6 +48,17 @@ def test_a_note_of_two_lines_is_refused(project: Path) -> None:
     assert read_request(project, "own") is None
 
 
+def test_a_campaign_refused_for_its_images_leaves_no_folder(
+    replicate: Replicate, project: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cifar10" / "train" / "cat").mkdir(parents=True)
+    asked = ["run", AVERAGE, "--protocol", "short", "--campaign", "new"]
+    code, _, said = replicate(*asked, "--data-dir", str(tmp_path))
+    assert code == 2
+    assert f"{tmp_path}/cifar10/test is missing" in said
+    assert not (project / "results" / "new").exists()
+
+
 def ask(
     root: Path, *cells: str, seeds: str | None = None, name: str | None = "wide", **settings: str
 ) -> Campaign:

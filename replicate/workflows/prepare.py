@@ -1,5 +1,6 @@
 """The first step: results that can be written, images, and failed runs open again."""
 
+import os
 import re
 import sys
 import uuid
@@ -45,6 +46,7 @@ def prepare(campaign: Campaign, options: TrainingOptions) -> WorkerContext:
     _check_results(campaign)
     entries = _prepare_images(campaign, options.data_dir, options.cache_dir)
     save_campaign(campaign)
+    atomic.make_folder(campaign.runs_folder)
     if options.retry_failed:
         _reopen_failed(campaign)
     return WorkerContext(
@@ -80,19 +82,25 @@ def _code(campaign: Campaign) -> Origin:
 
 
 def _check_results(campaign: Campaign) -> None:
-    """Find out now, not after hours, that results cannot be written."""
+    """Find out now, not after hours, that results cannot be written.
+
+    A campaign that has not begun gets its folder with its request: refused for its images, it leaves none.
+    """
     if found := _PLACEHOLDER.search(str(campaign.results.resolve())):
         raise UserError(
             f"{campaign.results.resolve()}: {found[0]!r} in a path is replaced by SLURM and submitit: "
             "rename that folder"
         )
+    begun = os.path.lexists(campaign.results)
+    folder = campaign.results if begun else campaign.results.parent
     try:
-        atomic.make_folder(campaign.runs_folder)
-        probe = campaign.results / f".probe.{uuid.uuid4().hex}.tmp"
+        atomic.make_folder(campaign.runs_folder if begun else folder)
+        probe = folder / f".probe.{uuid.uuid4().hex}.tmp"
         probe.touch()
         probe.unlink()
-        with atomic.alone(campaign.results):
-            checksums.set_aside_damaged(campaign.results)
+        if begun:
+            with atomic.alone(folder):
+                checksums.set_aside_damaged(folder)
     except OSError as error:
         raise UserError(f"{campaign.results}: cannot be written: {error.strerror}") from None
     refuse_to_forget(campaign)
