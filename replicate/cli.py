@@ -30,6 +30,7 @@ from replicate.options import (
     Json,
     Note,
     Precision,
+    Price,
     Protocol,
     Root,
     Seeds,
@@ -320,13 +321,14 @@ def power(
             autocompletion=PROTOCOLS, help="Plan the tables under this protocol, before any run."
         ),
     ] = None,
+    price: Price = None,
     as_json: Json = False,
     root: Root = HERE,
 ) -> None:
     """Show how many seeds and hours each cell, gain, claim and the overall answer need."""
     from replicate.workflows.power import power
 
-    print(plain(power(root, campaign, protocol, as_json)))
+    print(plain(power(root, campaign, protocol, as_json, price)))
 
 
 @app.command()

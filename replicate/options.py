@@ -73,10 +73,10 @@ def place(path: Given) -> Given:
         raise UserError(f"{path}: no such user, or none with a home: write the path out") from None
 
 
-def _finite(seconds: float) -> float:
-    if not math.isfinite(seconds):
-        raise UserError(f"{seconds} seconds: a finite number is needed")
-    return seconds
+def _finite(number: float | None) -> float | None:
+    if number is not None and not math.isfinite(number):
+        raise UserError(f"{number}: a finite number is needed")
+    return number
 
 
 Root = Annotated[
@@ -154,6 +154,10 @@ Json = Annotated[
 ]
 Every = Annotated[
     float, typer.Option(min=1, callback=_finite, help="Seconds between two questions to SLURM.")
+]
+Price = Annotated[
+    float | None,
+    typer.Option(min=0, callback=_finite, help="Of an hour of a worker: adds what it costs."),
 ]
 EVERY = 30.0
 HERE = Path()

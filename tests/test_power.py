@@ -1,5 +1,6 @@
 """`replicate power` against tabulated quantiles, simulation and the words that it promises."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,36 @@ def test_the_table_of_a_campaign(records: Any, replicate: Replicate) -> None:
     assert lines[CELL] == ["never"]
     assert "80%" in out
     assert replicate("power")[1] == out
+
+
+def test_hours_have_a_price(records: Any, replicate: Replicate) -> None:
+    campaign = records.begin([AVERAGE, CELL], seeds=3)
+    for seed, offset in enumerate((-0.3, 0.0, 0.3)):
+        records.leave(campaign, AVERAGE, seed, 91.5 + offset, provenance={"seconds": 7200.0})
+        records.leave(campaign, CELL, seed, 91.9 + 4 * offset, provenance={"seconds": 7200.0})
+    aggregate.aggregate(campaign)
+    out = replicate("power", "made", "--price", "0.07")[1]
+    assert "seeds  hours to go  cost" in out
+    lines = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line[:6] == "table1"}
+    assert lines == {AVERAGE: ["5", "4.0", "0.28"], CELL: ["never"]}
+    priced, plain = (
+        {
+            one["what"]: one["cost"]
+            for one in json.loads(replicate("power", "made", "--json", *more)[1])
+        }
+        for more in (["--price", "0.07"], [])
+    )
+    assert priced[AVERAGE] == pytest.approx(0.28)
+    assert priced[CELL] is None
+    assert set(plain.values()) == {None}
+
+
+@pytest.mark.parametrize("price", ["nan", "inf", "-1", "dear"])
+def test_a_price_that_is_none(replicate: Replicate, price: str) -> None:
+    code, _, said = replicate("power", "--protocol", "paper", "--price", price)
+    assert code == 2
+    assert len(said.splitlines()) == 1
+    assert price in said
 
 
 def test_without_results(records: Any, replicate: Replicate) -> None:

@@ -1,7 +1,7 @@
 """Tells how many seeds, and hours, it takes to settle what a campaign asks; also before any run."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,8 @@ class Outlook:
     factors: dict[int, float]
     parts: dict[str, list[Need]]
     """Of the overall answer, gains, claims and cells; empty without a cell of the tables."""
+    price: float | None = None
+    """Of an hour of one worker, where it was given."""
 
     def __str__(self) -> str:
         if not self.parts:
@@ -46,7 +48,7 @@ class Outlook:
         pooled = (f"{one:.1f} in Table {table}" for table, one in sorted(self.factors.items()))
         spread = ", ".join(pooled) or "not measured yet, taken as 1"
         tables = (
-            as_text(Table(part, COLUMNS, plain_rows([tuple(_row(need)) for need in needs])))
+            as_text(Table(part, self._columns(), plain_rows([*map(self._row, needs)])))
             for part, needs in self.parts.items()
             if needs
         )
@@ -59,13 +61,32 @@ class Outlook:
                 yield {
                     **{"of": self.name, "part": part.lower(), "what": need.what},
                     **{"seeds": need.seeds, "hours": need.hours, "says": need.word},
+                    "cost": None if self.price is None else need.hours * self.price,
                 }
+
+    def _columns(self) -> tuple[str, ...]:
+        return COLUMNS if self.price is None else (*COLUMNS[:3], "cost", *COLUMNS[3:])
+
+    def _row(self, need: Need) -> tuple[object, ...]:
+        seeds = "never" if need.seeds is None else need.seeds
+        spent = [f"{need.hours:.1f}"]
+        if self.price is not None:
+            spent.append(f"{need.hours * self.price:.2f}")
+        known = spent if np.isfinite(need.hours) else [""] * len(spent)
+        return need.what, seeds, *known, need.word
 
 
 def power(
-    root: Path, name: str | None = None, protocol: str | None = None, json: bool = False
+    root: Path,
+    name: str | None = None,
+    protocol: str | None = None,
+    json: bool = False,
+    price: float | None = None,
 ) -> str:
     """Of a campaign, of the tables under a protocol, or of all campaigns with results; text or JSON.
+
+    Args:
+        price: of an hour of one worker, in any currency.
 
     Raises:
         UserError: no such campaign or protocol, or a campaign without results.
@@ -74,6 +95,7 @@ def power(
         found = [_of_protocol(root, protocol)]
     else:
         found = list(of_each(root, name, lambda one: _of_campaign(one, asked=name is not None)))
+    found = [replace(one, price=price) for one in found]
     if json:
         return as_json(row for one in found for row in one.values())
     if not found:
@@ -163,10 +185,3 @@ def _plan(
             seconds = forecast.seconds(cell.spec, speeds) if speeds else float("nan")
             planned[one.place] = Planned(one, floor, float(known), int(row["n"]), seconds)
     return Plan(tables, planned)
-
-
-def _row(need: Need) -> Iterator[object]:
-    yield need.what
-    yield "never" if need.seeds is None else need.seeds
-    yield f"{need.hours:.1f}" if np.isfinite(need.hours) else ""
-    yield need.word
