@@ -155,6 +155,14 @@ def test_the_table_of_a_campaign(records: Any, replicate: Replicate) -> None:
     assert replicate("power")[1] == out
 
 
+def test_generated_images_tell_nothing_of_a_protocol(records: Any, replicate: Replicate) -> None:
+    campaign = records.begin([AVERAGE], seeds=3, protocol="smoke")
+    for seed in range(3):
+        records.leave(campaign, AVERAGE, seed, 10.0 + seed)
+    aggregate.aggregate(campaign)
+    assert "not measured yet, taken as 1" in replicate("power", "--protocol", "paper")[1]
+
+
 def test_hours_have_a_price(records: Any, replicate: Replicate) -> None:
     trained(records)
     out = replicate("power", "made", "--price", "0.07")[1]

@@ -116,11 +116,15 @@ def _of_campaign(campaign: Campaign, asked: bool) -> list[Outlook]:
 
 
 def _of_protocol(root: Path, protocol: str) -> Outlook:
-    """With the spreads of every campaign that has results."""
+    """With the spreads and speeds of every campaign that has results on real images."""
     names = catalogue.offered(root, [], protocol)
-    measured = list(of_each(root, None, lambda one: [one] if _has_results(one) else []))
+    measured = list(of_each(root, None, lambda one: [one] if _is_real(one) else []))
     title = f"Protocol {protocol}, before any run"
     return _outlook(root, protocol, title, resolve.load(root, names, protocol), measured)
+
+
+def _is_real(campaign: Campaign) -> bool:
+    return _has_results(campaign) and not any(one.generated for one in campaign.specs.values())
 
 
 def _has_results(campaign: Campaign) -> bool:
