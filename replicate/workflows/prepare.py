@@ -3,9 +3,9 @@
 import os
 import re
 import sys
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from replicate.dispatch.code import read_code
 from replicate.dispatch.precision import lacking
@@ -95,9 +95,8 @@ def _check_results(campaign: Campaign) -> None:
     folder = campaign.results if begun else campaign.results.parent
     try:
         atomic.make_folder(campaign.runs_folder if begun else folder)
-        probe = folder / f".probe.{uuid.uuid4().hex}.tmp"
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=folder):  # without a name, so that no death leaves it
+            pass
         if begun:
             with atomic.alone(folder):
                 checksums.set_aside_damaged(folder)

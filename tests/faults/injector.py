@@ -88,7 +88,8 @@ class Faults:
     def _opened(
         self, file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **more: Any
     ) -> Any:
-        if not (set(mode) & set("wxa+") and self.concerns(file)):
+        nameless = os.path.isdir(file)  # TemporaryFile's, which no death leaves
+        if nameless or not (set(mode) & set("wxa+") and self.concerns(file)):
             return _open(file, mode, buffering, *rest, **more)
         self.point(f"before opening {file}")
         new = not os.path.lexists(file)
