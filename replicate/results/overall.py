@@ -15,6 +15,8 @@ from replicate.results.statistics import Estimate, combined
 SAC = "SAC over the single classifier"
 BOTH, ALL_COLUMNS = "both", "all columns"
 """The widest scopes: of a method's gain, both tables; of SAC's."""
+SAME = ["question", "cells"]
+"""What rows share that say the same: of a campaign of one table, that table is all there is."""
 
 
 class Question(NamedTuple):
@@ -41,8 +43,10 @@ def questions(tables: Tables) -> Iterator[Question]:
 
 
 def widest(overall: pd.DataFrame) -> pd.DataFrame:
-    """Of each question of overall.csv, the row over all pairs at hand."""
-    return overall[overall["scope"].isin([BOTH, ALL_COLUMNS])]
+    """Of each question of overall.csv, the row over all pairs at hand, under the narrowest scope."""
+    rows = overall[overall["scope"].isin([BOTH, ALL_COLUMNS])]
+    asked = pd.MultiIndex.from_frame(rows[SAME])
+    return rows.assign(scope=overall.drop_duplicates(SAME).set_index(SAME)["scope"][asked].array)
 
 
 def overall_table(contrasts: Contrasts) -> pd.DataFrame:

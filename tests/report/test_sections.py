@@ -399,6 +399,22 @@ def test_a_campaign_that_is_not_comparable_gives_the_internal_answer(whole: Path
     assert "ours" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("part", "scope", "others"),
+    [
+        ("table1/fashion-mnist/", "Table 1, 1 pair", 0),
+        ("/fashion-mnist/", "both, 2 pairs", 10),
+        ("/avgpool", "AvgPool, 4 pairs", 0),
+    ],
+)
+def test_a_mean_is_called_by_what_it_is_over(make, part: str, scope: str, others: int) -> None:
+    """One table's, or one column's, is not called that of all, and is told once."""
+    root = make(cells=[cell for cell in make.cells if part in cell], seeds=2)
+    first, *_ = means = rows(root, "Mean gains over the data sets")
+    assert first[0].endswith(f" / {scope} of cells")
+    assert len(re.findall("pairs? of cells<?", markdown(root))) == len(means) + others
+
+
 def test_extensions_alone_come_first_and_the_empty_tables_are_folded(make) -> None:
     folder = "extensions/networks/vgg16"
     cells = [f"{folder}/avgpool", f"{folder}/flexpool"]

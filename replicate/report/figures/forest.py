@@ -212,7 +212,8 @@ def _span(panel: Axes, y: float, ends: tuple[float, float], colour: str, width: 
 def _diamond(panel: Axes, y: float, gain: Gain) -> None:
     edge = ALARM if gain.outside else INK
     look: dict[str, Any] = {"markerfacecolor": PAGE, "markeredgecolor": edge}
-    panel.plot(gain.published, y, "D", markersize=5, **look, markeredgewidth=1.1, zorder=4)
+    look |= {"markersize": 5, "markeredgewidth": 1.1, "clip_on": False}  # whole at the axis's end
+    panel.plot(gain.published, y, "D", **look, zorder=4)
 
 
 def _draw_mean(panel: Axes, y: float, gain: Gain, colour: str) -> None:

@@ -11,7 +11,7 @@ from replicate.report.figures import forest
 from replicate.report.tables import Row, chance, grids, interval, mixed, ours, signed, unfinished
 from replicate.results import statistics
 from replicate.results.contrasts import BASELINE, CellPair
-from replicate.results.overall import widest
+from replicate.results.overall import SAME, widest
 from replicate.results.read import Results, by_cell, records
 from replicate.text import many
 
@@ -38,7 +38,8 @@ def section(results: Results) -> Section:
         none = Text("No gain has two paired seeds yet: an interval needs two.")
         return Section(TITLE, (none,))
     tables = grids(results, "Gains, Table {}", content(found))
-    parts = results.overall.drop(widest(results.overall).index)
+    told_once = results.overall.drop_duplicates(SAME, keep="last")
+    parts = told_once.drop(widest(results.overall).index)
     every = overall(parts, "Mean gains by table, and of SAC by column", folded=True)
     return Section(TITLE, (Text(KEY), *tables, *([every] if len(parts) else [])))
 
