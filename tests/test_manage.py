@@ -11,7 +11,7 @@ import pytest
 from replicate.plan.campaign import Campaign, open_campaign, write_request
 from replicate.plan.forecast import assumed
 from replicate.records.record import read_record
-from replicate.records.run_folder import claimed
+from replicate.records.run_folder import CHECKPOINT, claimed
 from replicate.results.aggregate import aggregate
 from replicate.results.predictions import remember
 from replicate.results.read import read_results
@@ -96,6 +96,48 @@ def test_records_of_elsewhere_are_taken_and_nothing_is_overwritten(
     assert REG in (records.root / "reports/made/report.md").read_text()
     code, out, _ = replicate("merge", str(theirs.results))
     assert (code, out) == (1, "0 records taken, 3 known already, 1 conflict\n")
+
+
+def test_a_run_that_has_begun_elsewhere_goes_on_here(
+    records: Records, elsewhere: Records, replicate: Replicate
+) -> None:
+    ours = fill(records, "made", {AVERAGE: [90.0]})
+    theirs = elsewhere.begin([AVERAGE, FLEX], "short", 2, "made")
+    ended, _, begun, held = (making.reach(theirs, run, 3) for run in theirs.runs)
+    for folder in (ended, begun, held):
+        (folder / CHECKPOINT).write_bytes(b"the third epoch")
+    source, before = contents(theirs.results), contents(ours.runs_folder)
+    with claimed(held):
+        code, out, err = replicate("merge", str(theirs.results))
+    assert (code, out) == (1, "0 records and 1 checkpoint taken, 0 known already, 1 conflict\n")
+    assert err == f"not taken: {held}: is being trained\n"
+    assert contents(theirs.results) == source
+    after = contents(ours.runs_folder)
+    taken = {f"{begun.name}/{name}" for name in ("attempts.jsonl", "progress.json", CHECKPOINT)}
+    assert {name: after[name] for name in before} == before, "what has ended here stays"
+    assert after.keys() - before.keys() == taken
+    assert all(after[name] == source[f"runs/{name}"] for name in taken)
+    assert open_campaign(records.root, "made").look().summary() == "1 of 4 done, 1 interrupted"
+
+
+def test_a_run_that_has_begun_here_too_is_kept(
+    records: Records, elsewhere: Records, replicate: Replicate
+) -> None:
+    both = [one.begin([AVERAGE], "short", 2, "made") for one in (records, elsewhere)]
+    folders = [[making.reach(one, run, 3) for run in one.runs] for one in both]
+    for folder in (folders[0][0], *folders[1]):
+        (folder / CHECKPOINT).write_bytes(b"the third epoch")
+    (folders[0][1] / CHECKPOINT).write_bytes(b"the fourth")
+    foreign = folders[1][0].with_name("table1-cifar10-avgpool-s0-0123456789ab")
+    shutil.copytree(folders[1][0], foreign)
+    code, out, err = replicate("merge", str(both[1].results))
+    assert (code, out) == (1, "0 records taken, 1 known already, 2 conflicts\n")
+    assert f"not taken: {folders[1][1]}: has begun here, too: kept as here\n" in err
+    assert f"not taken: {foreign}: another spec than here, or not its campaign's\n" in err
+    assert (folders[0][1] / CHECKPOINT).read_bytes() == b"the fourth"
+    with claimed(folders[0][1]):
+        _, _, err = replicate("merge", str(both[1].results))
+    assert f"{folders[0][1].relative_to(records.root)} is being trained\n" in err
 
 
 def test_a_folder_at_home_is_found_where_no_shell_has_looked_for_it(

@@ -1,4 +1,4 @@
-"""Takes the records of another machine or person into a campaign: nothing is overwritten."""
+"""Takes the runs of another machine or person into a campaign: nothing is overwritten."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,30 +15,44 @@ from replicate.plan.campaign import (
 from replicate.plan.request import FILE, Request, load_request
 from replicate.plan.runs import Run
 from replicate.records.record import CorruptRecord, Record, read_record, read_status
-from replicate.records.run_folder import POOLS, RECORD, claimed
+from replicate.records.run_folder import (
+    ATTEMPTS,
+    CHECKPOINT,
+    POOLS,
+    PROGRESS,
+    RECORD,
+    claimed,
+    is_claimed,
+)
 from replicate.text import many
 from replicate.workflows.conclude import conclude
+
+FOREIGN = "another spec than here, or not its campaign's"
 
 
 @dataclass
 class Merged:
-    """What became of the records of the folders."""
+    """What became of the runs of the folders."""
 
     taken: int = 0
+    begun: int = 0
+    """Runs that have not ended, whose checkpoints were taken."""
     known: int = 0
     """That the campaign has already, with the same bytes."""
     conflicts: list[str] = field(default_factory=list)
-    """A line for each record that was left where it is, and why."""
+    """A line for each record or checkpoint that was left where it is, and why."""
 
     def __str__(self) -> str:
+        begun = f" and {many(self.begun, 'checkpoint')}" if self.begun else ""
         return (
-            f"{many(self.taken, 'record')} taken, {self.known} known already,"
+            f"{many(self.taken, 'record')}{begun} taken, {self.known} known already,"
             f" {many(len(self.conflicts), 'conflict')}"
         )
 
 
 def merge(root: Path, folders: list[Path], name: str | None) -> Merged:
-    """Copy what is new to a campaign, which grows to hold it, then aggregate and report.
+    """Copy what is new to a campaign, which grows to hold it, then aggregate and report. A run that has not
+    ended is gone on with from its checkpoint.
 
     Args:
         folders: results/<campaign> of elsewhere, each with its campaign.json and runs/.
@@ -59,6 +73,7 @@ def merge(root: Path, folders: list[Path], name: str | None) -> Merged:
         refuse_twins(campaign)
         save_campaign(campaign)
         _take(campaign, folder, done)
+        _take_begun(campaign, folder, done)
     conclude(campaigns[-1])
     return done
 
@@ -91,7 +106,7 @@ def _take(campaign: Campaign, folder: Path, done: Merged) -> None:
 def _problem(record: Record, folder: Path, run: Run | None) -> str | None:
     """Why a sound record is not one of the campaign's runs."""
     if run is None or (record.cell, record.seed, record.id) != (run.cell, run.seed, run.id):
-        return "another spec than here, or not its campaign's"
+        return FOREIGN
     if read_status(folder) is None:
         return f"its {POOLS} is damaged or missing"
     return None
@@ -106,10 +121,14 @@ def _copy(source: Path, target: Path, record: Record, done: Merged) -> None:
         elif (target / RECORD).exists():
             _compare(source, target, record, done)
         else:
-            for name in (POOLS, RECORD):
-                if (source / name).exists():
-                    atomic.write_bytes(target / name, atomic.read(source / name))
+            _write(source, target, POOLS, RECORD)
             done.taken += 1
+
+
+def _write(source: Path, target: Path, *names: str) -> None:
+    for name in names:
+        if (source / name).exists():
+            atomic.write_bytes(target / name, atomic.read(source / name))
 
 
 def _compare(source: Path, target: Path, record: Record, done: Merged) -> None:
@@ -122,6 +141,36 @@ def _compare(source: Path, target: Path, record: Record, done: Merged) -> None:
         done.known += 1
     else:
         done.conflicts.append(f"{source}: {_said(record)}, but here {_said(own)}: kept as here")
+
+
+def _take_begun(campaign: Campaign, folder: Path, done: Merged) -> None:
+    """Runs that have ended neither there nor here."""
+    names = {run.folder_name for run in campaign.runs}
+    for path in sorted(folder.glob(f"runs/*/{CHECKPOINT}")):
+        source, target = path.parent, campaign.runs_folder / path.parent.name
+        if (source / RECORD).exists() or (target / RECORD).exists():
+            continue
+        if source.name not in names:
+            done.conflicts.append(f"{source}: {FOREIGN}")
+        elif is_claimed(source):
+            done.conflicts.append(f"{source}: is being trained")
+        else:
+            _copy_begun(source, target, done)
+
+
+def _copy_begun(source: Path, target: Path, done: Merged) -> None:
+    """The checkpoint last: with it, a run has begun."""
+    atomic.make_folder(target)
+    with claimed(target) as mine:
+        if not mine:
+            done.conflicts.append(f"{source}: {target} is being trained")
+        elif not (target / CHECKPOINT).exists():
+            _write(source, target, ATTEMPTS, PROGRESS, CHECKPOINT)
+            done.begun += 1
+        elif atomic.read(source / CHECKPOINT) == atomic.read(target / CHECKPOINT):
+            done.known += 1
+        else:
+            done.conflicts.append(f"{source}: has begun here, too: kept as here")
 
 
 def _said(record: Record | None) -> str:
