@@ -85,7 +85,7 @@ class Lines(_View):
         left = _hours(self.clock.seconds_left(state))
         lines = [f"{state.summary()}: {line}, left {left}" for line in self.news(state)]
         if not lines and time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
-            speed = sum(one.speed for one in state.runs)
+            speed = sum(one.speed for one in state.runs if one.state == "running")
             lines = [f"{state.summary()}: {_percent(state)}, {speed:.0f} images/s, left {left}"]
         for line in lines:
             self._told = time.monotonic()

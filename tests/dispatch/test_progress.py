@@ -103,6 +103,17 @@ def test_a_line_every_few_minutes(
         assert show() == ""
 
 
+def test_an_interrupted_run_has_no_speed(
+    campaign: Campaign, now: list[float], show: Callable[[], str]
+) -> None:
+    making.reach(campaign, campaign.runs[1], 1)  # at 1000 images/s, when it was trained
+    with claimed(write(campaign, run_folder.BATCHES, epoch=1, share=0.2, images_per_second=500)):
+        show()
+        now[0] += 180
+        line = show()
+    assert line.startswith("0 of 2 done, 1 running, 1 interrupted: 0.6 % of all, 500 images/s")
+
+
 def test_the_time_left_forgets_a_pause(
     campaign: Campaign, now: list[float], show: Callable[[], str]
 ) -> None:

@@ -23,9 +23,10 @@ from replicate.workflows.power import power
 from tests.report.reading import markdown
 
 ROOT = Path(__file__).parents[2]
-CAMPAIGN, FLOAT32 = "short-cpu", "short-float32"
-RUNS = {CAMPAIGN: 126, FLOAT32: 6}
-REPORT = ROOT / "reports" / CAMPAIGN / "report.md"
+CAMPAIGN, FLOAT32, PAPER = "short-cpu", "short-float32", "paper-cpu"
+RUNS = {CAMPAIGN: 126, FLOAT32: 6, PAPER: 1}
+FIGURES = {CAMPAIGN: 10, FLOAT32: 5, PAPER: 3}
+"""As many at least."""
 SECTIONS = {"README.md": "## Results so far", "docs/findings.md": "# Findings"}
 """Where the campaign is spoken of, up to the next heading of the same level."""
 
@@ -47,7 +48,7 @@ def made(campaign: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
             if path.exists():
                 shutil.copy(path, results / "runs" / folder.name)
     # Nothing was predicted of the float32 runs: no run like them was known.
-    for name in ("campaign.json", *(["forecast.csv"] if campaign == CAMPAIGN else [])):
+    for name in ("campaign.json", *(["forecast.csv"] if campaign != FLOAT32 else [])):
         shutil.copy(committed / name, results)
     assert aggregate(open_campaign(root, campaign)) == []
     render(root, campaign)
@@ -84,9 +85,8 @@ def test_the_report_is_the_same_byte_for_byte(made: Path, campaign: str) -> None
 
 def test_the_figures_are_all_there(made: Path, campaign: str) -> None:
     """By name, since their bytes differ between versions of matplotlib; their data are the CSV files."""
-    report = ROOT / "reports" / campaign / "report.md"
-    named = set(re.findall(r"\]\((figures/[^)]+)\)", report.read_text()))
-    assert len(named) >= (10 if campaign == CAMPAIGN else 5)
+    named = set(re.findall(r"\]\((figures/[^)]+)\)", _report(campaign)))
+    assert len(named) >= FIGURES[campaign]
     for root in (ROOT, made):
         assert [name for name in named if not (root / "reports" / campaign / name).exists()] == []
 
@@ -98,21 +98,24 @@ def test_a_changed_report_is_seen(made: Path, campaign: str, tmp_path: Path) -> 
     request = copy / "results" / campaign / "campaign.json"
     request.write_text(re.sub('"note": ".*"', '"note": "another"', request.read_text()))
     request.with_name(sums.FILE).unlink()  # else it would be refused
-    report = ROOT / "reports" / campaign / "report.md"
-    assert markdown(copy, campaign) != report.read_text()
+    assert markdown(copy, campaign) != _report(campaign)
 
 
 @pytest.mark.parametrize("page", SECTIONS)
 def test_what_is_said_of_the_campaign_is_in_its_report(page: str, tmp_path: Path) -> None:
     """Rows of tables word for word; every number there, or in what other commands print."""
-    text, report = _section(page), REPORT.read_text()
+    text, report = _section(page), _report(CAMPAIGN)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert rows
     assert [row for row in rows if row not in report.splitlines()] == []
     planned = power(_alone(tmp_path), protocol="paper", price=0.05)
     others = (audit(ROOT), planned, compare(ROOT, FLOAT32, CAMPAIGN))
-    sources = "\n".join((report, *others))
+    sources = "\n".join((report, _report(PAPER), *others))
     assert _numbers(text) - _numbers(sources) == set()
+
+
+def _report(campaign: str) -> str:
+    return (ROOT / "reports" / campaign / "report.md").read_text()
 
 
 def _alone(root: Path) -> Path:
