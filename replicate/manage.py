@@ -32,8 +32,8 @@ def merge(
     ] = None,
     root: Root = HERE,
 ) -> None:
-    """Take the runs of another machine or person into a campaign, also those that have only begun; exit code 1
-    if any was not taken.
+    """Take the runs of another machine or person into a campaign, also those only begun; exit code 1 if any
+    was not taken.
 
     What is there is never overwritten.
     """
