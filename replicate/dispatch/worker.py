@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec import structs, to_builtins
 
@@ -96,6 +96,21 @@ def work(runs: Sequence[Run], context: WorkerContext) -> None:
     full, the dispatcher is gone, time is up) ends the worker; the run goes on later from its
     checkpoint. One in a precision that this machine lacks does so when all others have had their turn.
     """
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        _work(runs, context)
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Ctrl-C reaches a worker twice, from the terminal and from who ends the workers: the second
+    must not break into the letting go of its claim."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # of SIG_IGN, Python says that it raced a signal
+    raise KeyboardInterrupt
+
+
+def _work(runs: Sequence[Run], context: WorkerContext) -> None:
     from replicate.training import engine
 
     engine.start(context.threads)
@@ -126,13 +141,7 @@ def _take(run: Run, context: WorkerContext) -> bool:
     with claimed(folder) as mine:
         if not (mine and context.left([run])):
             return False
-        try:
-            _Attempt(run, folder, context).carry_out()
-        except KeyboardInterrupt:
-            # Ctrl-C reaches a worker twice, from the terminal and from who ends the workers: the
-            # second must not break into the letting go of its claim.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            sys.exit("interrupted")
+        _Attempt(run, folder, context).carry_out()
     return True
 
 

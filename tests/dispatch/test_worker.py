@@ -1,10 +1,15 @@
-"""What a worker writes while it trains."""
+"""What a worker writes while it trains, and how it ends."""
 
+import os
+import signal
+import time
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import replicate.training.loop  # noqa: F401  what a child would import, each time for seconds
 from replicate.dispatch import code as provenance
 from replicate.dispatch import worker
 from replicate.dispatch.worker import WorkerContext
@@ -12,6 +17,7 @@ from replicate.files import atomic
 from replicate.records import record, run_folder
 from replicate.records.origin import Origin
 from tests import making
+from tests.dispatch.processes import wait_for
 
 CELL = "table1/cifar10/flexpool"
 
@@ -66,3 +72,22 @@ def test_a_failed_run_says_which_code_failed(attempt: worker._Attempt) -> None:
     assert found.answers is None
     assert found.attempts == []
     assert Path(attempt.folder, run_folder.ATTEMPTS).exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_however_often_it_is_interrupted_it_ends_once(
+    attempt: worker._Attempt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C comes from the terminal and from who ends the workers, maybe at the same moment."""
+    monkeypatch.setattr(worker._Attempt, "carry_out", lambda _: time.sleep(60))
+    for _ in range(20):  # one alone may be lucky
+        arguments = ([attempt.run], attempt.context)
+        process = get_context("fork").Process(target=worker.work, args=arguments)
+        process.start()
+        assert process.pid is not None
+        wait_for(lambda: run_folder.is_claimed(attempt.folder))
+        while process.is_alive():
+            os.kill(process.pid, signal.SIGINT)
+        assert process.exitcode == 1
+        assert capfd.readouterr().err == "interrupted\n"
+        assert not run_folder.is_claimed(attempt.folder)
