@@ -11,7 +11,7 @@ import pytest
 from replicate.plan.campaign import Campaign, open_campaign, write_request
 from replicate.plan.forecast import assumed
 from replicate.records.record import read_record
-from replicate.records.run_folder import CHECKPOINT, claimed
+from replicate.records.run_folder import CHECKPOINT, claimed, read_attempts, write_attempts
 from replicate.results.aggregate import aggregate
 from replicate.results.predictions import remember
 from replicate.results.read import read_results
@@ -138,6 +138,24 @@ def test_a_run_that_has_begun_here_too_is_kept(
     with claimed(folders[0][1]):
         _, _, err = replicate("merge", str(both[1].results))
     assert f"{folders[0][1].relative_to(records.root)} is being trained\n" in err
+
+
+def test_what_had_begun_here_is_counted_or_gone(
+    records: Records, elsewhere: Records, replicate: Replicate
+) -> None:
+    ours = records.begin([AVERAGE, FLEX], "short", 1, "made")
+    first, second = (making.reach(ours, run, 3) for run in ours.runs)
+    (second / CHECKPOINT).write_bytes(b"the third epoch")
+    late = {**read_attempts(first)[0], "started": "2026-01-02T00:00:00+00:00"}
+    write_attempts(first, [late])
+    theirs = fill(elsewhere, "made", {FLEX: [91.0]})
+    begun = making.reach(elsewhere.begin([AVERAGE], "short", 1, "made"), ours.runs[0], 5)
+    (begun / CHECKPOINT).write_bytes(b"the fifth epoch")
+    code, out, _ = replicate("merge", str(theirs.results))
+    assert (code, out) == (0, "1 record and 1 checkpoint taken, 0 known already, 0 conflicts\n")
+    assert read_attempts(first) == [*read_attempts(begun), late], "in the order of time"
+    assert not (second / CHECKPOINT).exists(), "nobody goes on from it"
+    assert open_campaign(records.root, "made").look().summary() == "1 of 2 done, 1 interrupted"
 
 
 def test_a_folder_at_home_is_found_where_no_shell_has_looked_for_it(

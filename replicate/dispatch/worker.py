@@ -252,8 +252,7 @@ class _Attempt:
             "pid": os.getpid(),
             "origin": to_builtins(self.context.origin),
         }
-        text = "".join(f"{json.dumps(one)}\n" for one in [*read_attempts(self.folder), begun])
-        atomic.write_text(self.folder / run_folder.ATTEMPTS, text)  # appended to, it could be torn
+        run_folder.write_attempts(self.folder, [*read_attempts(self.folder), begun])
 
     def _train(self) -> tuple[Outcome, "ImageData"]:
         from replicate.data import load
@@ -339,8 +338,7 @@ class _Attempt:
             oddities=outcome.oddities,
             answers=_answers(outcome, data),
         )
-        for name in (run_folder.CHECKPOINT, run_folder.PROGRESS, run_folder.BATCHES):
-            (self.folder / name).unlink(missing_ok=True)
+        run_folder.drop_training(self.folder)
 
 
 def _answers(outcome: Outcome, data: "ImageData") -> Answers | None:

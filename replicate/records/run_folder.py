@@ -8,7 +8,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,12 @@ def read_attempts(folder: Path) -> list[dict[str, Any]]:
     return [begun for line in lines if (begun := _begun(line))]
 
 
+def write_attempts(folder: Path, attempts: Iterable[dict[str, Any]]) -> None:
+    """All of them anew: appended to, the file could be torn."""
+    text = "".join(f"{json.dumps(one)}\n" for one in attempts)
+    atomic.write_text(folder / ATTEMPTS, text)
+
+
 def last_worker(folder: Path) -> str | None:
     """Who began this run last."""
     begun = read_attempts(folder)
@@ -88,6 +94,12 @@ def _begun(line: bytes) -> dict[str, Any] | None:
         return None
     known = isinstance(begun, dict) and isinstance(begun.get("started"), str)
     return begun if known else None
+
+
+def drop_training(folder: Path) -> None:
+    """What a run that has ended needs no more."""
+    for name in (CHECKPOINT, PROGRESS, BATCHES):
+        (folder / name).unlink(missing_ok=True)
 
 
 def set_aside(folder: Path, why: str) -> None:

@@ -1,6 +1,7 @@
 """Takes the runs of another machine or person into a campaign: nothing is overwritten."""
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 from replicate.errors import UserError
@@ -16,13 +17,15 @@ from replicate.plan.request import FILE, Request, load_request
 from replicate.plan.runs import Run
 from replicate.records.record import CorruptRecord, Record, read_record, read_status
 from replicate.records.run_folder import (
-    ATTEMPTS,
     CHECKPOINT,
     POOLS,
     PROGRESS,
     RECORD,
     claimed,
+    drop_training,
     is_claimed,
+    read_attempts,
+    write_attempts,
 )
 from replicate.text import many
 from replicate.workflows.conclude import conclude
@@ -122,6 +125,7 @@ def _copy(source: Path, target: Path, record: Record, done: Merged) -> None:
             _compare(source, target, record, done)
         else:
             _write(source, target, POOLS, RECORD)
+            drop_training(target)
             done.taken += 1
 
 
@@ -165,7 +169,9 @@ def _copy_begun(source: Path, target: Path, done: Merged) -> None:
         if not mine:
             done.conflicts.append(f"{source}: {target} is being trained")
         elif not (target / CHECKPOINT).exists():
-            _write(source, target, ATTEMPTS, PROGRESS, CHECKPOINT)
+            attempts = read_attempts(target) + read_attempts(source)
+            write_attempts(target, sorted(attempts, key=itemgetter("started")))
+            _write(source, target, PROGRESS, CHECKPOINT)
             done.begun += 1
         elif atomic.read(source / CHECKPOINT) == atomic.read(target / CHECKPOINT):
             done.known += 1
