@@ -15,6 +15,7 @@ from replicate.specs import catalogue, resolve
 SEEDS = 5
 """A14."""
 AUDIT = "replicate audit"
+PRECISION = "training.precision"
 
 
 class Sheet(NamedTuple):
@@ -56,10 +57,21 @@ class Sheets:
             rows[0]["verdict"],
             why if why == why else "",
             tuple(row for row in rows if row["n"] > 1),
-            command(finding.claim.id, names, self._known) if names else AUDIT,
+            self._command(finding.claim.id, names) if names else AUDIT,
             runs,
             self._seconds(runs),
         )
+
+    def _command(self, claim: str, names: Sequence[str]) -> str:
+        """That trains what a claim is about, in a campaign of its own."""
+        asked = Request(
+            name=f"claim-{claim.lower()}",
+            protocol="paper",
+            settings=self._precision,
+            cells=[*names],
+            seeds=SEEDS,
+        )
+        return asked.command(patterns(names, self._known), like=names[0])
 
     def _seconds(self, runs: Sequence[Run]) -> float:
         if not self._speeds:
@@ -78,28 +90,29 @@ class Sheets:
     def _runs(self) -> list[Run]:
         root = self.results.campaign.root
         known = [name for name in self._known if name in self._names]
-        cells, _ = resolve.load_each(root, known, "paper")  # one that is broken says so elsewhere
+        # A cell that is broken says so elsewhere.
+        cells, _ = resolve.load_each(root, known, "paper", self._precision)
         return [Run(one.name, one.spec, seed) for one in cells.values() for seed in range(SEEDS)]
 
     @cached_property
+    def _precision(self) -> dict[str, str]:
+        """As in this campaign, whose speeds are known: it is no part of what the paper says (A18)."""
+        settings = self.results.request.settings
+        return {key: value for key, value in settings.items() if key == PRECISION}
+
+    @cached_property
     def _speeds(self) -> forecast.Speeds:
-        """Of the finished runs, whatever their precision: it is no part of what the paper says."""
+        """Of the finished runs, also where their protocol has the machine choose the precision."""
         specs = self.results.campaign.specs
         seconds = self.results.done.merge(self.results.provenance, on=["cell", "seed", "run_id"])
         means = seconds[seconds["seconds"] > 0].groupby("cell")["seconds"].mean()
+        precision = self._precision.get(PRECISION, "float32")
         found: dict[forecast.Kind, float] = {}
         for cell, spent in means.items():
             spec = specs[str(cell)]
-            own = forecast.kind(spec)._replace(precision="float32")
+            own = forecast.kind(spec)._replace(precision=precision)
             found.setdefault(own, forecast.work(spec) / float(spent))
         return found
-
-
-def command(claim: str, names: Sequence[str], known: Sequence[str]) -> str:
-    """That trains what a claim is about, in a campaign of its own."""
-    campaign = f"claim-{claim.lower()}"
-    request = Request(name=campaign, protocol="paper", settings={}, cells=[*names], seeds=SEEDS)
-    return request.command(patterns(names, known), like=names[0])
 
 
 def patterns(names: Sequence[str], known: Sequence[str]) -> list[str]:

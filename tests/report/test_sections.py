@@ -109,6 +109,17 @@ def test_every_claim_has_the_command_that_tests_it_and_its_cost(make) -> None:
         assert cell.endswith(("/avgpool", "/flexpool"))
 
 
+def test_a_claim_is_tested_in_the_precision_whose_speed_is_known(make) -> None:
+    """The paper prints none (A18); the command in another one would not take the hours that are said."""
+    make(cells=PAIR, seeds=1)
+    root = make("fast", cells=PAIR, seeds=1, settings={"training.precision": "bfloat16"})
+    plain, fast = (
+        {row[0][:3]: row[4].split(" / ") for row in rows(root, "Claim sheets", name)}["C02"]
+        for name in ("paper", "fast")
+    )
+    assert fast == [plain[0], f"{plain[1]} --set training.precision=bfloat16"]
+
+
 def test_without_any_run_a_claim_costs_images(make) -> None:
     root = make(cells=PAIR, seeds=1, fates={(cell, 0): ("missing", "") for cell in PAIR})
     found = {row[0][:3]: row[4] for row in rows(root, "Claim sheets")}
