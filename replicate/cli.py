@@ -17,7 +17,6 @@ from replicate.options import (
     EVERY,
     HERE,
     MISUSE,
-    PROTOCOLS,
     Begun,
     CacheDir,
     CampaignOptions,
@@ -29,6 +28,7 @@ from replicate.options import (
     Group,
     Json,
     Note,
+    Planned,
     Precision,
     Price,
     Protocol,
@@ -315,12 +315,8 @@ def audit(as_json: Json = False, root: Root = HERE) -> None:
 @app.command()
 def power(
     campaign: Campaigns = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            autocompletion=PROTOCOLS, help="Plan the tables under this protocol, before any run."
-        ),
-    ] = None,
+    protocol: Planned = None,
+    precision: Precision = None,
     price: Price = None,
     as_json: Json = False,
     root: Root = HERE,
@@ -328,7 +324,8 @@ def power(
     """Show how many seeds and hours each cell, gain, claim and the overall answer need."""
     from replicate.workflows.power import power
 
-    print(plain(power(root, campaign, protocol, as_json, price)))
+    settings = settings_of(None, precision)
+    print(plain(power(root, campaign, protocol, as_json, price, settings)))
 
 
 @app.command()

@@ -149,6 +149,12 @@ Campaigns = Annotated[
 ]
 Begun = Annotated[str, typer.Argument(help="A campaign.", autocompletion=CAMPAIGNS)]
 Protocol = Annotated[str, typer.Option(help="How to train.", autocompletion=PROTOCOLS)]
+Planned = Annotated[
+    str | None,
+    typer.Option(
+        autocompletion=PROTOCOLS, help="Plan the tables under this protocol, before any run."
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="For programs: the keys are those of docs/json.md.")
 ]

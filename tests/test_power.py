@@ -131,6 +131,51 @@ def test_a_protocol_that_is_not_there(replicate: Replicate) -> None:
     assert "paper" in err
 
 
+def test_hours_are_those_of_a_precision(records: Any, replicate: Replicate) -> None:
+    """A worker of a processor is two to three times as fast in bfloat16."""
+    for name, seconds in (("bfloat16", 100.0), ("float32", 360.0)):
+        settings = {"training.precision": name}
+        campaign = records.begin([AVERAGE, CELL], seeds=3, name=name, settings=settings)
+        for cell in (AVERAGE, CELL):
+            for seed in range(3):
+                made = {"seconds": seconds}
+                records.leave(campaign, cell, seed, 91.5 + seed / 10, provenance=made)
+        aggregate.aggregate(campaign)
+    found = {}
+    for more in ([], ["--precision", "bfloat16"]):
+        code, out, _ = replicate("power", "--protocol", "paper", *more, "--json")
+        assert code == 0
+        (found[len(more)],) = (one for one in json.loads(out) if one["what"] == AVERAGE)
+    slow, fast = found[0], found[2]
+    assert slow["seeds"] == fast["seeds"] == 3
+    assert slow["hours"] == pytest.approx(0.3)
+    assert fast["hours"] == pytest.approx(0.3 / 3.6)
+    out = replicate("power", "--protocol", "paper", "--precision", "bfloat16")[1]
+    assert out.startswith("Protocol paper with training.precision=bfloat16, before any run.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        (["made", "--protocol", "paper"], "made and --protocol paper: a campaign has its protocol"),
+        (
+            ["made", "--precision", "bfloat16"],
+            "training.precision=bfloat16: a campaign has its own",
+        ),
+        (["--precision", "bfloat16"], "give --protocol as well"),
+        (["--protocol", "paper", "--precision", "half"], "--precision 'half': choose from auto"),
+    ],
+)
+def test_a_campaign_keeps_what_it_has(
+    records: Any, replicate: Replicate, arguments: list[str], refusal: str
+) -> None:
+    trained(records)
+    code, out, err = replicate("power", *arguments)
+    assert (code, out) == (2, "")
+    assert refusal in err
+    assert len(err.splitlines()) == 1
+
+
 def trained(records: Any) -> Any:
     """A campaign of two cells, one of them wild, at two hours a run."""
     campaign = records.begin([AVERAGE, CELL], seeds=3)

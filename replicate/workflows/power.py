@@ -1,6 +1,6 @@
 """Tells how many seeds, and hours, it takes to settle what a campaign asks; also before any run."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,17 +82,23 @@ def power(
     protocol: str | None = None,
     json: bool = False,
     price: float | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> str:
     """Of a campaign, of the tables under a protocol, or of all campaigns with results; text or JSON.
 
     Args:
         price: of an hour of one worker, in any currency.
+        settings: laid over every cell of a protocol; a campaign has its own.
 
     Raises:
-        UserError: no such campaign or protocol, or a campaign without results.
+        UserError: no such campaign or protocol, both of them, a campaign without results or with `settings`.
     """
+    if protocol is not None and name is not None:
+        raise UserError(f"{name} and --protocol {protocol}: a campaign has its protocol; give one")
+    if protocol is None and settings:
+        raise UserError(f"{_said(settings)}: a campaign has its own; give --protocol as well")
     if protocol is not None:
-        found = [_of_protocol(root, protocol)]
+        found = [_of_protocol(root, protocol, settings or {})]
     else:
         found = list(of_each(root, name, lambda one: _of_campaign(one, asked=name is not None)))
     found = [replace(one, price=price) for one in found]
@@ -115,12 +121,17 @@ def _of_campaign(campaign: Campaign, asked: bool) -> list[Outlook]:
     return []
 
 
-def _of_protocol(root: Path, protocol: str) -> Outlook:
+def _of_protocol(root: Path, protocol: str, settings: Mapping[str, str]) -> Outlook:
     """With the spreads and speeds of every campaign that has results on real images."""
     names = catalogue.offered(root, [], protocol)
     measured = list(of_each(root, None, lambda one: [one] if _is_real(one) else []))
-    title = f"Protocol {protocol}, before any run"
-    return _outlook(root, protocol, title, resolve.load(root, names, protocol), measured)
+    title = " with ".join(filter(None, [f"Protocol {protocol}", _said(settings)]))
+    cells = resolve.load(root, names, protocol, settings)
+    return _outlook(root, protocol, f"{title}, before any run", cells, measured)
+
+
+def _said(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
 
 
 def _is_real(campaign: Campaign) -> bool:

@@ -108,7 +108,8 @@ def test_what_is_said_of_the_campaign_is_in_its_report(page: str, tmp_path: Path
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert rows
     assert [row for row in rows if row not in report.splitlines()] == []
-    planned = power(_alone(tmp_path), protocol="paper", price=0.05)
+    settings = {"training.precision": "bfloat16"}
+    planned = power(_alone(tmp_path), protocol="paper", price=0.05, settings=settings)
     others = (audit(ROOT), planned, compare(ROOT, FLOAT32, CAMPAIGN))
     sources = "\n".join((report, _report(PAPER), *others))
     assert _numbers(text) - _numbers(sources) == set()
