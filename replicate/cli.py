@@ -241,6 +241,8 @@ def status(
     from replicate.workflows.each import of_each
     from replicate.workflows.follow import KEYS, status_lines, status_rows, watch_status
 
+    if as_json and watch:
+        raise UserError("--json and --watch: a program asks again itself; give one of them")
     if as_json:
         print(keyed(KEYS, of_each(root, campaign, status_rows)))
     elif campaign is None and not campaign_names(root):

@@ -138,3 +138,9 @@ def test_the_shell_completes_commands_cells_campaigns_and_protocols(
     with pytest.raises(SystemExit):
         cli.app(prog_name="replicate")
     assert set(capsys.readouterr().out.split()) == expected
+
+
+def test_a_table_for_programs_is_not_watched(asked: Replicate) -> None:
+    code, out, err = asked("status", "--watch", "--json")
+    assert (code, out) == (2, "")
+    assert err == "error: --json and --watch: a program asks again itself; give one of them\n"

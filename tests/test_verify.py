@@ -390,6 +390,14 @@ def test_runs_are_drawn_by_the_seed(
     assert drawn[-2] == drawn[-1]
 
 
+@pytest.mark.parametrize("given", [["--epochs", "3"], ["--seed", "0"]])
+def test_how_to_train_again_needs_runs(replicate: Command, given: list[str]) -> None:
+    """Without them nothing would be trained, and "no difference" would say more than was looked at."""
+    code, out, err = replicate("verify", "nothing", *given)
+    assert (code, out) == (2, "")
+    assert err.endswith("add --runs, such as --runs 2\n")
+
+
 def test_a_campaign_that_is_none(replicate: Command) -> None:
     code, out, err = replicate("verify", "nothing")
     assert (code, out) == (2, "")

@@ -46,9 +46,13 @@ def verify(root: Path, name: str, retraining: Retraining) -> int:
     """Print what every step found; returns 1 if anything differs, else 0.
 
     Raises:
-        UserError: no such campaign, one that is being trained, or runs to train again whose images are not
-            to be had.
+        UserError: no such campaign, one that is being trained, runs to train again whose images are not
+            to be had, or none but how to train them.
     """
+    if not retraining.runs and (retraining.epochs, retraining.seed) != (1, None):
+        raise UserError(
+            "--epochs and --seed are of runs to train again: add --runs, such as --runs 2"
+        )
     campaign = open_campaign(root, name)
     refuse_while_busy(campaign)
     count = 0
