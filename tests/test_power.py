@@ -160,7 +160,7 @@ def test_hours_are_those_of_a_precision(records: Any, replicate: Replicate) -> N
         (["made", "--protocol", "paper"], "made and --protocol paper: a campaign has its protocol"),
         (
             ["made", "--precision", "bfloat16"],
-            "training.precision=bfloat16: a campaign has its own",
+            "training.precision=bfloat16: a campaign has its own; leave it out",
         ),
         (["--precision", "bfloat16"], "give --protocol as well"),
         (["--protocol", "paper", "--precision", "half"], "--precision 'half': choose from auto"),

@@ -96,7 +96,8 @@ def power(
     if protocol is not None and name is not None:
         raise UserError(f"{name} and --protocol {protocol}: a campaign has its protocol; give one")
     if protocol is None and settings:
-        raise UserError(f"{_said(settings)}: a campaign has its own; give --protocol as well")
+        way_out = "leave it out" if name else "give --protocol as well"
+        raise UserError(f"{_said(settings)}: a campaign has its own; {way_out}")
     if protocol is not None:
         found = [_of_protocol(root, protocol, settings or {})]
     else:
