@@ -13,6 +13,8 @@ import torch
 
 from replicate import machine, options
 from replicate.dispatch import calibration, worker
+from replicate.dispatch.attempt import _trouble
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.slurm import submit
 from replicate.dispatch.slurm.profile import read_profile
 from replicate.errors import UserError
@@ -193,7 +195,7 @@ def test_machine_trouble_is_told_from_a_runs_failure(
         except Exception as cause:
             raise RuntimeError("while compiling") from cause
     except RuntimeError as wrapped:
-        found = worker._trouble(wrapped)
+        found = _trouble(wrapped)
     assert (found and type(found)) == trouble
 
 
@@ -216,7 +218,7 @@ def test_a_card_that_is_gone(
 ) -> None:
     """Its worker must not go on with the processor, a hundred times slower and another device."""
     campaign = records.begin([CELL])
-    context = worker.WorkerContext(tmp_path, {}, Origin(), 1, 30, dispatcher=tmp_path)
+    context = WorkerContext(tmp_path, {}, Origin(), 1, 30, dispatcher=tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.setattr(engine, "gpus", lambda: 0)
     with pytest.raises(OSError, match=r"^\[Errno 19\] GPU 3 is gone"):

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from replicate.dispatch.worker import WorkerContext, record_failure
+from replicate.dispatch.attempt import record_failure
+from replicate.dispatch.context import WorkerContext
 from replicate.errors import UserError
 from replicate.plan.runs import Run
 from replicate.records.run_folder import claimed, is_claimed, last_worker

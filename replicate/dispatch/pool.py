@@ -17,9 +17,10 @@ from pathlib import Path
 
 import submitit
 
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.crashes import Crashes
 from replicate.dispatch.snapshot import Copied
-from replicate.dispatch.worker import WorkerContext, fitting, work
+from replicate.dispatch.worker import fitting, work
 from replicate.errors import UserError
 from replicate.machine import environment
 from replicate.plan.runs import Run

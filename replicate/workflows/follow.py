@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.live import Live
 from rich.text import Text
 
+from replicate.dispatch.attempt import BEGINS, begins
 from replicate.dispatch.crashes import tail
 from replicate.dispatch.progress import SECONDS_BETWEEN_LOOKS, open_view
 from replicate.dispatch.slurm.diagnosis import diagnose
 from replicate.dispatch.slurm.jobs import query
 from replicate.dispatch.slurm.submission import log_path, read_submissions
 from replicate.dispatch.slurm.wait import await_jobs
-from replicate.dispatch.worker import BEGINS, begins
 from replicate.errors import UserError, plain
 from replicate.plan.campaign import Campaign
 from replicate.plan.runs import Run

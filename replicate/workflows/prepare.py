@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from replicate.dispatch.code import read_code
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.precision import lacking
-from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
 from replicate.files import atomic, checksums
 from replicate.plan.campaign import Campaign, save_campaign

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from replicate import machine
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.pool import Pool, Size, presence
 from replicate.dispatch.snapshot import take_snapshot
-from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign

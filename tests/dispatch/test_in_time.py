@@ -17,8 +17,10 @@ import pytest
 import torch
 
 from replicate.dispatch import pool, worker
+from replicate.dispatch.attempt import Attempt, TimeUp
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.pool import Pool, Size
-from replicate.dispatch.worker import TimeUp, WorkerContext, fitting, work
+from replicate.dispatch.worker import fitting, work
 from replicate.plan import forecast
 from replicate.plan.campaign import Campaign
 from replicate.plan.forecast import Speeds
@@ -128,13 +130,13 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the runs that a worker of this process begins; their epochs take 60 s, it thinks."""
     names: list[str] = []
 
-    def train(attempt: worker._Attempt) -> tuple[Outcome, Any]:
+    def train(attempt: Attempt) -> tuple[Outcome, Any]:
         names.append(str(attempt.run))
         for number in range(1, attempt.run.spec.training.epochs + 1):
             attempt._after_epoch(making.epoch(number, seconds=60))
         raise ValueError("it came to its end")
 
-    monkeypatch.setattr(worker._Attempt, "_train", train)
+    monkeypatch.setattr(Attempt, "_train", train)
     monkeypatch.setattr(engine, "start", lambda threads: None)
     return names
 
@@ -178,7 +180,7 @@ def test_a_worker_does_not_stop_after_the_last_epoch(
     campaign: Campaign, context: Callable[..., WorkerContext]
 ) -> None:
     run = campaign.runs[0]
-    attempt = worker._Attempt(run, campaign.runs_folder, context(50))
+    attempt = Attempt(run, campaign.runs_folder, context(50))
     attempt._after_epoch(making.epoch(run.spec.training.epochs, seconds=60))
     with pytest.raises(TimeUp):
         attempt._after_epoch(making.epoch(run.spec.training.epochs - 1, seconds=60))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from replicate.dispatch import pool
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.crashes import MAX_CRASHES
 from replicate.dispatch.pool import Pool, Size, presence
-from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
 from replicate.plan import runs as plan
 from replicate.plan.runs import Run
@@ -189,7 +189,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds `tmp_path`."""
     code = (
         "import pathlib, sys, time\n"
-        "from replicate.dispatch.worker import claimed\n"
+        "from replicate.records.run_folder import claimed\n"
         "with claimed(pathlib.Path(sys.argv[1])) as mine:\n"
         "    print(mine, flush=True)\n"
         "    time.sleep(600)\n"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from replicate.dispatch import worker
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.precision import lacking
-from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
 from replicate.plan.campaign import open_campaign
 from replicate.records import run_folder

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from replicate.dispatch import progress, worker
+from replicate.dispatch import progress
+from replicate.dispatch.attempt import Attempt, begins
 from replicate.dispatch.progress import Dashboard, Lines
 from replicate.plan.campaign import Campaign
 from replicate.records import run_folder
@@ -155,11 +157,11 @@ def test_the_table_of_a_terminal(
 
 
 def test_steps_are_told_once_a_second(
-    attempt: worker._Attempt,  # noqa: F811
+    attempt: Attempt,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now, told = 0.0, []
-    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     for step in range(1, 21):
         attempt._after_step(1, step / 20)
         told.append(run_folder.read_batches(attempt.folder))
@@ -172,7 +174,7 @@ def test_steps_are_told_once_a_second(
 
 
 def test_a_log_has_a_line_an_epoch(
-    attempt: worker._Attempt,  # noqa: F811
+    attempt: Attempt,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     attempt._after_epoch(making.epoch(3))
@@ -181,17 +183,17 @@ def test_a_log_has_a_line_an_epoch(
 
 
 def test_a_log_has_the_trace_of_a_failure(
-    attempt: worker._Attempt,  # noqa: F811
+    attempt: Attempt,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fails(_: object) -> None:
         raise ValueError("the reason")
 
-    monkeypatch.setattr(worker._Attempt, "_train", fails)
+    monkeypatch.setattr(Attempt, "_train", fails)
     attempt.carry_out()
     begun, *trace = capsys.readouterr().err.splitlines()
-    assert begun == worker.begins(attempt.run)
+    assert begun == begins(attempt.run)
     assert trace[0] == "Traceback (most recent call last):"
     assert trace[-1] == "ValueError: the reason"
 
@@ -207,7 +209,7 @@ def log(campaign: Campaign, text: str) -> list[str]:
 
 
 def test_logs_are_of_the_cell_alone(campaign: Campaign) -> None:
-    first, second = map(worker.begins, campaign.runs)
+    first, second = map(begins, campaign.runs)
     text = f"{second}\nold\n{first}\n1\n{second}\na\nb\nc\nd\n{first}\n2\n"
     assert log(campaign, text) == ["b", "c", "d", "interrupted, epoch 2 of 100, 50.00 %"]
 

@@ -15,9 +15,10 @@ import pytest
 
 import replicate
 from replicate.dispatch import snapshot
+from replicate.dispatch.attempt import record_failure
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.slurm import queue, task
 from replicate.dispatch.slurm.task import Task
-from replicate.dispatch.worker import WorkerContext, record_failure
 from replicate.plan.campaign import Campaign
 from replicate.plan.runs import Run
 from replicate.records import record, run_folder

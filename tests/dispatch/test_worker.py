@@ -12,7 +12,8 @@ import pytest
 import replicate.training.loop  # noqa: F401  what a child would import, each time for seconds
 from replicate.dispatch import code as provenance
 from replicate.dispatch import worker
-from replicate.dispatch.worker import WorkerContext
+from replicate.dispatch.attempt import Attempt, record_failure
+from replicate.dispatch.context import WorkerContext
 from replicate.files import atomic
 from replicate.records import record, run_folder
 from replicate.records.origin import Origin
@@ -23,7 +24,7 @@ CELL = "table1/cifar10/flexpool"
 
 
 @pytest.fixture
-def attempt(records: Any) -> worker._Attempt:
+def attempt(records: Any) -> Attempt:
     campaign = records.begin([CELL])
     run = campaign.runs[0]
     folder = campaign.runs_folder / run.folder_name
@@ -31,15 +32,15 @@ def attempt(records: Any) -> worker._Attempt:
     context = WorkerContext(
         campaign.runs_folder, {}, Origin(commit="c" * 40, dirty=False), 3, 30.0, "w"
     )
-    return worker._Attempt(run, folder, context)
+    return Attempt(run, folder, context)
 
 
 def test_progress_is_written_at_most_once_a_second(
-    attempt: worker._Attempt, monkeypatch: pytest.MonkeyPatch
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each writing is flushed to the disk: a tenth of a GPU's epoch. The last epoch is always told."""
     now, written = 0.0, []
-    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setattr(atomic, "write_text", lambda path, _: written.append((path.name, number)))
     for number in range(1, 101):
         attempt._after_epoch(making.epoch(number))
@@ -51,7 +52,7 @@ def test_progress_is_written_at_most_once_a_second(
 
 
 def test_an_attempt_notes_where_it_comes_from_before_it_trains(
-    attempt: worker._Attempt,
+    attempt: Attempt,
 ) -> None:
     attempt._note_beginning()
     ((begun,)) = run_folder.read_attempts(attempt.folder)
@@ -62,9 +63,9 @@ def test_an_attempt_notes_where_it_comes_from_before_it_trains(
     assert {"python", "torch", "torchvision", "numpy"} <= origin.keys()
 
 
-def test_a_failed_run_says_which_code_failed(attempt: worker._Attempt) -> None:
+def test_a_failed_run_says_which_code_failed(attempt: Attempt) -> None:
     attempt._note_beginning()
-    worker.record_failure(attempt.run, attempt.context, "out of memory", "trace")
+    record_failure(attempt.run, attempt.context, "out of memory", "trace")
     found = record.read_record(attempt.folder)
     assert found is not None
     assert (found.status, found.error) == ("failed", "out of memory")
@@ -76,10 +77,10 @@ def test_a_failed_run_says_which_code_failed(attempt: worker._Attempt) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_however_often_it_is_interrupted_it_ends_once(
-    attempt: worker._Attempt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C comes from the terminal and from who ends the workers, maybe at the same moment."""
-    monkeypatch.setattr(worker._Attempt, "carry_out", lambda _: time.sleep(60))
+    monkeypatch.setattr(Attempt, "carry_out", lambda _: time.sleep(60))
     for _ in range(20):  # one alone may be lucky
         arguments = ([attempt.run], attempt.context)
         process = get_context("fork").Process(target=worker.work, args=arguments)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from replicate.data import prepare
-from replicate.dispatch.worker import WorkerContext, work
+from replicate.dispatch.context import WorkerContext
+from replicate.dispatch.worker import work
 from replicate.plan.campaign import Campaign
 from replicate.records.origin import Origin
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from submitit.core.utils import FailedJobError
 
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.slurm import submission
 from replicate.dispatch.slurm.packing import Plan
 from replicate.dispatch.slurm.sbatch import Requests, refusal, submit_jobs
 from replicate.dispatch.slurm.submission import Submission, SubmittedTask, write_submission
 from replicate.dispatch.slurm.task import Task
-from replicate.dispatch.worker import WorkerContext
 from replicate.errors import UserError
 from replicate.plan.campaign import Campaign
 from replicate.plan.runs import Run

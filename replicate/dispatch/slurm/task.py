@@ -15,11 +15,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NoReturn
 
+from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.crashes import Crashes
 from replicate.dispatch.slurm import queue
 from replicate.dispatch.slurm.submission import LOG
 from replicate.dispatch.snapshot import insist_on
-from replicate.dispatch.worker import WorkerContext, work
+from replicate.dispatch.worker import work
 from replicate.plan.runs import Run
 from replicate.records import run_folder
 

@@ -9,13 +9,13 @@ import os
 import time
 from pathlib import Path
 
-from replicate.dispatch import worker
+from replicate.dispatch import attempt
 from replicate.plan.campaign import Campaign
 from replicate.records.epoch import Epoch
 from replicate.workflows import conclude
 
 _conclude = conclude.conclude
-_train, _after_epoch = worker._Attempt._train, worker._Attempt._after_epoch
+_train, _after_epoch = attempt.Attempt._train, attempt.Attempt._after_epoch
 _first = int(os.environ.get("SLURM_RESTART_COUNT", "0")) == 0
 _seconds = float(os.environ.get("EPOCH_SECONDS", "0.5")) if _first else 0.25
 
@@ -27,13 +27,13 @@ def undrawn(campaign: Campaign) -> Path:
     return _conclude(campaign)
 
 
-def train(self: worker._Attempt) -> object:
+def train(self: attempt.Attempt) -> object:
     if self.run.cell == os.environ.get("CRASHING"):
         os.abort()
     return _train(self)
 
 
-def after_epoch(self: worker._Attempt, epoch: Epoch) -> None:
+def after_epoch(self: attempt.Attempt, epoch: Epoch) -> None:
     if self.run.seed == 0:
         time.sleep(_seconds)
     _after_epoch(self, epoch)
@@ -41,4 +41,4 @@ def after_epoch(self: worker._Attempt, epoch: Epoch) -> None:
 
 conclude.conclude = undrawn
 if "SLURM_JOB_ID" in os.environ:
-    worker._Attempt._train, worker._Attempt._after_epoch = train, after_epoch
+    attempt.Attempt._train, attempt.Attempt._after_epoch = train, after_epoch
