@@ -70,6 +70,9 @@ class Attempt:
         run_folder.set_aside(self.folder, "corrupt")  # an open run has no sound record
         try:
             outcome, data = self._train()
+        except Lacking:
+            self._take_back_beginning()
+            raise
         except Stopped:
             raise
         except Exception as error:
@@ -90,6 +93,13 @@ class Attempt:
             "origin": to_builtins(self.context.origin),
         }
         run_folder.write_attempts(self.folder, [*read_attempts(self.folder), begun])
+
+    def _take_back_beginning(self) -> None:
+        """A run that this machine cannot train has not begun on it."""
+        if before := read_attempts(self.folder)[:-1]:
+            run_folder.write_attempts(self.folder, before)
+        else:
+            (self.folder / run_folder.ATTEMPTS).unlink()
 
     def _train(self) -> tuple[Outcome, "ImageData"]:
         from replicate.data import load

@@ -11,6 +11,7 @@ from replicate.dispatch.context import WorkerContext
 from replicate.dispatch.precision import lacking
 from replicate.errors import UserError
 from replicate.plan.campaign import open_campaign
+from replicate.plan.state import look
 from replicate.records import run_folder
 from replicate.records.origin import Origin
 from replicate.training import checkpoint, engine
@@ -95,16 +96,20 @@ def test_a_plan_says_it(
     assert out.endswith(f"not on this machine: {LACK}\n") == warned
 
 
+@pytest.mark.parametrize("before", [[], [{"started": "2026-01-01", "worker": "elsewhere"}]])
 def test_a_checkpoint_in_it_ends_the_worker_and_not_the_run(
-    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[dict[str, str]]
 ) -> None:
-    """`auto` begins in it where it is to be had: the run goes on there. The others are trained."""
+    """`auto` begins in it where it is to be had: the run goes on there, and did not begin here. The others
+    are trained."""
     campaign = records.begin([CELL], settings={"training.precision": "auto"})
     run = campaign.runs[0]
     folder = campaign.runs_folder / run.folder_name
     state = {"run_id": run.id, "fingerprint": "f", "precision": "bfloat16", "epochs": []}
     checkpoint.save(folder / run_folder.CHECKPOINT, state)
     saved = (folder / run_folder.CHECKPOINT).read_bytes()
+    if before:
+        run_folder.write_attempts(folder, before)
     images = type("Images", (), {"fingerprint": "f"})()
     monkeypatch.setattr("replicate.data.load", lambda _: images)
     trained: list[int] = []
@@ -121,6 +126,8 @@ def test_a_checkpoint_in_it_ends_the_worker_and_not_the_run(
     assert trouble.value.errno == errno.ENODEV
     assert not (folder / run_folder.RECORD).exists()
     assert (folder / run_folder.CHECKPOINT).read_bytes() == saved
+    assert run_folder.read_attempts(folder) == before
+    assert look([run], campaign.runs_folder).runs[0].state == ("interrupted" if before else "new")
 
 
 def test_only_runs_that_can_be_trained_again_are_drawn(
