@@ -158,6 +158,25 @@ def test_what_had_begun_here_is_counted_or_gone(
     assert open_campaign(records.root, "made").look().summary() == "1 of 2 done, 1 interrupted"
 
 
+def test_what_was_predicted_elsewhere_comes_along(
+    records: Records, elsewhere: Records, replicate: Replicate
+) -> None:
+    """What was said first stands, here too; what cannot be a time stays there."""
+    ours = fill(records, "made", {AVERAGE: [90.0]})
+    theirs = fill(elsewhere, "made", {AVERAGE: [90.0, 91.0], FLEX: [92.0, 93.0]})
+    first, second, third, fourth = theirs.runs
+    making.predict(ours, {first: 10.0})
+    making.predict(theirs, {first: 20.0, second: 30.0, third: float("inf")})
+    with (theirs.results / "forecast.csv").open("a") as file:
+        file.write(f"{fourth.cell},0,{fourth.id},soon\nelsewhere,0,0123456789ab,7\ntorn")
+    assert replicate("merge", str(theirs.results))[0] == 0
+    found = read_results(records.root, "made").forecast
+    assert dict(zip(found["run_id"], found["predicted"], strict=True)) == {
+        first.id: 10.0,
+        second.id: 30.0,
+    }
+
+
 def test_a_folder_at_home_is_found_where_no_shell_has_looked_for_it(
     records: Records, elsewhere: Records, replicate: Replicate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ from replicate.records.run_folder import (
     read_attempts,
     write_attempts,
 )
+from replicate.results import predictions
 from replicate.text import many
 from replicate.workflows.conclude import conclude
 
@@ -55,7 +56,7 @@ class Merged:
 
 def merge(root: Path, folders: list[Path], name: str | None) -> Merged:
     """Copy what is new to a campaign, which grows to hold it, then aggregate and report. A run that has not
-    ended is gone on with from its checkpoint.
+    ended is gone on with from its checkpoint; what was predicted of runs comes along.
 
     Args:
         folders: results/<campaign> of elsewhere, each with its campaign.json and runs/.
@@ -77,6 +78,7 @@ def merge(root: Path, folders: list[Path], name: str | None) -> Merged:
         save_campaign(campaign)
         _take(campaign, folder, done)
         _take_begun(campaign, folder, done)
+        predictions.take(campaign.results, folder, campaign.runs)
     conclude(campaigns[-1])
     return done
 
