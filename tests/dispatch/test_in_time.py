@@ -16,6 +16,7 @@ from unittest import mock
 import pytest
 import torch
 
+from replicate.dispatch import context as contexts
 from replicate.dispatch import pool, worker
 from replicate.dispatch.attempt import Attempt, TimeUp
 from replicate.dispatch.context import WorkerContext
@@ -169,7 +170,8 @@ def test_however_many_runs_have_ended_a_worker_looks_at_them_all_once(
     for run in campaign.runs:
         records.leave(campaign, run.cell, run.seed)
     look = mock.Mock(side_effect=worker.look)
-    monkeypatch.setattr(worker, "look", look)
+    for module in worker, contexts:
+        monkeypatch.setattr(module, "look", look)
     work(campaign.runs, context(1e9))
     looked = [len(call.args[0]) for call in look.call_args_list]
     assert looked == [6, *([1] * 6)], "and at each in its turn"

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable
+from itertools import starmap
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -369,6 +371,19 @@ def test_nothing_went_wrong_in_one_run_or_more(make, cells: list[str], said: str
         .strip()
         .startswith(f"Nothing: {said}.")
     )
+
+
+def test_a_finished_seed_that_fell_on_the_way_is_named(make) -> None:
+    """Its mean and spread would else be all that a reader sees of it."""
+
+    def edit(cell: str, seed: int) -> dict[str, Any]:
+        reached = [80.0, 39.0, 41.0, 70.0] if (cell, seed) == (FLEX, 1) else [80.0, 40.0, 70.0]
+        return {"epochs": list(starmap(making.epoch, enumerate(reached, 1)))}
+
+    root = make(cells=PAIR, seeds=2, edit=edit)
+    assert rows(root, "Finished runs that fell") == [[FLEX, "1", "80.00", "39.00", "2", "70.00"]]
+    answer = section(root, "The answer")
+    assert "1 run fell by half." in answer
 
 
 # --- the first screen

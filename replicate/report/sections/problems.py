@@ -8,6 +8,7 @@ import pandas as pd
 
 from replicate.report.document import Block, Section, Table, Text, plain_rows
 from replicate.results.absent import LEFT_OUT, UNFINISHED
+from replicate.results.falls import falls
 from replicate.results.origins import ORIGINS, UNKNOWN, differing
 from replicate.results.read import Results, records
 from replicate.text import many, series
@@ -22,7 +23,7 @@ _DIGEST = re.compile("[0-9a-f]{40,64}")
 
 
 def section(results: Results) -> Section:
-    """Failed, diverged, unfinished, left out, missing, stale and mixed, in this order."""
+    """Failed, diverged, left out, missing, lost, stale, mixed and fallen, in this order."""
     found = tuple(_tables(results))
     note = (Text(results.request.note),) if results.request.note else ()
     text = f"{_counts(results)}{_outside(results)}"
@@ -36,7 +37,9 @@ def headline(results: Results) -> str:
     mixed = int((results.cells["mixed"] != "").sum())
     parts = [_counts(results)]
     parts += [f"The spec of {many(stale, 'cell')} changed after the runs."] if stale else []
-    parts += [f"{many(mixed, 'cell')} with seeds of mixed origin."] if mixed else []
+    parts += [f"{many(mixed, 'cell')} of mixed origin."] if mixed else []
+    if fallen := len(_fallen(results)):
+        parts.append(f"{many(fallen, 'run')} fell by half.")
     return " ".join(parts)
 
 
@@ -83,6 +86,9 @@ def _tables(results: Results) -> Iterator[Table]:
     yield from _listed(
         "Mixed origins: seeds that were not made alike", columns, _together(_mixed(results))
     )
+    columns = ("Cell", "Seed", "Had reached", "Fell to", "After epoch", "Ended at")
+    caption = "Finished runs that fell on the way to less than half of the test accuracy reached"
+    yield from _listed(caption, columns, _fallen(results))
 
 
 def _listed(
@@ -154,6 +160,17 @@ def _mixed(results: Results) -> list[tuple[str, str, str]]:
     for run in records(found[found["within"] != UNKNOWN]):
         rows.append((run["cell"], f"attempts of seed {run['seed']}", run["within"]))
     return rows
+
+
+def _fallen(results: Results) -> list[tuple[object, ...]]:
+    done = results.epochs[results.epochs["run_id"].isin(results.done["run_id"])]
+    return [
+        (
+            run["cell"], run["seed"], f"{run['reached']:.2f}", f"{run['accuracy']:.2f}", run["epoch"],
+            f"{run['ended']:.2f}",
+        )
+        for run in records(falls(done))
+    ]  # fmt: skip
 
 
 def _brief(origin: str) -> str:
