@@ -15,7 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from replicate.report.figures import accuracies, curves, forest, weights
-from replicate.report.figures.style import ALARM, DARK, INK, LOOKS, WIDTH, limit, panels, picture
+from replicate.report.figures.style import (
+    ALARM,
+    DARK,
+    INK,
+    LOOKS,
+    WIDTH,
+    limit,
+    panels,
+    picture,
+    reach,
+)
 from replicate.results.gains import gains_table
 from replicate.results.read import Results, placed, read_results
 from tests import making
@@ -120,6 +130,22 @@ def test_trend_has_every_seed(full: Results) -> None:
     seeds = full.runs[full.runs["cell"] == "table1/cifar10/flexpool"]["accuracy"]
     dots = [line for line in one.lines if line.get_marker() == "o"][1]
     assert dots.get_ydata() == pytest.approx(seeds.tolist())
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "heads"),
+    [(92.0, 20.0, 140.0, ["v", "^"]), (99.0, 20.0, 140.0, ["v"]), (92.0, 91.0, 93.0, [])],
+)
+def test_an_interval_of_few_seeds_does_not_hide_the_trend(
+    full: Results, mean: float, low: float, high: float, heads: list[str]
+) -> None:
+    """One of two seeds can be wider than the whole axis. Nothing points beyond 100 %."""
+    wide = full.cells.copy()
+    first = wide["cell"] == "table1/cifar10/avgpool"
+    wide.loc[first, ["mean", "predicted_low", "predicted_high"]] = mean, low, high
+    panel = accuracies.trend(dataclasses.replace(full, cells=wide)).axes[0]
+    assert panel.get_ylim()[0] > 75
+    assert [line.get_marker() for line in panel.lines if line.get_marker() in ("v", "^")] == heads
 
 
 def test_forest_has_every_gain_beside_the_published_one(full: Results) -> None:
@@ -353,6 +379,14 @@ def test_limit(values: list[float], low: tuple[float, float], high: tuple[float,
     assert low[0] <= bottom <= low[1]
     assert high[0] <= top <= high[1]
     assert top - bottom >= 0.999
+
+
+def test_intervals_reach_as_far_again_as_what_was_seen() -> None:
+    nan = float("nan")
+    assert reach([1.0, 3.0, nan], [nan], 0.5) == (1.0, 3.0)
+    assert reach([1.0, 3.0], [0.5, 4.0, nan], 0.5) == (0.5, 4.0)
+    assert reach([1.0, 3.0], [-50.0, 60.0], 0.5) == (-1.0, 5.0)
+    assert reach([1.0, 1.0], [-50.0, 60.0], 0.5) == (0.5, 1.5)
 
 
 @pytest.mark.parametrize("name", ["figure2", "trend", "forest"])

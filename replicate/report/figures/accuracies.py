@@ -3,6 +3,7 @@
 Published numbers are hollow everywhere, replicated ones filled; the colour names the method.
 """
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from replicate.report.figures.style import (
     grid,
     limit,
     panels,
+    reach,
     require,
     styled,
 )
@@ -100,14 +102,18 @@ def trend(results: Results) -> Figure:
     require(cells, "the campaign has no cell of Tables 1 and 2")
     tables: dict[int, Table] = {table.table: table for table in results.paper.tables}
     figure, axes = grid(cells, list(results.paper.tables[0].rows), 1.25, sharex=True)
-    shown: dict[str, list[float]] = {}
+    seen, ends = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
+    drawn = {place: in_columns(tables[place[1]], place[0], cells) for place in axes}
     for (row, number), panel in axes.items():
-        ours = in_columns(tables[number], row, cells)
+        ours = drawn[row, number]
         own = cells[(cells["table"] == number) & (cells["row"] == row)]
         seeds = results.done.merge(own[["cell", "column"]].reset_index(drop=True), on="cell")
         _trend_panel(panel, ours, seeds)
-        shown.setdefault(row, []).extend([*ours.to_numpy().ravel(), *seeds["accuracy"]])
-        limit(panel, shown[row])  # of the whole row of panels, at the last of them
+        seen[row] += [*ours["mean"], *ours["published"], *seeds["accuracy"]]
+        ends[row] += [*ours["low"], *ours["high"]]
+        limit(panel, reach(seen[row], ends[row], 1))  # at the last of its panels, of the whole row
+    for place, panel in axes.items():
+        _point_beyond(panel, drawn[place])
     figure.supylabel("Test accuracy (%)")
     below(figure, _legend_of_trend(bool(results.caveat)))
     return figure
@@ -128,6 +134,17 @@ def _trend_panel(panel: Axes, ours: pd.DataFrame, seeds: pd.DataFrame) -> None:
         panel.plot(np.full(len(values), place + 0.26), values, "o", markersize=2.6, **look)
     panel.set_xlim(-0.5, len(ours) - 0.4)
     panel.set_xticks(x, [LOOKS[column].short for column in ours.index])
+
+
+def _point_beyond(panel: Axes, ours: pd.DataFrame) -> None:
+    """Arrow heads where the axis ends before an interval does, unless no accuracy lies beyond."""
+    bottom, top = panel.get_ylim()
+    for place, (column, one) in enumerate(ours.iterrows()):
+        look: dict[str, Any] = {"color": LOOKS[str(column)].colour, "markersize": 4}
+        if one["low"] < bottom > 0:
+            panel.plot(place + 0.06, bottom, "v", clip_on=False, **look)
+        if one["high"] > top < 100:
+            panel.plot(place + 0.06, top, "^", clip_on=False, **look)
 
 
 def _legend_of_trend(caveat: bool) -> list[Line2D]:

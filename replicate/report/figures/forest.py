@@ -23,6 +23,7 @@ from replicate.report.figures.style import (
     label,
     methods,
     panels,
+    reach,
     require,
     styled,
 )
@@ -151,20 +152,12 @@ def _own_gain(contrasts: Contrasts, pair: CellPair) -> Gain:
 
 
 def _limits(gains: Iterable[Gain]) -> tuple[float, float]:
-    """Of the axis: all that was seen and printed, and intervals as far as that again on either side."""
+    """Of the axis: from 0 to all that was seen and printed, and to the intervals."""
     own = list(gains)
-    seen = np.array(
-        [0.0, *(x for one in own for x in (*one.values, one.mean, one.published) if np.isfinite(x))]
-    )
-    ends = [x for one in own for x in (*one.ends, *one.more) if np.isfinite(x)]
-    low, high = seen.min(), seen.max()
-    # An interval of two seeds can be a hundred times as wide as all that was seen.
-    room = max(high - low, 0.5)
-    low, high = (
-        max(min([low, *ends]), low - room),
-        min(max([high, *ends]), high + room),
-    )
-    return float(low - 0.06 * room), float(high + 0.06 * room)
+    seen = [0.0, *(x for one in own for x in (*one.values, one.mean, one.published))]
+    low, high = reach(seen, [x for one in own for x in (*one.ends, *one.more)], 0.5)
+    pad = 0.04 * (high - low)
+    return low - pad, high + pad
 
 
 def _begin(panel: Axes, left: float, right: float, title: str) -> None:
