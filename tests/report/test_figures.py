@@ -383,10 +383,10 @@ def test_limit(values: list[float], low: tuple[float, float], high: tuple[float,
 
 def test_intervals_reach_as_far_again_as_what_was_seen() -> None:
     nan = float("nan")
-    assert reach([1.0, 3.0, nan], [nan], 0.5) == (1.0, 3.0)
-    assert reach([1.0, 3.0], [0.5, 4.0, nan], 0.5) == (0.5, 4.0)
-    assert reach([1.0, 3.0], [-50.0, 60.0], 0.5) == (-1.0, 5.0)
-    assert reach([1.0, 1.0], [-50.0, 60.0], 0.5) == (0.5, 1.5)
+    assert reach([1.0, 3.0, nan], [nan]) == (1.0, 3.0)
+    assert reach([1.0, 3.0], [0.5, 4.0, nan]) == (0.5, 4.0)
+    assert reach([1.0, 3.0], [-50.0, 60.0]) == (-1.0, 5.0)
+    assert reach([1.0, 1.0], [-50.0, 60.0]) == (0.5, 1.5)
 
 
 @pytest.mark.parametrize("name", ["figure2", "trend", "forest"])

@@ -111,7 +111,7 @@ def trend(results: Results) -> Figure:
         _trend_panel(panel, ours, seeds)
         seen[row] += [*ours["mean"], *ours["published"], *seeds["accuracy"]]
         ends[row] += [*ours["low"], *ours["high"]]
-        limit(panel, reach(seen[row], ends[row], 1))  # at the last of its panels, of the whole row
+        limit(panel, reach(seen[row], ends[row]))  # at the last of its panels, of the whole row
     for place, panel in axes.items():
         _point_beyond(panel, drawn[place])
     figure.supylabel("Test accuracy (%)")

@@ -155,7 +155,7 @@ def _limits(gains: Iterable[Gain]) -> tuple[float, float]:
     """Of the axis: from 0 to all that was seen and printed, and to the intervals."""
     own = list(gains)
     seen = [0.0, *(x for one in own for x in (*one.values, one.mean, one.published))]
-    low, high = reach(seen, [x for one in own for x in (*one.ends, *one.more)], 0.5)
+    low, high = reach(seen, [x for one in own for x in (*one.ends, *one.more)])
     pad = 0.04 * (high - low)
     return low - pad, high + pad
 

@@ -167,16 +167,13 @@ def limit(axes: Axes, values: Iterable[float]) -> None:
     axes.set_ylim(0.0 if low < high / 2 else low - pad, min(high + pad, 100.5))
 
 
-def reach(seen: Iterable[float], ends: Iterable[float], least: float) -> tuple[float, float]:
+def reach(seen: Iterable[float], ends: Iterable[float]) -> tuple[float, float]:
     """The range of all that was `seen`, and of the `ends` of intervals as far as that again on either
-    side: one of two seeds can be a hundred times as wide as all that was seen.
-
-    Args:
-        least: how far at least. Whatever is nan counts nowhere.
-    """
+    side, half a point at least: one of two seeds can be a hundred times as wide as all that was seen.
+    Whatever is nan counts nowhere."""
     found, beyond = (np.fromiter(values, float) for values in (seen, ends))
     low, high = np.nanmin(found), np.nanmax(found)
-    room = max(high - low, least)
+    room = max(high - low, 0.5)
     return (
         float(max(np.nanmin([low, *beyond]), low - room)),
         float(min(np.nanmax([high, *beyond]), high + room)),
